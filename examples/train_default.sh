@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Train, join, calibrate and measure the model that the package ships: one command, about two hours on two cores.
+#   TER_FAST_DATA=/path/to/data examples/train_default.sh [OUT]
+set -euo pipefail
+data=${TER_FAST_DATA:?set TER_FAST_DATA to the folder that holds nemo/, ravdess/ and fer2013/}
+out=${1:-runs/default}
+voices="nemo:$data/nemo+ravdess:$data/ravdess"
+# What most of ten raters saw, with all their votes as soft targets.
+faces="fer2013:$data/fer2013?label=ferplus"
+mkdir -p "$out"
+
+ter-fast train --data "$voices" --out "$out/audio" --epochs 30 --batch-size 32 --precision bf16-mixed
+ter-fast train --data "$faces" --out "$out/face" --epochs 24 --batch-size 64 --precision bf16-mixed
+ter-fast join --audio "$out/audio" --video "$out/face" --out "$out/model"
+ter-fast calibrate --model "$out/model" --data "$voices" --data "$faces"
+
+measure() { ter-fast evaluate --model "$out/model" --out "$out/$1.json" "${@:2}"; }
+measure voices --data "$voices"
+measure nemo --data "nemo:$data/nemo"
+measure ravdess --data "ravdess:$data/ravdess"
+measure faces-ferplus --data "$faces"
+measure faces-fer2013 --data "fer2013:$data/fer2013"
+measure pairs --data "$voices" --data "$faces"

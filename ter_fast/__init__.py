@@ -1,0 +1,40 @@
+"""Trusted multimodal emotion recognition: evidence, fusion, and knowing when not to answer."""
+
+from ter_fast import _ops, losses, metrics, thresholds
+from ter_fast.clip import Clip
+from ter_fast.config import ExpertConfig, ModelConfig, TrustedThreshold, VideoInput
+from ter_fast.encoders import register_encoder
+from ter_fast.errors import DataError, MediaError, ModelError, TerFastError
+from ter_fast.features import Batch
+from ter_fast.fusion import fuse
+from ter_fast.model import Model
+from ter_fast.opinion import Opinion, evidence_from_logits
+from ter_fast.prediction import Prediction, Predictions
+
+_ops.warn_if_uncompiled()
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Batch",
+    "Clip",
+    "DataError",
+    "ExpertConfig",
+    "MediaError",
+    "Model",
+    "ModelConfig",
+    "ModelError",
+    "Opinion",
+    "Prediction",
+    "Predictions",
+    "TerFastError",
+    "TrustedThreshold",
+    "VideoInput",
+    "__version__",
+    "evidence_from_logits",
+    "fuse",
+    "losses",
+    "metrics",
+    "register_encoder",
+    "thresholds",
+]

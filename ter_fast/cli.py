@@ -1,0 +1,313 @@
+"""The command `ter-fast`: parse, call, print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ter_fast.errors import TerFastError
+
+if TYPE_CHECKING:
+    from ter_fast.data import Dataset
+    from ter_fast.model import Model
+
+app = typer.Typer(
+    name="ter-fast",
+    help="Estimate emotions from audio and video, and say when not to trust the estimate.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+data_app = typer.Typer(help="Data and the models that prepare it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name, folder or hub id.")]
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
+FaceModelOption = Annotated[
+    Path | None,
+    typer.Option(help="YuNet face detector (ONNX); else the one fetched by `data fetch-models`."),
+]
+FacesOption = Annotated[
+    str | None,
+    typer.Option(help="detect or whole, in place of the model's own way to take pictures."),
+]
+DataOption = Annotated[
+    list[str],
+    typer.Option(
+        "--data",
+        "-d",
+        help="ravdess:PATH, nemo:PATH, fer2013:PATH, music_video:PATH, or a manifest .csv/.parquet with the "
+        "columns path, label, split, group. Several in one, joined by +, are one dataset.",
+    ),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+def main() -> None:
+    """Run the command line; errors that a user can cause end it with one sentence."""
+    try:
+        app()
+    except TerFastError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            f"[bold red]error:[/] {_escape(str(error))}", highlight=False
+        )
+        sys.exit(1)
+
+
+@app.command()
+def predict(
+    paths: Annotated[list[Path], typer.Argument(help="Media files and folders.")],
+    model: ModelOption = "default",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write .csv, .parquet or .jsonl.")
+    ] = None,
+    device: DeviceOption = "cpu",
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows the model sees at once.")] = 16,
+    face_model: FaceModelOption = None,
+    faces: FacesOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per clip instead of a table.")
+    ] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Predict clips: label, confidence, trusted or not, and why not.
+
+    The label is the emotion the expression was acted or perceived as, not what a person feels.
+    Exit code 1 when a file could not be used.
+    """
+    from ter_fast.present import PredictionTable
+
+    loaded = _load(model, device)
+    progress = not quiet and not as_json and (len(paths) > 1 or paths[0].is_dir())
+    found = loaded.predict(
+        list(paths), batch_size=batch_size, progress=progress, faces=faces, face_model=face_model
+    )
+    if out is not None:
+        found.save(out)
+    if as_json:
+        sys.stdout.write(found.to_json_lines())
+    else:
+        Console().print(PredictionTable(found, loaded.config))
+    if found.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model.")],
+    modalities: Annotated[
+        str, typer.Option(help="audio, video or audio,video; else those of the data.")
+    ] = "",
+    frames: Annotated[int, typer.Option(min=1, help="Frames sampled from each window.")] = 16,
+    frame_size: Annotated[
+        int, typer.Option(min=16, help="Side of the square frame in pixels.")
+    ] = 48,
+    color: Annotated[bool, typer.Option("--color", help="RGB frames instead of luma.")] = False,
+    faces: Annotated[
+        str, typer.Option(help="detect: crop the largest face of each frame; whole: the frame.")
+    ] = "detect",
+    epochs: Annotated[int, typer.Option(min=1)] = 30,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    learning_rate: Annotated[float, typer.Option()] = 2e-3,
+    kl_weight: Annotated[float, typer.Option(help="Final weight of the KL regularizer.")] = 0.05,
+    balance: Annotated[
+        float, typer.Option(help="Weight of classification in TrustedCELoss.")
+    ] = 1.0,
+    patience: Annotated[int, typer.Option(help="Epochs without improvement before stopping.")] = 8,
+    validation_share: Annotated[
+        float,
+        typer.Option(help="Share of the groups held out where the data have no validation split."),
+    ] = 0.1,
+    precision: Annotated[str, typer.Option(help="Lightning's: 32-true, bf16-mixed …")] = "32-true",
+    seed: Annotated[int, typer.Option()] = 0,
+    face_model: FaceModelOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Train an expert (one modality) or a joint model (several), end to end, and save it.
+
+    Trains on the split "train" and stops early on "validation"; where the data have no validation
+    split, a tenth of the groups is held out. Thresholds are set on the validation split.
+    """
+    from ter_fast.config import VideoInput
+    from ter_fast.data import holdout
+    from ter_fast.model import Model
+    from ter_fast.present import thresholds_table
+
+    dataset = _dataset(data)
+    if not any(sample.split == "validation" for sample in dataset):
+        dataset = holdout(dataset, validation_share, seed=seed)
+    chosen = tuple(filter(None, modalities.split(","))) or dataset.modalities
+    video = VideoInput(frames, frame_size, 3 if color else 1, faces)
+    model = Model.build(dataset.labels, chosen, video=video, seed=seed)
+    model.fit(
+        dataset,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        kl_weight=kl_weight,
+        balance=balance,
+        patience=patience,
+        precision=precision,
+        seed=seed,
+        face_model=face_model,
+        progress=not quiet,
+    )
+    model.calibrate(dataset.split("validation"), face_model=face_model, progress=not quiet)
+    model.save_pretrained(out)
+    Console().print(thresholds_table(model.config), f"saved to {out}")
+
+
+@app.command()
+def join(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the joined model.")],
+    audio: Annotated[str, typer.Option(help="Model with the audio expert.")],
+    video: Annotated[str, typer.Option(help="Model with the video expert.")],
+    rule: Annotated[
+        str, typer.Option(help="Fusion rule: dempster, cumulative, averaging, weighted.")
+    ] = "dempster",
+) -> None:
+    """Join an audio and a video expert, trained apart, into one model; calibrate it next."""
+    from ter_fast.model import Model
+
+    joined = Model.from_experts(rule=rule, audio=_load(audio), video=_load(video))
+    joined.save_pretrained(out)
+    Console().print(f"saved to {out}; now: ter-fast calibrate --model {out} --data … --data …")
+
+
+@app.command()
+def calibrate(
+    data: DataOption,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Model folder; changed in place without --out.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the calibrated model.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split to calibrate on.")] = "validation",
+    criterion: Annotated[
+        str, typer.Option(help="balance, f1, accuracy, precision=P or coverage=Q.")
+    ] = "balance",
+    confidence: Annotated[
+        str | None, typer.Option(help="Kind of confidence to use from now on.")
+    ] = None,
+    disagreement_limit: Annotated[
+        float | None, typer.Option(help="Not trusted above this disagreement.")
+    ] = None,
+    device: DeviceOption = "cpu",
+    face_model: FaceModelOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Set the trusted thresholds on validation data.
+
+    Give --data twice, one dataset per modality, to calibrate a model joined from two experts: clips of
+    equal label are then paired.
+    """
+    from ter_fast.present import thresholds_table
+
+    loaded = _load(model, device)
+    if out is None and not Path(model).is_dir():
+        raise TerFastError(
+            f"--model {model} is not a folder that can be changed; give --out FOLDER"
+        )
+    loaded.calibrate(
+        *(_dataset([each], loaded).split(split) for each in data),
+        criterion=criterion,
+        confidence=confidence,
+        disagreement_limit=disagreement_limit,
+        face_model=face_model,
+        progress=not quiet,
+    )
+    loaded.save_pretrained(out or model)
+    Console().print(thresholds_table(loaded.config), f"saved to {out or model}")
+
+
+@app.command()
+def evaluate(
+    data: DataOption,
+    model: ModelOption = "default",
+    split: Annotated[str, typer.Option(help="Split to measure on.")] = "test",
+    modalities: Annotated[
+        str, typer.Option(help="Use only these, such as audio or audio,video.")
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")
+    ] = None,
+    device: DeviceOption = "cpu",
+    face_model: FaceModelOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure accuracy and trust on labelled data, with 95 % intervals resampled by group.
+
+    Give --data twice, one dataset per modality, to measure a joined model on pairs of equal label.
+    """
+    from ter_fast.present import evaluation_table
+
+    loaded = _load(model, device)
+    figures = loaded.evaluate(
+        *(_dataset([each], loaded).split(split) for each in data),
+        modalities=tuple(filter(None, modalities.split(","))) or None,
+        face_model=face_model,
+        progress=not quiet,
+    )
+    if out is not None:
+        figures.to_json(out)
+    Console().print(evaluation_table(figures))
+
+
+@app.command()
+def info(
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Also describe this model.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show versions, and which backends are active and why."""
+    from ter_fast.present import info_table, information
+
+    if as_json:
+        sys.stdout.write(json.dumps(information(), indent=2) + "\n")
+        return
+    Console().print(info_table(information()))
+    if model is not None:
+        from ter_fast.present import model_table
+
+        Console().print(model_table(_load(model)))
+
+
+@data_app.command("fetch-models")
+def fetch_models() -> None:
+    """Download the YuNet face detector, check its checksum, and keep it for later."""
+    from ter_fast.faces import fetch_face_model
+
+    Console().print(f"face detector: {fetch_face_model()}")
+
+
+def _load(name: str, device: str = "cpu") -> Model:
+    from ter_fast.model import Model
+
+    model = Model.from_pretrained(name)
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise TerFastError(
+            f"the device {device!r} cannot be used ({str(error).splitlines()[0]}); try --device cpu"
+        ) from error
+
+
+def _dataset(specifications: list[str], model: Any = None) -> Dataset:
+    from ter_fast.data import load_dataset
+
+    return load_dataset("+".join(specifications), None if model is None else model.config.labels)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

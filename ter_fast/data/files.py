@@ -1,0 +1,55 @@
+"""Where media files lie, and what their names say about sound and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ter_fast.errors import DataError
+
+SOUND = (".wav", ".flac", ".opus", ".ogg", ".oga", ".mp3", ".m4a", ".aac")
+FILM = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".flv", ".3gp")
+PICTURE = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+
+
+def find_media(folder: Path, suffixes: tuple[str, ...] = FILM + SOUND) -> list[Path]:
+    """List the media files below a folder, in the order of their paths.
+
+    Args:
+        folder: Where to look, recursively. Hidden files, such as the ``._x.wav`` that macOS
+            leaves in archives, are not media.
+        suffixes: Lower-case endings to look for.
+
+    Raises:
+        DataError: The folder is not there, or holds no such file.
+
+    Example:
+        >>> find_media(Path("no/such/folder"))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ter_fast.errors.DataError: no/such/folder is not a folder. ...
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder. Give the folder that holds the corpus.")
+    found = sorted(
+        p for p in folder.rglob("*") if p.suffix.lower() in suffixes and not p.name.startswith(".")
+    )
+    if not found:
+        raise DataError(
+            f"{folder} holds no file that ends in {', '.join(suffixes)}. "
+            f"Give the folder that holds the corpus."
+        )
+    return found
+
+
+def modalities_of(path: str | Path) -> tuple[str, ...]:
+    """Tell from a file's ending what it may hold; a film may still turn out to be silent.
+
+    Example:
+        >>> modalities_of("a.wav"), modalities_of("a.png"), modalities_of("a.mp4")
+        (('audio',), ('video',), ('audio', 'video'))
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix in SOUND:
+        return ("audio",)
+    if suffix in PICTURE:
+        return ("video",)
+    return ("audio", "video")

@@ -1,0 +1,184 @@
+"""Manifests: a table of one's own clips, as CSV or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ter_fast.data.dataset import SPLITS, Dataset, Sample
+from ter_fast.data.files import modalities_of
+from ter_fast.data.messages import closest_name, counted_examples, require_label
+from ter_fast.errors import DataError
+
+TERMS = "not stated: data of the user's own manifest"
+
+_COLUMNS = ("path", "label", "split", "group")
+
+Rows = list[tuple[int, dict[str, str]]]
+
+
+def load_manifest(path: str | Path, labels: Iterable[str] | None = None) -> Dataset:
+    """Read a table with the columns ``path, label[, split][, group]``.
+
+    Paths are relative to the table's own folder. Without ``split`` every sample has the empty
+    split (see `ter_fast.data.holdout`); without ``group`` each file is its own. Other columns
+    become attributes. Messages count rows as a spreadsheet does: the header of a CSV is row 1,
+    and so its first sample row 2; the first row of a Parquet file is row 1.
+
+    Args:
+        path: A ``.csv`` (UTF-8, comma-separated) or ``.parquet`` file.
+        labels: Class names that the table may use; by default, all that it uses.
+
+    Raises:
+        DataError: The file cannot be read, or a column, label, split or media file is missing
+            or wrong, with the row numbers and what to do.
+
+    Example:
+        >>> load_manifest("no/such.csv")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ter_fast.errors.DataError: no/such.csv is not there. ...
+    """
+    table = Path(path)
+    if not table.is_file():
+        raise DataError(f"{table} is not there. Check the path of the manifest.")
+    rows = _read_parquet(table) if table.suffix.lower() == ".parquet" else _read_csv(table)
+    if not rows:
+        raise DataError(f"{table} has no rows. Add one row for each clip.")
+    _check_rows(table, rows)
+    allowed = None if labels is None else tuple(sorted(set(labels)))
+    if allowed is not None:
+        for number, row in rows:
+            require_label(row["label"], allowed, f"{table}, row {number}")
+    samples = tuple(_sample(table.parent, row) for _, row in rows)
+    dataset = Dataset(
+        name=table.stem,
+        labels=allowed or tuple(sorted({s.label for s in samples})),
+        samples=samples,
+        terms=TERMS,
+        modalities=tuple(sorted({m for s in samples for m in modalities_of(s.path)})),
+    )
+    dataset.check()
+    return dataset
+
+
+def _read_csv(table: Path) -> Rows:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            _check_columns(table, reader.fieldnames or ())
+            rows: Rows = []
+            for number, row in enumerate(reader, start=2):
+                if None in row or None in row.values():
+                    raise DataError(
+                        f"{table}, row {number}: expected {len(reader.fieldnames or ())} cells "
+                        f"as in the header, got {'more' if None in row else 'fewer'}. Put "
+                        f"values that hold a comma in double quotes."
+                    )
+                rows.append((number, {name: cell.strip() for name, cell in row.items()}))
+            return rows
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{table} is not a CSV file in UTF-8 ({error}). Save it as comma-separated UTF-8 text."
+        ) from error
+
+
+def _read_parquet(table: Path) -> Rows:
+    content = read_parquet(table)
+    _check_columns(table, content.column_names)
+    return [
+        (number, {name: "" if cell is None else str(cell) for name, cell in row.items()})
+        for number, row in enumerate(content.to_pylist(), start=1)
+    ]
+
+
+def read_parquet(table: Path, columns: list[str] | None = None) -> Any:
+    """Read a Parquet file as a ``pyarrow.Table``.
+
+    Args:
+        table: The file.
+        columns: Columns to read, all by default.
+
+    Raises:
+        DataError: pyarrow is not installed (the message names the extra that brings it), or the
+            file is no Parquet file or lacks a column.
+    """
+    try:
+        pyarrow = importlib.import_module("pyarrow")
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise DataError(
+            f"reading {table} needs pyarrow. Install it with: pip install 'ter_fast[train]'"
+        ) from error
+    try:
+        with parquet.ParquetFile(table) as file:
+            lacking = sorted(set(columns or ()) - set(file.schema_arrow.names))
+            if lacking:
+                raise DataError(
+                    f"{table} lacks the columns {lacking}; it has {file.schema_arrow.names}. "
+                    f"Check that it is the table you meant."
+                )
+            return file.read(columns=columns)
+    except pyarrow.ArrowException as error:
+        raise DataError(
+            f"{table} is not a readable Parquet file ({error}). Write it again, or use CSV."
+        ) from error
+
+
+def _check_columns(table: Path, names: Iterable[str]) -> None:
+    present = list(names)
+    lacking = [name for name in ("path", "label") if name not in present]
+    if lacking:
+        raise DataError(
+            f"{table} has the columns {present} and lacks {' and '.join(lacking)}; expected "
+            f"path,label[,split][,group], separated by commas. Add or rename the columns."
+        )
+    twice = sorted({name for name in present if present.count(name) > 1})
+    if twice:
+        raise DataError(f"{table} has more than one column named {twice}. Keep one of each.")
+
+
+def _check_rows(table: Path, rows: Rows) -> None:
+    for column in ("path", "label"):
+        empty = [number for number, row in rows if not row[column]]
+        if empty:
+            raise DataError(
+                f"{table}: empty {column} in {counted_examples(empty, 'row')}. "
+                f"Fill it in, or remove the row."
+            )
+    for number, row in rows:
+        split = row.get("split", "")
+        if split not in SPLITS:
+            raise DataError(
+                f"{table}, row {number}: unknown split {split!r}; expected train, validation or "
+                f"test. {closest_name(split, SPLITS)}"
+            )
+    unsplit = [number for number, row in rows if not row.get("split", "")]
+    if 0 < len(unsplit) < len(rows):
+        raise DataError(
+            f"{table}: no split in {counted_examples(unsplit, 'row')}, while others have one. "
+            f"Fill in all of them, or remove the column."
+        )
+    missing = [
+        f"row {number}: {row['path']}"
+        for number, row in rows
+        if not (table.parent / row["path"]).is_file()
+    ]
+    if missing:
+        raise DataError(
+            f"{table} names {counted_examples(missing, 'file')} that cannot be found in "
+            f"{table.parent}. Paths are relative to the manifest's folder; correct them."
+        )
+
+
+def _sample(folder: Path, row: dict[str, str]) -> Sample:
+    path = str(folder / row["path"])
+    return Sample(
+        path=path,
+        label=row["label"],
+        split=row.get("split", ""),
+        group=row.get("group", "") or path,
+        attributes={name: cell for name, cell in row.items() if cell and name not in _COLUMNS},
+    )

@@ -1,0 +1,108 @@
+"""Splits that keep a speaker or a source on one side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ter_fast.data.dataset import Dataset
+from ter_fast.errors import DataError
+
+
+def holdout(
+    dataset: Dataset,
+    fraction: float = 0.1,
+    by: str = "group",
+    stratify: bool = True,
+    seed: int = 0,
+) -> Dataset:
+    r"""Turn a part of the training samples into validation samples, whole groups at a time.
+
+    Groups are visited in random order, the large ones first, and a group moves when that brings
+    the counts $n_k$ held out closer to the counts $f N_k$ wanted,
+
+    $$\sum_k (n_k - f N_k)^2,$$
+
+    unless a class would have nothing left to train on. Where no group does so, the one that
+    comes closest moves, so that there is always something to validate on.
+
+    Args:
+        dataset: Dataset with samples in ``"train"``, or with samples that have no split: these
+            become ``"train"`` and ``"validation"``. Samples in other splits stay where they are.
+        fraction: Share of the training samples to hold out, in (0, 1).
+        by: ``"group"``, or ``"sample"`` to let groups be cut. Only the former says how a model
+            does on new speakers.
+        stratify: Follow the class counts; otherwise only the total.
+        seed: Seed of the order of the groups.
+
+    Returns:
+        The dataset with the same samples in the same order.
+
+    Raises:
+        DataError: An argument out of range, no training samples, validation samples
+            already there, or too few groups to hold one out without losing a class.
+
+    Example:
+        >>> from ter_fast.data import Sample
+        >>> clips = [Sample(f"{i}.wav", "ab"[i % 2], "train", str(i // 4)) for i in range(40)]
+        >>> data = Dataset("mine", ("a", "b"), tuple(clips), "CC0", ("audio",))
+        >>> held = holdout(data, 0.2).split("validation")
+        >>> held.class_counts(), len(held.groups())
+        ({'a': 4, 'b': 4}, 2)
+    """
+    if not 0 < fraction < 1:
+        raise DataError(f"fraction={fraction}; expected a share between 0 and 1, such as 0.1.")
+    if by not in ("group", "sample"):
+        raise DataError(f"by={by!r}; expected 'group' or 'sample'.")
+    if any(s.split == "validation" for s in dataset):
+        raise DataError(f"{dataset.name} has validation samples already. Use those.")
+    source = "train" if any(s.split == "train" for s in dataset) else ""
+    pool = [i for i, s in enumerate(dataset) if s.split == source]
+    if not pool:
+        raise DataError(
+            f"{dataset.name} has no training samples to hold any out of. "
+            "Give some of them the split train, or none of them any split."
+        )
+    keys = [dataset[i].group if by == "group" else str(i) for i in pool]
+    groups, member = np.unique(keys, return_inverse=True)
+    column = {label: k for k, label in enumerate(dataset.labels)}
+    counts = np.zeros((len(groups), len(column)), dtype=np.int64)
+    np.add.at(counts, (member, np.array([column[dataset[i].label] for i in pool])), 1)
+    chosen = _choose(counts, fraction, stratify, np.random.default_rng(seed))
+    if not chosen.any():
+        raise DataError(
+            f"{dataset.name}: none of its {len(groups)} {by}(s) can be held out without leaving "
+            f"a class with no training samples. Add {by}s, or give the split in a manifest."
+        )
+    moved = {i: "validation" if chosen[g] else "train" for i, g in zip(pool, member, strict=True)}
+    samples = tuple(replace(s, split=moved[i]) if i in moved else s for i, s in enumerate(dataset))
+    return replace(dataset, samples=samples)
+
+
+def _choose(
+    counts: NDArray[np.int64], fraction: float, stratify: bool, rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Choose the groups to hold out, given their class counts (groups, K)."""
+    weighed = counts if stratify else counts.sum(axis=1, keepdims=True)
+    wanted = fraction * weighed.sum(axis=0)
+    left = counts.sum(axis=0)
+    held = np.zeros_like(wanted)
+    chosen = np.zeros(len(counts), dtype=np.bool_)
+    shuffled = rng.permutation(len(counts))
+    order = shuffled[np.argsort(-counts.sum(axis=1)[shuffled], kind="stable")]
+    nearest, nearest_distance = -1, np.inf
+    for g in order:
+        if np.any((counts[g] > 0) & (counts[g] == left)):
+            continue
+        distance = float(np.sum((held + weighed[g] - wanted) ** 2))
+        if distance < np.sum((held - wanted) ** 2):
+            chosen[g] = True
+            held = held + weighed[g]
+            left = left - counts[g]
+        elif not chosen.any() and distance < nearest_distance:
+            nearest, nearest_distance = g, distance
+    if not chosen.any() and nearest >= 0:
+        chosen[nearest] = True
+    return chosen

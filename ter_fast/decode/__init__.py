@@ -1,0 +1,265 @@
+"""Decoding behind one interface: `probe`, `read` and `windows`, whatever the backend.
+
+A backend is a module with `open_media(path) -> Media`. PyAV, which brings its own FFmpeg, is the
+one that always works; it is imported when a file is first opened.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, cast
+
+from ter_fast.clip import Clip, MediaInfo
+from ter_fast.errors import MediaError
+
+__all__ = ["BACKENDS", "MAX_SECONDS", "Media", "MediaInfo", "probe", "read", "windows"]
+
+BACKENDS = {"pyav": "ter_fast.decode.pyav"}
+"""Name of each backend and the module that implements it."""
+
+MAX_SECONDS = 4 * 3600.0
+"""Longest stretch that `read` takes at once, in seconds: its sound alone fills 0.9 GB."""
+
+
+class Media(Protocol):
+    """An open media file, as a backend offers it."""
+
+    info: MediaInfo
+
+    def upright(self) -> MediaInfo:
+        """Return `info` with the size and rotation of the upright picture, decoding one frame."""
+
+    def read(
+        self,
+        start: float,
+        end: float,
+        times: Sequence[float],
+        *,
+        audio: bool,
+        video: bool,
+        max_side: int | None,
+    ) -> Clip:
+        """Return the pictures shown at `times` and the sound of [start, end)."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+
+
+def probe(path: str | Path, *, backend: str = "pyav") -> MediaInfo:
+    """Describe a media file: its duration, streams, rates and upright picture size.
+
+    Args:
+        path: Any file that FFmpeg reads.
+        backend: A name in `BACKENDS`.
+
+    Raises:
+        MediaError: The file is missing, empty, not media, or holds neither picture nor sound.
+
+    Example:
+        >>> probe("nowhere.mp4")
+        Traceback (most recent call last):
+        ter_fast.errors.MediaError: nowhere.mp4 does not exist; check the path.
+    """
+    with _open(path, backend) as media:
+        return media.upright()
+
+
+def read(
+    path: str | Path,
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    frames: int = 16,
+    times: Sequence[float] | None = None,
+    audio: bool = True,
+    video: bool = True,
+    max_side: int | None = None,
+    backend: str = "pyav",
+) -> Clip:
+    """Read sampled pictures and the sound of [start, end) of a file.
+
+    The picture shown at time t is the last one whose timestamp is <= t, or the first one if the
+    video begins later. It counts as shown up to one second beyond its own end (or before its
+    beginning), so that where the video has none (it starts late, ends early, has a gap) the
+    sample is left out. Each picture appears once, however many samples fall on it. So T is at most
+    the number asked for. The sound has exactly `round(16000 * (end - start))` samples: silence
+    where the file has none.
+
+    Args:
+        path: Any file that FFmpeg reads: video, sound or picture.
+        start: Seconds from the file's earliest picture or sound.
+        end: Seconds likewise; without it, to the end of the file.
+        frames: How many pictures to sample, at the centres of as many equal parts.
+        times: Seconds at which to sample instead of `frames`.
+        audio: Whether to decode the sound.
+        video: Whether to decode the pictures.
+        max_side: Scale pictures down so that their longer side is at most this many pixels.
+        backend: A name in `BACKENDS`.
+
+    Returns:
+        A clip with `frames` or `audio` None where the file has none.
+
+    Raises:
+        MediaError: The file cannot be read, holds nothing of what was asked for, or the stretch
+            lies outside it; the message names the file, the reason and the way out.
+
+    Example:
+        >>> read("nowhere.mp4", frames=8)
+        Traceback (most recent call last):
+        ter_fast.errors.MediaError: nowhere.mp4 does not exist; check the path.
+    """
+    _check_request(frames, max_side, audio, video)
+    with _open(path, backend) as media:
+        info = media.info
+        _check_streams(info, audio, video)
+        start, end = _stretch(info, start, end)
+        if end - start > MAX_SECONDS:
+            raise MediaError(
+                f"{info.path}: {end - start:.0f} s are too long to read at once (at most "
+                f"{MAX_SECONDS:.0f} s); read it with ter_fast.decode.windows, or give start and "
+                "end."
+            )
+        wanted = _centres(start, end, frames) if times is None else _checked_times(times)
+        clip = media.read(start, end, wanted, audio=audio, video=video, max_side=max_side)
+        if clip.frames is None and clip.audio is None:
+            raise _undecodable(info)
+        return clip
+
+
+def windows(
+    path: str | Path,
+    *,
+    seconds: float = 10.0,
+    frames: int = 16,
+    audio: bool = True,
+    video: bool = True,
+    max_side: int | None = None,
+    backend: str = "pyav",
+) -> Iterator[Clip]:
+    """Cut a file into consecutive windows and yield each as a clip, in constant memory.
+
+    A last window shorter than a quarter of `seconds` joins the one before it. A window in which
+    the file has no picture has `frames` None.
+
+    Args:
+        path: Any file that FFmpeg reads.
+        seconds: Length of a window.
+        frames: How many pictures to sample in each.
+        audio: Whether to decode the sound.
+        video: Whether to decode the pictures.
+        max_side: Scale pictures down so that their longer side is at most this many pixels.
+        backend: A name in `BACKENDS`.
+
+    Raises:
+        MediaError: As `read`; also where no window of the whole file could be decoded.
+
+    Example:
+        >>> next(windows("nowhere.mp4", seconds=4))
+        Traceback (most recent call last):
+        ter_fast.errors.MediaError: nowhere.mp4 does not exist; check the path.
+    """
+    _check_request(frames, max_side, audio, video)
+    if not 0 < seconds <= MAX_SECONDS:
+        raise MediaError(f"Windows of {seconds} s were asked for; give 0 < seconds <= 4 h.")
+    with _open(path, backend) as media:
+        info = media.info
+        _check_streams(info, audio, video)
+        found = False
+        for start, end in _cuts(info.duration, seconds):
+            clip = media.read(
+                start,
+                end,
+                _centres(start, end, frames),
+                audio=audio,
+                video=video,
+                max_side=max_side,
+            )
+            found = found or clip.frames is not None or clip.audio is not None
+            yield clip
+        if not found:
+            raise _undecodable(info)
+
+
+def _open(path: str | Path, backend: str) -> Media:
+    if backend not in BACKENDS:
+        raise MediaError(f"Unknown decoding backend {backend!r}; choose from {sorted(BACKENDS)}.")
+    name = os.fspath(path)
+    if not os.path.lexists(name):
+        raise MediaError(f"{name} does not exist; check the path.")
+    if not os.path.isfile(name):
+        what = "a folder" if os.path.isdir(name) else "no regular file"
+        raise MediaError(f"{name} is {what}; name a media file.")
+    if not os.access(name, os.R_OK):
+        raise MediaError(f"{name} may not be read; change its permissions.")
+    if os.path.getsize(name) == 0:
+        raise MediaError(f"{name} is empty (0 bytes); copy or record it again.")
+    return cast(Media, importlib.import_module(BACKENDS[backend]).open_media(name))
+
+
+def _check_request(frames: int, max_side: int | None, audio: bool, video: bool) -> None:
+    if frames < 1:
+        raise MediaError(f"frames={frames}, expected at least 1; pass video=False to skip them.")
+    if max_side is not None and max_side < 1:
+        raise MediaError(f"max_side={max_side}, expected at least 1 pixel.")
+    if not audio and not video:
+        raise MediaError("audio and video are both False; ask for at least one.")
+
+
+def _check_streams(info: MediaInfo, audio: bool, video: bool) -> None:
+    if (audio and info.has_audio) or (video and info.has_video):
+        return
+    missing = "no pictures" if video else "no sound"
+    raise MediaError(f"{info.path} has {missing}; ask for what it has, or leave it out.")
+
+
+def _stretch(info: MediaInfo, start: float, end: float | None) -> tuple[float, float]:
+    last = info.duration if end is None else min(float(end), info.duration)
+    if info.is_image:
+        return 0.0, 0.0
+    if info.duration <= 0:
+        raise _undecodable(info)
+    if not 0 <= start < last:
+        raise MediaError(
+            f"{info.path}: no stretch from {start} to {end if end is not None else 'the end'}; "
+            f"the file lasts {info.duration:.3f} s, so give 0 <= start < end within it."
+        )
+    return float(start), last
+
+
+def _checked_times(times: Sequence[float]) -> list[float]:
+    wanted = [float(t) for t in times]
+    if not wanted or not all(math.isfinite(t) for t in wanted):
+        raise MediaError(f"times={wanted}, expected at least one finite number of seconds.")
+    return sorted(wanted)
+
+
+def _centres(start: float, end: float, count: int) -> list[float]:
+    step = (end - start) / count
+    return [start + (i + 0.5) * step for i in range(count)]
+
+
+def _cuts(duration: float, seconds: float) -> Iterator[tuple[float, float]]:
+    count = max(1, math.floor(duration / seconds + 0.75))
+    for i in range(count):
+        yield i * seconds, duration if i == count - 1 else (i + 1) * seconds
+
+
+def _undecodable(info: MediaInfo) -> MediaError:
+    streams = [s for s in (info.video_codec, info.audio_codec) if s is not None]
+    return MediaError(
+        f"{info.path}: nothing in it could be decoded ({', '.join(streams)}); the file is damaged "
+        "or cut short, so copy it again or convert it with ffmpeg."
+    )

@@ -1,0 +1,236 @@
+"""Encoders: one module per modality, from a batch's tensors to one feature vector per sample.
+
+An encoder is any `nn.Module` with `forward(values, lengths) -> (B, out_features)` and the attribute
+`out_features`. Register one under a name with `register_encoder` and a model can be built from, saved
+with and loaded by that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ter_fast.augment import add_noise, mask_blocks, move_frames, shift_bands, stretch
+from ter_fast.errors import ModelError
+from ter_fast.features import LogMel, normalize_frames
+
+ENCODERS: dict[str, Callable[..., nn.Module]] = {}
+_Encoder = TypeVar("_Encoder", bound=Callable[..., nn.Module])
+
+
+def register_encoder(name: str) -> Callable[[_Encoder], _Encoder]:
+    """Register a class or factory of encoders under `name`.
+
+    Its keyword arguments must be plain JSON values: they are what `config.json` stores.
+
+    Raises:
+        ValueError: the name is taken by another encoder.
+
+    Example:
+        >>> @register_encoder("doctest_mean")
+        ... class Mean(nn.Module):
+        ...     def __init__(self, size: int) -> None:
+        ...         super().__init__()
+        ...         self.out_features = size
+        ...
+        ...     def forward(self, values, lengths):
+        ...         return values.mean(1)
+        >>> build_encoder("doctest_mean", {"size": 3}).out_features
+        3
+    """
+
+    def register(encoder: _Encoder) -> _Encoder:
+        taken = ENCODERS.setdefault(name, encoder)
+        if taken.__qualname__ != encoder.__qualname__ or taken.__module__ != encoder.__module__:
+            raise ValueError(
+                f"encoder name {name!r} is taken by {taken.__module__}.{taken.__qualname__}"
+            )
+        ENCODERS[name] = encoder
+        return encoder
+
+    return register
+
+
+def build_encoder(name: str, options: Mapping[str, Any]) -> nn.Module:
+    """Build the encoder registered as `name`.
+
+    Raises:
+        ModelError: no such encoder, or options that it does not take.
+    """
+    if name not in ENCODERS:
+        known = ", ".join(sorted(ENCODERS))
+        raise ModelError(
+            f"no encoder is registered as {name!r} (known: {known}); import the module that registers it first"
+        )
+    try:
+        return ENCODERS[name](**options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"encoder {name!r} does not take these options: {dict(options)} ({error})"
+        ) from error
+
+
+class AttentivePooling(nn.Module):
+    """Average features over time with learned weights: sum_t softmax_t(q . f_t + c) f_t.
+
+    The query starts at 0, so an encoder that has only ever seen one step (pictures) averages evenly
+    when it meets many (video), instead of by weights that nothing trained.
+
+    Reference:
+        Okabe, Koshinaka & Shinoda, "Attentive statistics pooling", 2018, eq. 1-3 (without the hidden layer).
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(features, 1)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
+
+    def forward(self, features: Tensor, valid: Tensor) -> Tensor:
+        """Pool `(B, T, D)` over the steps where `valid` `(B, T)`; a row without any gives zeros."""
+        score = self.score(features).squeeze(-1).float().masked_fill(~valid, -1e30)
+        weight = torch.softmax(score, -1) * valid
+        return (weight.to(features.dtype).unsqueeze(1) @ features).squeeze(1)
+
+
+def _convolutions(inputs: int, outputs: int, depth: int = 2) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for index in range(depth):
+        layers += [
+            nn.Conv2d(inputs if index == 0 else outputs, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        ]
+    return layers
+
+
+@register_encoder("logmel_cnn")
+class LogMelCNN(nn.Module):
+    """A 2-D CNN with attentive pooling on log-mel spectrograms, small enough to train on a CPU.
+
+    Args:
+        n_mels: mel bands.
+        widths: channels of the stem and the three blocks; 16 times fewer bands, 8 times fewer steps leave them.
+        dropout: probability of dropping a pooled feature in training.
+    """
+
+    def __init__(
+        self,
+        n_mels: int = 64,
+        widths: tuple[int, int, int, int] = (32, 64, 96, 128),
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        first, second, third, fourth = widths
+        self.logmel = LogMel(n_mels)
+        # The stem halves and the first pooling halves again before any wide convolution: most of the
+        # work would otherwise go into its maps.
+        self.blocks = nn.Sequential(
+            nn.Conv2d(1, first, 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(first),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            *_convolutions(first, second),
+            nn.MaxPool2d(2),
+            *_convolutions(second, third),
+            nn.MaxPool2d((2, 1)),
+            *_convolutions(third, fourth),
+        )
+        self.stride = 8
+        bands = n_mels // 16
+        self.project = nn.Sequential(nn.Linear(fourth * bands, fourth), nn.ReLU(inplace=True))
+        self.pool = AttentivePooling(fourth)
+        self.dropout = nn.Dropout(dropout)
+        self.out_features = 2 * fourth
+
+    def forward(self, audio: Tensor, lengths: Tensor) -> Tensor:
+        """Encode `(B, samples)` waveforms with `(B,)` valid samples to `(B, out_features)`."""
+        if self.training:
+            spectrogram, valid = self.logmel(add_noise(audio), lengths)
+            spectrogram, valid = stretch(spectrogram, valid)
+            spectrogram = mask_blocks(shift_bands(spectrogram))
+        else:
+            spectrogram, valid = self.logmel(audio, lengths)
+        # Pooling floors odd lengths, and a clip shorter than one step would vanish: pad to whole steps.
+        short = -spectrogram.shape[-1] % self.stride
+        spectrogram = nn.functional.pad(spectrogram, (0, short))
+        valid = nn.functional.pad(valid, (0, short))
+        maps = spectrogram.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+        for layer in self.blocks:
+            maps = layer(maps)
+            if isinstance(layer, nn.ReLU):
+                # A batch norm's bias lifts the padding off zero; the next convolution would carry it into the sound.
+                maps = maps * valid[:, None, None, :: valid.shape[1] // maps.shape[-1]]
+        valid = valid[:, :: self.stride]
+        steps = self.project(maps.flatten(1, 2).transpose(1, 2))
+        peak = steps.masked_fill(~valid.unsqueeze(-1), 0).amax(1)
+        features: Tensor = self.dropout(torch.cat([self.pool(steps, valid), peak], -1))
+        return features
+
+
+@register_encoder("frame_cnn")
+class FrameCNN(nn.Module):
+    """A CNN on each frame with temporal attention over the frames of a clip.
+
+    Args:
+        channels: 1 for luma, 3 for RGB.
+        widths: channels of the stem and the three blocks, each of which halves the side.
+        dropout: probability of dropping a pooled feature in training.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        widths: tuple[int, int, int, int] = (24, 48, 96, 192),
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        stem, first, second, third = widths
+        self.blocks = nn.Sequential(
+            *_convolutions(channels, stem, 1), nn.MaxPool2d(2),
+            *_convolutions(stem, first), nn.MaxPool2d(2),
+            *_convolutions(first, second), nn.MaxPool2d(2),
+            *_convolutions(second, third),
+        )  # fmt: skip
+        self.pool = AttentivePooling(third)
+        self.dropout = nn.Dropout(dropout)
+        self.out_features = third
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Encode `(B, T, C, H, W)` uint8 frames with `(B,)` valid frames to `(B, out_features)`."""
+        batch, steps = frames.shape[:2]
+        valid = torch.arange(steps, device=frames.device) < lengths[:, None]
+        pictures = normalize_frames(frames)
+        if self.training:
+            pictures = move_frames(pictures)
+        pictures = pictures.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        features = self.blocks(pictures).mean((-2, -1)).unflatten(0, (batch, steps))
+        pooled: Tensor = self.dropout(self.pool(features, valid))
+        return pooled
+
+
+@register_encoder("vector_mlp")
+class VectorMLP(nn.Module):
+    """A two-layer perceptron on a feature vector: the entry for modalities that come as numbers.
+
+    Args:
+        size: length of the vectors.
+        width: hidden and output features.
+        dropout: probability of dropping a hidden feature in training.
+    """
+
+    def __init__(self, size: int, width: int = 128, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.LayerNorm(size), nn.Linear(size, width), nn.ReLU(inplace=True), nn.Dropout(dropout),
+            nn.Linear(width, width), nn.ReLU(inplace=True),
+        )  # fmt: skip
+        self.out_features = width
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Encode `(B, size)` vectors to `(B, width)`."""
+        encoded: Tensor = self.layers(values)
+        return encoded

@@ -1,0 +1,291 @@
+"""From media to evidence: read clips in threads, prepare their windows, run the experts, average."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ter_fast import decode
+from ter_fast.clip import Clip
+from ter_fast.config import ModelConfig
+from ter_fast.errors import MediaError, TerFastError
+from ter_fast.features import collate, resize_frames
+
+if TYPE_CHECKING:
+    from ter_fast.data import Dataset, Sample
+    from ter_fast.faces import FaceCropper
+    from ter_fast.model import Model
+
+_VIDEO = ".mp4 .mov .mkv .webm .avi .m4v .mpg .mpeg .ts .flv .wmv .3gp .ogv .gif"
+_SOUND = ".wav .flac .mp3 .ogg .opus .m4a .aac .wma .aiff .amr"
+_IMAGES = ".png .jpg .jpeg .bmp .tif .tiff .webp"
+MEDIA_SUFFIXES = frozenset(f"{_VIDEO} {_SOUND} {_IMAGES}".split())
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something to predict.
+
+    Attributes:
+        name: what the table calls it.
+        windows: yields its windows.
+        cropped: its pictures are face crops already, so no face is looked for.
+        tensors: by modality, what a clip does not hold (text, physiology, features).
+    """
+
+    name: str
+    windows: Callable[[], Iterator[Clip]]
+    cropped: bool = False
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window ready for the encoders.
+
+    Attributes:
+        values: by modality the `(N, …)` tensor, or None where it is missing.
+        notes: by missing modality, why.
+        start: seconds.
+        end: seconds.
+    """
+
+    values: dict[str, Tensor | None]
+    notes: dict[str, str]
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Evidence of N clips, by modality.
+
+    Attributes:
+        values: `(V, N, K)`, zero where masked.
+        mask: `(V, N)` bool, True where the modality is present.
+    """
+
+    values: Tensor
+    mask: Tensor
+
+
+@dataclass
+class Preparer:
+    """Turn a clip's window into what the experts of a model read.
+
+    Attributes:
+        config: the model's configuration.
+        cropper: face cropper; None leaves "video" masked when the model asks for faces.
+        empty: by modality, a tensor without rows that gives the dtype and the trailing shape; modalities
+            that come as tensors add theirs.
+    """
+
+    config: ModelConfig
+    cropper: FaceCropper | None = None
+    empty: dict[str, Tensor] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if "audio" in self.config.modalities:
+            self.empty["audio"] = torch.zeros(0)
+        if "video" in self.config.modalities and (video := self.config.video) is not None:
+            self.empty["video"] = torch.zeros(
+                0, video.channels, video.size, video.size, dtype=torch.uint8
+            )
+
+    def read(self, path: str | Path, audio_path: str | Path | None = None) -> Iterator[Clip]:
+        """Yield the windows of a media file, whose sound may lie in a file of its own."""
+        video = self.config.video if "video" in self.config.modalities else None
+        audio = "audio" in self.config.modalities
+        if video is None and not audio:
+            names = " and ".join(self.config.modalities)
+            raise MediaError(f"{path}: the model reads {names}, which no file holds; give tensors")
+        if video is None and audio_path is not None:
+            path, audio_path = audio_path, None
+        windows = partial(
+            decode.windows,
+            seconds=self.config.window_seconds,
+            frames=video.frames if video else 1,
+        )
+        pictures = windows(path, audio=audio and audio_path is None, video=video is not None)
+        if audio_path is None or not audio:
+            yield from pictures
+            return
+        sounds = windows(audio_path, audio=True, video=False)
+        for picture, sound in zip_longest(pictures, sounds):
+            if picture is None:
+                yield sound
+            else:
+                yield picture if sound is None else replace(picture, audio=sound.audio)
+
+    def __call__(self, source: Source, clip: Clip) -> Window:
+        """Prepare one window of a source."""
+        values: dict[str, Tensor | None] = {}
+        notes: dict[str, str] = {}
+        for name in self.config.modalities:
+            if name == "audio":
+                value, note = self._audio(clip)
+            elif name == "video":
+                value, note = self._video(clip, source.cropped)
+            elif name not in source.tensors:
+                value, note = None, "not given (a media file does not hold it; give tensors)"
+            elif bool(torch.isfinite(source.tensors[name]).all()):
+                value, note = source.tensors[name], ""
+            else:
+                value, note = None, "the tensor holds NaN or infinite values"
+            values[name] = value
+            if value is None:
+                notes[name] = note
+        return Window(values, notes, clip.start, clip.end)
+
+    @staticmethod
+    def _audio(clip: Clip) -> tuple[Tensor | None, str]:
+        if clip.audio is None or clip.audio.numel() == 0:
+            return None, "no sound track"
+        if not bool(torch.isfinite(clip.audio).all()):
+            return None, "the sound holds NaN or infinite values"
+        if clip.is_silent():
+            return None, "silent"
+        return clip.audio, ""
+
+    def _video(self, clip: Clip, cropped: bool) -> tuple[Tensor | None, str]:
+        video = self.config.video
+        assert video is not None
+        if clip.frames is None or len(clip.frames) == 0:
+            return None, "no pictures"
+        frames = clip.frames
+        if video.faces == "detect" and not cropped:
+            if self.cropper is None:
+                return (
+                    None,
+                    "no face detector (give --face-model, or run: ter-fast data fetch-models)",
+                )
+            frames, kept = self.cropper.crop(clip.frames)
+            if len(kept) == 0:
+                count = len(clip.frames)
+                return None, f"no face found in {count} sampled frame{'s' if count > 1 else ''}"
+        return resize_frames(frames, video.size, video.channels), ""
+
+
+def sources_of(paths: Sequence[str | Path], preparer: Preparer) -> list[Source]:
+    """List the clips behind files and folders; a folder stands for the media files in and below it.
+
+    Raises:
+        MediaError: a folder without media files.
+    """
+    found: list[Source] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            found.append(Source(str(path), partial(preparer.read, path)))
+            continue
+        files = sorted(
+            each
+            for each in path.rglob("*")
+            if each.is_file() and each.suffix.lower() in MEDIA_SUFFIXES
+        )
+        if not files:
+            raise MediaError(
+                f"the folder {path} holds no media files; give a folder with clips, or the clips"
+            )
+        found += [Source(str(each), partial(preparer.read, each)) for each in files]
+    return found
+
+
+def dataset_sources(dataset: Dataset, preparer: Preparer) -> list[Source]:
+    """List the clips of a labelled dataset; pictures that lie inside a table are decoded from it.
+
+    A sample whose attribute `crop` is "face" has pictures that are face crops already.
+    """
+
+    def windows(sample: Sample) -> Iterator[Clip]:
+        if sample.image is not None:
+            return iter([_picture(sample)])
+        return preparer.read(sample.path, sample.attributes.get("audio_path"))
+
+    return [
+        Source(sample.path, partial(windows, sample), sample.attributes.get("crop") == "face")
+        for sample in dataset
+    ]
+
+
+def _picture(sample: Sample) -> Clip:
+    import cv2
+    import numpy as np
+
+    picture = cv2.imdecode(np.frombuffer(sample.image or b"", np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise MediaError(f"{sample.path} is not a picture that OpenCV reads; check the table")
+    return Clip.from_arrays(picture[:, :, ::-1].copy(), path=sample.path)
+
+
+def prepared(
+    sources: Sequence[Source], preparer: Preparer, workers: int | None = None
+) -> Iterator[tuple[int, list[Window] | TerFastError]]:
+    """Read and prepare clips in threads; yield each clip's windows, or its error, in order.
+
+    At most two clips per worker wait in memory. FFmpeg and OpenCV release the interpreter lock, so
+    threads use every core without copying pictures between processes.
+    """
+    workers = workers or min(8, os.cpu_count() or 1)
+
+    def work(source: Source) -> list[Window] | TerFastError:
+        try:
+            windows = [preparer(source, clip) for clip in source.windows()]
+        except TerFastError as error:
+            return error
+        return windows or MediaError(
+            f"{source.name} holds neither pictures nor sound; check the file"
+        )
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="ter_fast") as pool:
+        waiting: deque[tuple[int, Future[list[Window] | TerFastError]]] = deque()
+        try:
+            for index, source in enumerate(sources):
+                waiting.append((index, pool.submit(work, source)))
+                if len(waiting) > 2 * workers:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            while waiting:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+@torch.no_grad()
+def clip_evidence(
+    model: Model, clips: Sequence[Sequence[Window]], empty: dict[str, Tensor], batch_size: int = 16
+) -> Evidence:
+    """Run the experts over the windows of N clips: the clips' evidence.
+
+    A clip's evidence for a modality is the mean over the windows where it is present, so that length
+    alone makes nothing more certain. Windows of like length are run together.
+    """
+    flat = [(owner, window) for owner, windows in enumerate(clips) for window in windows]
+    flat.sort(
+        key=lambda pair: max((len(v) for v in pair[1].values.values() if v is not None), default=0)
+    )
+    device = next(model.parameters()).device
+    shape = (len(model.config.modalities), len(clips))
+    total = torch.zeros(*shape, len(model.config.labels), device=device)
+    count = torch.zeros(shape, device=device)
+    if not empty:
+        flat = []
+    for begin in range(0, len(flat), batch_size):
+        part = flat[begin : begin + batch_size]
+        batch = collate([window.values for _, window in part], empty).to(device)
+        owner = torch.tensor([each for each, _ in part], device=device)
+        values, mask = model.evidence(batch)
+        total.index_add_(1, owner, values)
+        count.index_add_(1, owner, mask.to(count.dtype))
+    return Evidence(total / count.clamp_min(1)[..., None], count > 0)

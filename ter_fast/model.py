@@ -1,0 +1,360 @@
+"""`Model`: experts, fusion and a trusted threshold; from media to trusted-or-not predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import torch
+from torch import Tensor, nn
+
+from ter_fast import pretrained
+from ter_fast.clip import Clip
+from ter_fast.config import ExpertConfig, ModelConfig, VideoInput
+from ter_fast.encoders import build_encoder
+from ter_fast.errors import ModelError
+from ter_fast.features import Batch
+from ter_fast.fusion import fuse
+from ter_fast.inference import Preparer
+from ter_fast.opinion import Opinion, evidence_from_logits
+from ter_fast.prediction import Prediction, Predictions
+
+if TYPE_CHECKING:
+    from ter_fast.data import Dataset
+    from ter_fast.evaluate import Evaluation
+
+DEFAULT_MODEL = "default"
+DEFAULT_ENCODERS = {"audio": "logmel_cnn", "video": "frame_cnn"}
+
+
+class Expert(nn.Module):
+    """One modality's encoder and evidential head.
+
+    e = scale * activation(W f + b), with the classes of the head put at their place among the
+    model's classes; classes merged into one add their evidence.
+    """
+
+    index: Tensor
+    scale: Tensor
+
+    def __init__(self, config: ExpertConfig, labels: Sequence[str], activation: str) -> None:
+        super().__init__()
+        self.encoder = build_encoder(config.encoder, config.options)
+        features: Any = self.encoder.out_features
+        self.head = nn.Linear(features, len(config.labels))
+        self.activation, self.classes = activation, len(labels)
+        places = torch.tensor([labels.index(label) for label in config.labels])
+        self.register_buffer("index", places, persistent=False)
+        self.register_buffer("scale", torch.tensor(config.evidence_scale), persistent=False)
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Return evidence `(B, K)` over the model's classes."""
+        logits = self.head(self.encoder(values, lengths)).float()
+        evidence = self.scale * evidence_from_logits(logits, self.activation)
+        if len(self.index) == self.classes and torch.equal(
+            self.index, torch.arange(self.classes, device=self.index.device)
+        ):
+            return evidence
+        return evidence.new_zeros(len(evidence), self.classes).index_add(1, self.index, evidence)
+
+
+class Model(nn.Module):
+    """Estimate emotions from sound and pictures, and say when not to trust the estimate.
+
+    Args:
+        config: classes, experts, fusion rule and thresholds.
+
+    Example:
+        >>> model = Model.build(["calm", "tense"], modalities=("audio",))
+        >>> prediction = model.predict({"audio": torch.randn(1, 16000) * 0.1})[0]
+        >>> prediction.trusted, prediction.reasons
+        (None, ('not calibrated for audio: run calibrate',))
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.experts = nn.ModuleDict(
+            {
+                name: Expert(expert, config.labels, config.activation)
+                for name, expert in config.experts.items()
+            }
+        )
+
+    @classmethod
+    def build(
+        cls,
+        labels: Sequence[str],
+        modalities: Sequence[str] | Mapping[str, tuple[str, Mapping[str, Any]]] = (
+            "audio",
+            "video",
+        ),
+        *,
+        video: VideoInput | None = None,
+        seed: int = 0,
+        **settings: Any,
+    ) -> Model:
+        """Build an untrained model.
+
+        Args:
+            labels: class names.
+            modalities: names of modalities with a built-in encoder ("audio", "video"), or a mapping
+                from any name to the name and options of a registered encoder.
+            video: how pictures are taken.
+            seed: of the first weights; torch's own random state is left as it was.
+            **settings: further fields of `ModelConfig`: rule, activation, confidence, window_seconds.
+
+        Raises:
+            ModelError: a modality without a built-in encoder, or settings that make no model.
+        """
+        video = video or VideoInput()
+        if not isinstance(modalities, Mapping):
+            if unknown := [name for name in modalities if name not in DEFAULT_ENCODERS]:
+                raise ModelError(
+                    f"no built-in encoder for {', '.join(unknown)}; give a mapping "
+                    "{modality: (encoder, options)} with an encoder registered by register_encoder"
+                )
+            options: dict[str, dict[str, Any]] = {
+                "audio": {},
+                "video": {"channels": video.channels},
+            }
+            modalities = {name: (DEFAULT_ENCODERS[name], options[name]) for name in modalities}
+        experts = {
+            name: ExpertConfig(encoder, dict(options), tuple(labels))
+            for name, (encoder, options) in modalities.items()
+        }
+        config = ModelConfig(
+            tuple(labels), experts, video if "video" in experts else None, **settings
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(config)
+
+    @classmethod
+    def from_experts(
+        cls, merge: Mapping[str, str] | None = None, rule: str = "dempster", **experts: Model
+    ) -> Model:
+        """Join models of one modality each, trained apart, by fusion.
+
+        The classes are the union by name. Fusion assumes the modalities independent given the
+        emotion; the joint threshold has to be calibrated (`calibrate`), since each expert's own
+        threshold says nothing about the fused confidence.
+
+        Args:
+            merge: class -> class, to merge classes ("calm" into "neutral"); their evidence adds.
+            rule: fusion rule.
+            **experts: by modality, a model that has it.
+
+        Raises:
+            ModelError: no experts, a model without that modality, or experts that differ in their
+                activation, confidence or window.
+        """
+        merge = merge or {}
+        if not experts:
+            raise ModelError(
+                "from_experts needs at least one model, such as audio=Model.from_pretrained(…)"
+            )
+        labels: dict[str, None] = {}
+        configs: dict[str, ExpertConfig] = {}
+        for name, model in experts.items():
+            if name not in model.config.experts:
+                raise ModelError(
+                    f"the model given for {name!r} has only {', '.join(model.config.modalities)}"
+                )
+            expert = model.config.experts[name]
+            configs[name] = replace(
+                expert, labels=tuple(merge.get(label, label) for label in expert.labels)
+            )
+            labels |= dict.fromkeys(configs[name].labels)
+        first = next(iter(experts.values())).config
+        for option in ("activation", "confidence", "window_seconds"):
+            values = {getattr(model.config, option) for model in experts.values()}
+            if len(values) > 1:
+                raise ModelError(
+                    f"the experts differ in {option} ({', '.join(map(str, sorted(values)))}); train them alike"
+                )
+        config = ModelConfig(
+            labels=tuple(sorted(labels)),
+            experts=configs,
+            video=experts["video"].config.video if "video" in experts else None,
+            rule=rule,
+            activation=first.activation,
+            confidence=first.confidence,
+            window_seconds=first.window_seconds,
+            thresholds={
+                name: model.config.thresholds[name]
+                for name, model in experts.items()
+                if name in model.config.thresholds and set(model.config.labels) == set(labels)
+            },
+            training=tuple(
+                record
+                for name, model in experts.items()
+                for record in model.config.training
+                if name in record.modalities
+            ),
+        )
+        joined = cls(config)
+        for name, model in experts.items():
+            joined.experts[name].load_state_dict(model.experts[name].state_dict())
+        return joined.eval()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return next(self.parameters()).device
+
+    # -- from tensors to opinions -------------------------------------------------------------
+
+    def evidence(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return each expert's evidence `(V, B, K)`, zero where masked, and the mask `(V, B)`."""
+        rows, classes, device = len(batch), len(self.config.labels), self.device
+        there = batch.mask
+        absent = torch.zeros(rows, dtype=torch.bool, device=device)
+        masks = [there.get(name, absent) for name in self.config.modalities]
+        views = []
+        for name, present in zip(self.config.modalities, masks, strict=True):
+            if bool(present.any()):
+                evidence = self.experts[name](batch.inputs[name], batch.lengths[name])
+                views.append(torch.where(present[:, None], evidence, 0))
+            else:
+                views.append(torch.zeros(rows, classes, device=device))
+        return torch.stack(views), torch.stack(masks)
+
+    def opinions(self, evidence: Tensor, mask: Tensor) -> tuple[Opinion, dict[str, Opinion]]:
+        """Fuse `(V, B, K)` evidence under a `(V, B)` mask: the fused opinion and each modality's own."""
+        kind = self.config.confidence
+        each = {
+            name: Opinion(view, confidence_kind=kind)
+            for name, view in zip(self.config.modalities, evidence, strict=True)
+        }
+        return fuse(evidence, self.config.rule, mask).with_confidence(kind), each
+
+    def forward(self, batch: Batch) -> Opinion:
+        """Return the fused opinion over `(B, K)` of a batch of windows."""
+        return self.opinions(*self.evidence(batch))[0]
+
+    # -- from media to predictions ------------------------------------------------------------
+
+    # A string is itself a sequence of strings, which the first overload takes precedence over.
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self,
+        source: str | Path | Clip,
+        *,
+        batch_size: int = 16,
+        workers: int | None = None,
+        progress: bool = False,
+        faces: str | None = None,
+        face_model: str | Path | None = None,
+    ) -> Prediction: ...
+    @overload
+    def predict(
+        self,
+        source: Mapping[str, Tensor] | Sequence[str | Path | Clip],
+        *,
+        batch_size: int = 16,
+        workers: int | None = None,
+        progress: bool = False,
+        faces: str | None = None,
+        face_model: str | Path | None = None,
+    ) -> Predictions: ...
+    def predict(
+        self,
+        source: str | Path | Clip | Mapping[str, Tensor] | Sequence[str | Path | Clip],
+        *,
+        batch_size: int = 16,
+        workers: int | None = None,
+        progress: bool = False,
+        faces: str | None = None,
+        face_model: str | Path | None = None,
+    ) -> Prediction | Predictions:
+        """Predict one clip or many.
+
+        Args:
+            source: a media file, a folder, a `Clip`, a list of these, or tensors by modality: `audio`
+                `(B, samples)` float32 at 16 kHz, `video` `(B, T, H, W, 3)` uint8, others `(B, …)`.
+            batch_size: windows that the experts see at once.
+            workers: threads that decode; by default one per core, at most 8.
+            progress: show a progress bar.
+            faces: "detect" or "whole", in place of the model's own way to take pictures.
+            face_model: YuNet face detector (ONNX); by default the one that `ter-fast data fetch-models`
+                fetched, if any. Without one, a model that asks for faces masks "video" and says so.
+
+        Returns:
+            A `Prediction` for one file or clip; `Predictions`, in order, for anything else. Among
+            many, a file that cannot be used costs only itself: its `error` says what was wrong.
+
+        Raises:
+            MediaError: the one file cannot be used, or a folder holds no media.
+            ModelError: tensors that do not fit the model.
+        """
+        from ter_fast.predict import predict
+
+        return predict(
+            self, source, self.preparer(faces, face_model), batch_size, workers, progress
+        )
+
+    def preparer(self, faces: str | None = None, face_model: str | Path | None = None) -> Preparer:
+        """Return what turns clips into this model's inputs."""
+        config = self.config
+        if config.video is None:
+            return Preparer(config)
+        if faces is not None:
+            config = replace(config, video=replace(config.video, faces=faces))
+        cropper = None
+        if config.video is not None and config.video.faces == "detect":
+            from ter_fast.faces import FaceCropper, default_face_model
+
+            file = face_model or default_face_model()
+            if file is not None:
+                cropper = FaceCropper(file, size=max(96, config.video.size))
+        return Preparer(config, cropper)
+
+    # -- training, calibration, evaluation -------------------------------------------------------
+
+    def fit(self, train: Dataset, validation: Dataset | None = None, **settings: Any) -> Model:
+        """Train on a dataset; see `ter_fast.train.fit` for the settings."""
+        from ter_fast.train import fit
+
+        return fit(self, train, validation, **settings)
+
+    def calibrate(self, *datasets: Dataset, **settings: Any) -> Model:
+        """Set the trusted thresholds on validation data; see `ter_fast.evaluate.calibrate`."""
+        from ter_fast.evaluate import calibrate
+
+        return calibrate(self, *datasets, **settings)
+
+    def evaluate(self, *datasets: Dataset, **settings: Any) -> Evaluation:
+        """Measure accuracy and trust on labelled data; see `ter_fast.evaluate.evaluate`."""
+        from ter_fast.evaluate import evaluate
+
+        return evaluate(self, *datasets, **settings)
+
+    # -- on disk -----------------------------------------------------------------------------
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` and `model.safetensors` into a folder, each all of it or nothing.
+
+        Raises:
+            TerFastError: the folder cannot be written to.
+        """
+        pretrained.save(self, folder)
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path = DEFAULT_MODEL, *, revision: str | None = None
+    ) -> Model:
+        """Load a model: a bundled name, a folder, or a Hugging Face hub id.
+
+        Only safetensors and JSON are read; nothing in them can run code.
+
+        Args:
+            name: "default", a folder that `save_pretrained` wrote, or "owner/name" on the hub.
+            revision: branch, tag or commit on the hub.
+
+        Raises:
+            ModelError: nothing of that name, a file is missing or altered, or the configuration is wrong.
+        """
+        return pretrained.load(cls, name, revision)

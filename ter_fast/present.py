@@ -1,0 +1,249 @@
+"""Tables for people: predictions, thresholds, figures, and what this installation can do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ter_fast import _ops
+from ter_fast.config import ModelConfig
+from ter_fast.opinion import Opinion
+from ter_fast.prediction import Prediction, Predictions
+
+if TYPE_CHECKING:
+    from ter_fast.evaluate import Evaluation
+    from ter_fast.model import Model
+
+_NOTICE = "Labels are expressions as acted or perceived, not what a person feels."
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _verdict(prediction: Prediction) -> Text:
+    if prediction.error:
+        return Text("failed", "bold red")
+    if prediction.trusted is None:
+        return Text("?", "yellow")
+    return Text("✓ yes", "bold green") if prediction.trusted else Text("✗ no", "bold yellow")
+
+
+def _say(opinion: Opinion | None, labels: tuple[str, ...]) -> str:
+    if opinion is None:
+        return "–"
+    return f"{labels[int(opinion.prediction)]} {float(opinion.confidence):.2f}"
+
+
+@dataclass(frozen=True)
+class PredictionTable:
+    """What `ter-fast predict` prints: a line per clip, and below it why it is not trusted.
+
+    Attributes:
+        predictions: the clips.
+        config: of the model that predicted them.
+    """
+
+    predictions: Predictions
+    config: ModelConfig
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        modalities = self.config.modalities
+        header = [
+            Text(name, "bold") for name in ("clip", "label", "confidence", "trusted?", *modalities)
+        ]
+        rows = [self._row(prediction) for prediction in self.predictions]
+        widths = [
+            max(cell.cell_len for cell in column) for column in zip(header, *rows, strict=True)
+        ]
+        # Names give way first: everything else is what the reader came for.
+        spare = options.max_width - sum(widths[1:]) - 2 * (len(widths) - 1)
+        widths[0] = min(widths[0], max(12, spare))
+        yield _line(header, widths)
+        yield Text("─" * (sum(widths) + 2 * (len(widths) - 1)), "dim")
+        for prediction, row in zip(self.predictions, rows, strict=True):
+            yield _line(row, widths)
+            for why in [prediction.error] if prediction.error else prediction.reasons:
+                yield Padding(Text(why, "red" if prediction.error else "dim"), (0, 0, 0, 4))
+        count, failed = len(self.predictions), len(self.predictions.failed)
+        trusted = len(self.predictions.trusted)
+        yield Text()
+        yield Text(
+            f"{count} clip{'s' if count != 1 else ''}: {trusted} trusted, "
+            f"{count - trusted - failed} not, {failed} failed. Confidence / threshold; "
+            f"then what each modality alone says. {_NOTICE}",
+            "dim",
+        )
+
+    def _row(self, prediction: Prediction) -> list[Text]:
+        threshold = "" if prediction.threshold is None else f" / {prediction.threshold:.2f}"
+        return [
+            Text(prediction.path),
+            Text(prediction.label or "–", "bold"),
+            Text(f"{prediction.confidence:.2f}{threshold}" if prediction.label else "–"),
+            _verdict(prediction),
+            *(
+                Text(_say(prediction.opinions.get(name), self.config.labels))
+                for name in self.config.modalities
+            ),
+        ]
+
+
+def _line(cells: Sequence[Text], widths: Sequence[int]) -> Text:
+    padded = []
+    for cell, width in zip(cells, widths, strict=True):
+        text = cell.copy()
+        if text.cell_len > width:
+            # The end of a long path tells clips apart.
+            text = Text("…" + text.plain[text.cell_len - width + 1 :], text.style)
+        text.pad_right(width - text.cell_len)
+        padded.append(text)
+    return Text("  ").join(padded)
+
+
+def thresholds_table(config: ModelConfig) -> RenderableType:
+    """Return a model's trusted thresholds and how they did where they were chosen."""
+    table = _table(
+        "modalities", "threshold", "criterion", "precision", "recall", "F1", "accept-all F1", "coverage", "chosen on",
+        title="Trusted thresholds",
+    )  # fmt: skip
+    for name, record in config.thresholds.items():
+        scores = record.scores
+        table.add_row(
+            name, f"{record.threshold:.4f}", record.criterion,
+            *(f"{scores[each]:.3f}" for each in ("precision", "recall", "f1", "accept_all_f1", "coverage")),
+            f"{record.samples} {record.pairing + ' pairs' if record.pairing else 'clips'} of {escape(record.data)}",
+        )  # fmt: skip
+    return table
+
+
+def evaluation_table(evaluation: Evaluation) -> RenderableType:
+    """Return the figures of an evaluation."""
+    pairs = f"{evaluation.pairing} pairs" if evaluation.pairing else "clips"
+    title = (
+        f"{evaluation.modalities} on {evaluation.samples} {pairs} of {evaluation.name} "
+        f"({evaluation.groups} groups)"
+    )
+    table = _table(
+        "figure", "value", "95 % interval",
+        title=title,
+    )  # fmt: skip
+    for name, figure in evaluation.figures.items():
+        table.add_row(
+            name.replace("_", " "), f"{figure.value:.4f}", f"{figure.low:.4f} … {figure.high:.4f}"
+        )
+    classes = _table("class", "recall", title="Recall by class")
+    for name, recall in evaluation.recall_by_class.items():
+        classes.add_row(name, f"{recall:.3f}")
+    ranking = _table(
+        "confidence", "AURC", title="Which confidence ranks errors best (lower is better)"
+    )
+    for name, area in sorted(evaluation.aurc_by_confidence.items(), key=lambda pair: pair[1]):
+        ranking.add_row(name, f"{area:.4f}")
+    parts: list[RenderableType] = [table, classes, ranking]
+    if evaluation.errors:
+        parts.append(
+            Text(
+                f"{len(evaluation.errors)} clips could not be used; the first: {evaluation.errors[0]}",
+                "red",
+            )
+        )
+    return Group(*parts)
+
+
+def information() -> dict[str, Any]:
+    """Return versions and backends as plain values."""
+    names = (
+        "ter_fast",
+        "torch",
+        "numpy",
+        "numba",
+        "av",
+        "opencv-python-headless",
+        "lightning",
+        "pandas",
+        "pyarrow",
+    )
+    versions: dict[str, str | None] = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    import torch
+
+    from ter_fast.faces import default_face_model
+
+    face_model = default_face_model()
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+        "kernels": asdict(_ops.backend()),
+        "cuda": {"available": torch.cuda.is_available(), "torch_built_for": torch.version.cuda},
+        "decode": {
+            "backend": "pyav",
+            "why": "PyAV carries its own FFmpeg and reads every container",
+        },
+        "face_model": None if face_model is None else str(face_model),
+    }
+
+
+def info_table(values: dict[str, Any]) -> RenderableType:
+    """Return what `ter-fast info` prints."""
+    table = _table("part", "state", "why")
+    versions = ", ".join(f"{name} {version or '–'}" for name, version in values["versions"].items())
+    table.add_row("versions", f"Python {values['python']}, {versions}", values["platform"])
+    table.add_row("kernels", values["kernels"]["name"], values["kernels"]["reason"])
+    cuda = values["cuda"]
+    table.add_row(
+        "CUDA",
+        "available" if cuda["available"] else "not available",
+        f"torch built for CUDA {cuda['torch_built_for']}"
+        if cuda["torch_built_for"]
+        else "this torch has no CUDA",
+    )
+    table.add_row("decoding", values["decode"]["backend"], values["decode"]["why"])
+    face = values["face_model"]
+    table.add_row(
+        "face detector",
+        face or "none",
+        "" if face else "give --face-model, or run: ter-fast data fetch-models",
+    )
+    return table
+
+
+def model_table(model: Model) -> RenderableType:
+    """Return a description of a model: classes, experts, data, terms, thresholds."""
+    config = model.config
+    table = _table("entry", "value", title="Model")
+    table.add_row("classes", ", ".join(config.labels))
+    for name, expert in config.experts.items():
+        size = sum(each.numel() for each in model.experts[name].parameters())
+        table.add_row(
+            f"{name} expert",
+            f"{expert.encoder}, {size:,} parameters, classes {', '.join(expert.labels)}",
+        )
+    table.add_row("fusion", f"{config.rule}; confidence {config.confidence}")
+    for record in config.training:
+        table.add_row(
+            f"trained on ({'+'.join(record.modalities)})",
+            f"{escape(record.data)}: {dict(record.samples)}",
+        )
+    for terms in config.terms:
+        table.add_row("terms", escape(terms))
+    return Group(table, thresholds_table(config))

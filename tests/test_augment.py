@@ -1,0 +1,90 @@
+"""Augmentation keeps what it must: shapes, masks, ranges, and one change for a whole clip."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ter_fast.augment import add_noise, mask_blocks, move_frames, shift_bands, stretch
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def test_noise_keeps_to_its_ratio_and_leaves_silence_silent() -> None:
+    sound = torch.sin(torch.arange(40_000) * 0.1).repeat(20, 1) * torch.logspace(-3, 0, 20)[:, None]
+    noise = add_noise(sound, (10.0, 30.0)) - sound
+    ratio = 10 * torch.log10(sound.square().mean(-1) / noise.square().mean(-1))
+    assert 9.8 < float(ratio.min()) < 16
+    assert 24 < float(ratio.max()) < 30.2
+    assert not add_noise(torch.zeros(2, 100)).any()
+
+
+def test_stretch_changes_time_and_mask_alike() -> None:
+    spectrogram = torch.rand(2, 4, 200)
+    valid = torch.arange(200) < torch.tensor([200, 100])[:, None]
+    lengths = set()
+    for _ in range(20):
+        stretched, there = stretch(spectrogram, valid, 0.1)
+        steps = stretched.shape[-1]
+        lengths.add(steps)
+        assert 180 <= steps <= 220
+        assert there.shape == (2, steps)
+        assert there[0].all()
+        assert abs(int(there[1].sum()) - steps // 2) <= 1
+        assert there[1].int().diff().le(0).all()
+    assert len(lengths) > 5
+
+
+def test_bands_move_as_one_and_by_at_most_the_most() -> None:
+    ramp = torch.arange(16.0)[None, :, None].expand(64, 16, 5)
+    offsets = (shift_bands(ramp, 3) - ramp)[:, 5:11]
+    assert torch.equal(offsets, offsets[:, :1, :1].expand_as(offsets))
+    assert set(offsets.flatten().tolist()) == {-3, -2, -1, 0, 1, 2, 3}
+    assert float(shift_bands(ramp, 3).min()) >= 0
+    assert float(shift_bands(ramp, 3).max()) <= 15
+
+
+def test_masked_blocks_are_stripes_of_bounded_size() -> None:
+    ones = torch.ones(200, 20, 100)
+    masked = mask_blocks(ones, blocks=1, bands=4, steps=30)
+    bands = (masked.sum(2) == 0).sum(1)
+    steps = (masked.sum(1) == 0).sum(1)
+    assert int(bands.max()) == 4
+    # A fifth of the clip at most, however long a stripe may be elsewhere.
+    assert 17 <= int(steps.max()) <= 20
+    assert set(masked.unique().tolist()) == {0.0, 1.0}
+    outside = (masked.sum(2) > 0)[:, :, None] & (masked.sum(1) > 0)[:, None, :]
+    assert torch.equal(masked > 0, outside)
+
+
+def test_frames_of_one_clip_move_alike_and_clips_move_apart() -> None:
+    frames = torch.rand(3, 1, 1, 24, 24).expand(3, 4, 1, 24, 24).contiguous()
+    moved = move_frames(frames)
+    assert moved.shape == frames.shape
+    for clip in moved:
+        torch.testing.assert_close(clip[1:], clip[:1].expand_as(clip[1:]))
+    same = torch.rand(1, 1, 1, 24, 24).expand(8, 1, 1, 24, 24).contiguous()
+    apart = move_frames(same)
+    assert len({tuple(clip.flatten().tolist()) for clip in apart}) == 8
+
+
+def test_without_change_frames_are_mirrored_or_left() -> None:
+    frames = torch.rand(16, 2, 3, 10, 12)
+    still = move_frames(frames, rotation=0, scale=0, translation=0, erase=0)
+    mirrored = 0
+    for before, after in zip(frames, still, strict=True):
+        flipped = torch.allclose(after, before.flip(-1), atol=1e-5)
+        assert flipped or torch.allclose(after, before, atol=1e-5)
+        mirrored += flipped
+    assert 0 < mirrored < 16
+
+
+def test_covered_squares_are_grey_and_never_the_whole() -> None:
+    bright = torch.full((64, 1, 1, 40, 40), 2.0)
+    moved = move_frames(bright, erase=0.5)
+    covered = (moved == 0).float().mean((1, 2, 3, 4))
+    assert 0.25 < float((covered > 0).float().mean()) < 0.75
+    assert float(covered.max()) <= 0.28
+    torch.testing.assert_close(moved[moved != 0], torch.full_like(moved[moved != 0], 2.0))

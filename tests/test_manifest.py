@@ -1,0 +1,158 @@
+"""Manifests: what they give, and the one sentence for each thing that can be wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ter_fast.data import load_manifest
+from ter_fast.errors import DataError
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Write:
+    """Write a CSV beside four empty clips, a.wav … d.wav."""
+    for name in "abcd":
+        (tmp_path / f"{name}.wav").touch()
+
+    def write(text: str, encoding: str = "utf-8") -> Path:
+        file = tmp_path / "clips.csv"
+        file.write_bytes(text.encode(encoding))
+        return file
+
+    return write
+
+
+def test_reads_paths_relative_to_the_table_and_extra_columns(table: Write, tmp_path: Path) -> None:
+    data = load_manifest(
+        table(
+            "path,label,split,group,age\n"
+            "a.wav,anger,train,anna,31\n"
+            f"{tmp_path / 'b.wav'},fear,test,ben,\n"
+        )
+    )
+    assert [s.path for s in data] == [str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]
+    assert [(s.label, s.split, s.group) for s in data] == [
+        ("anger", "train", "anna"),
+        ("fear", "test", "ben"),
+    ]
+    assert [dict(s.attributes) for s in data] == [{"age": "31"}, {}]
+    assert (data.name, data.labels, data.modalities) == ("clips", ("anger", "fear"), ("audio",))
+
+
+def test_without_split_and_group_each_file_stands_alone(table: Write) -> None:
+    data = load_manifest(table("path,label\na.wav,anger\nb.wav,fear\n"))
+    assert {s.split for s in data} == {""}
+    assert len(data.groups()) == 2
+
+
+def test_reads_what_spreadsheets_write(table: Write) -> None:
+    data = load_manifest(table("path,label\r\na.wav, anger \r\n\r\nb.wav,fear\r\n", "utf-8-sig"))
+    assert [s.label for s in data] == ["anger", "fear"]
+
+
+def test_endings_tell_the_modalities(table: Write, tmp_path: Path) -> None:
+    (tmp_path / "e.png").touch()
+    (tmp_path / "f.MP4").touch()
+    pictures = load_manifest(table("path,label\ne.png,anger\na.wav,fear\n"))
+    assert pictures.modalities == ("audio", "video")
+    assert load_manifest(table("path,label\nf.MP4,anger\na.wav,fear\n")).modalities == (
+        "audio",
+        "video",
+    )
+
+
+def test_parquet_reads_like_csv(table: Write, tmp_path: Path) -> None:
+    csv_file = table("path,label,split,group\na.wav,1,train,g\nb.wav,2,test,h\n")
+    parquet_file = tmp_path / "clips.parquet"
+    columns = {
+        "path": ["a.wav", "b.wav"],
+        "label": [1, 2],
+        "split": ["train", "test"],
+        "group": ["g", "h"],
+    }
+    pq.write_table(pa.table(columns), parquet_file)
+    assert load_manifest(parquet_file) == load_manifest(csv_file)
+
+
+def test_a_null_in_parquet_is_an_empty_cell(table: Write, tmp_path: Path) -> None:
+    table("")
+    parquet_file = tmp_path / "clips.parquet"
+    pq.write_table(pa.table({"path": ["a.wav", "b.wav"], "label": ["x", None]}), parquet_file)
+    with pytest.raises(DataError, match=r"empty label in 1 row \(2\)"):
+        load_manifest(parquet_file)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"has the columns \[\] and lacks path and label"),
+        ("path,label\n", "has no rows"),
+        ("file,label\na.wav,x\n", r"columns \['file', 'label'\] and lacks path; expected path,lab"),
+        ("path;label\na.wav;x\n", "separated by commas"),
+        ("path,label,label\na.wav,x,y\n", r"more than one column named \['label'\]"),
+        ("path,label\na.wav,x\nb.wav\n", "row 3: expected 2 cells as in the header, got fewer"),
+        ("path,label\na.wav,x,y\n", "row 2: expected 2 cells as in the header, got more"),
+        ("path,label\na.wav,\nb.wav,x\nc.wav, \n", r"empty label in 2 rows \(2, 4\)"),
+        ("path,label\n,x\nb.wav,y\n", r"empty path in 1 row \(2\)"),
+        (
+            "path,label,split\na.wav,x,train\nb.wav,y,validatoin\n",
+            "row 3: unknown split 'validatoin'; expected train, validation or test.*"
+            "Did you mean 'validation'",
+        ),
+        ("path,label,split\na.wav,x,train\nb.wav,y,\n", r"no split in 1 row \(3\)"),
+        (
+            "path,label\na.wav,x\n1.wav,y\n2.wav,y\n3.wav,y\n4.wav,y\n",
+            r"names 4 files \(row 3: 1\.wav, row 4: 2\.wav, row 5: 3\.wav, …\) that cannot be",
+        ),
+        ("path,label\na.wav,x\nb.wav,x\n", "one class only .*'x'"),
+        ("path,label\na.wav,x\na.wav,y\n", "more than once"),
+        (
+            "path,label,split,group\na.wav,x,train,g\nb.wav,y,test,g\n",
+            "'g' in test and train",
+        ),
+        ('path,label\n"a.wav,x\n', "not a CSV file"),
+    ],
+)
+def test_each_mistake_gets_one_sentence(table: Write, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        load_manifest(table(text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_label_outside_the_given_ones_is_named_with_its_row(table: Write) -> None:
+    file = table("path,label\na.wav,anger\nb.wav,hapiness\n")
+    with pytest.raises(
+        DataError, match=r"row 3: unknown label 'hapiness'.*Did you mean 'happiness'"
+    ):
+        load_manifest(file, labels=("anger", "happiness"))
+    with pytest.raises(DataError, match=r"unknown label 'hapiness'.*Correct it"):
+        load_manifest(file, labels=("anger", "zzz"))
+
+
+def test_binary_and_missing_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "clips.csv").write_bytes(b"\xff\xfe\x00\x80")
+    (tmp_path / "clips.parquet").write_text("path,label\n")
+    with pytest.raises(DataError, match="not a CSV file in UTF-8"):
+        load_manifest(tmp_path / "clips.csv")
+    with pytest.raises(DataError, match="not a readable Parquet file"):
+        load_manifest(tmp_path / "clips.parquet")
+    with pytest.raises(DataError, match="is not there"):
+        load_manifest(tmp_path / "absent.csv")
+
+
+def test_parquet_without_pyarrow_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clips.parquet").touch()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match=r"pip install 'ter_fast\[train\]'"):
+        load_manifest(tmp_path / "clips.parquet")
