@@ -10,11 +10,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import peers
 import pytest
 import torch
 from torch import Tensor
 
+import peers
 from ter_fast.fusion import fuse
 
 SHAPES = [(1, 6), (64, 6), (1024, 6), (1_000_000, 6), (65_536, 101)]

@@ -7,14 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def add_noise(audio: Tensor, snr_db: tuple[float, float] = (10.0, 50.0)) -> Tensor:
+def add_noise(audio: Tensor, snr_db: tuple[float, float] = (20.0, 60.0)) -> Tensor:
     """Add white noise to `(B, samples)` waveforms, each at a random signal-to-noise ratio in dB."""
     level = audio.square().mean(-1, keepdim=True).sqrt()
     snr = torch.empty_like(level).uniform_(*snr_db)
     return audio + torch.randn_like(audio) * level * 10 ** (-snr / 20)
 
 
-def stretch(spectrogram: Tensor, valid: Tensor, amount: float = 0.15) -> tuple[Tensor, Tensor]:
+def stretch(spectrogram: Tensor, valid: Tensor, amount: float = 0.1) -> tuple[Tensor, Tensor]:
     """Play a batch of `(B, M, T)` spectrograms faster or slower, by one factor within 1 ± amount."""
     steps = spectrogram.shape[-1]
     target = max(8, round(steps * (1 + amount * float(torch.empty(()).uniform_(-1, 1)))))
@@ -22,7 +22,7 @@ def stretch(spectrogram: Tensor, valid: Tensor, amount: float = 0.15) -> tuple[T
     return stretched, F.interpolate(valid[:, None].float(), target, mode="nearest")[:, 0] > 0
 
 
-def shift_bands(spectrogram: Tensor, most: int = 3) -> Tensor:
+def shift_bands(spectrogram: Tensor, most: int = 2) -> Tensor:
     """Move each `(M, T)` spectrogram of a batch up or down by at most `most` mel bands, edges repeated."""
     batch, bands, _ = spectrogram.shape
     offset = torch.randint(-most, most + 1, (batch, 1), device=spectrogram.device)
@@ -30,7 +30,7 @@ def shift_bands(spectrogram: Tensor, most: int = 3) -> Tensor:
     return spectrogram.gather(1, source[..., None].expand_as(spectrogram))
 
 
-def mask_blocks(spectrogram: Tensor, blocks: int = 2, bands: int = 10, steps: int = 30) -> Tensor:
+def mask_blocks(spectrogram: Tensor, blocks: int = 2, bands: int = 8, steps: int = 25) -> Tensor:
     """Zero random stripes of bands and of time steps in each spectrogram of a `(B, M, T)` batch.
 
     Reference:

@@ -81,8 +81,11 @@ def predict(
     The label is the emotion the expression was acted or perceived as, not what a person feels.
     Exit code 1 when a file could not be used.
     """
+    from ter_fast.prediction import check_table_name
     from ter_fast.present import PredictionTable
 
+    if out is not None:
+        check_table_name(out)
     loaded = _load(model, device)
     progress = not quiet and not as_json and (len(paths) > 1 or paths[0].is_dir())
     found = loaded.predict(
@@ -116,9 +119,12 @@ def train(
     epochs: Annotated[int, typer.Option(min=1)] = 30,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     learning_rate: Annotated[float, typer.Option()] = 2e-3,
+    activation: Annotated[
+        str, typer.Option(help="From logits to evidence: exp learns fastest; softplus, relu.")
+    ] = "exp",
     kl_weight: Annotated[float, typer.Option(help="Final weight of the KL regularizer.")] = 0.05,
     balance: Annotated[
-        float, typer.Option(help="Weight of classification in TrustedCELoss.")
+        float, typer.Option(min=0, max=1, help="Weight of classification in TrustedCELoss.")
     ] = 1.0,
     patience: Annotated[int, typer.Option(help="Epochs without improvement before stopping.")] = 8,
     validation_share: Annotated[
@@ -145,7 +151,7 @@ def train(
         dataset = holdout(dataset, validation_share, seed=seed)
     chosen = tuple(filter(None, modalities.split(","))) or dataset.modalities
     video = VideoInput(frames, frame_size, 3 if color else 1, faces)
-    model = Model.build(dataset.labels, chosen, video=video, seed=seed)
+    model = Model.build(dataset.labels, chosen, video=video, seed=seed, activation=activation)
     model.fit(
         dataset,
         epochs=epochs,

@@ -26,7 +26,8 @@ class MediaInfo:
     Times are in seconds. `start` is the file's own timestamp of its earliest picture or sound;
     every other time in this package counts from there. `width` and `height` are those of the
     upright picture, and `rotation` (degrees counter-clockwise: 0, 90, 180 or 270) is what sets
-    the stored one upright.
+    the stored one upright. `cut_short` says that the file lacks the end that its index lists;
+    `duration` is then that of what is there.
     """
 
     path: str
@@ -35,6 +36,7 @@ class MediaInfo:
     has_video: bool
     has_audio: bool
     is_image: bool = False
+    cut_short: bool = False
     frame_rate: float | None = None
     width: int | None = None
     height: int | None = None
@@ -55,6 +57,7 @@ class Clip:
         audio: (samples,) float32 in [-1, 1], mono at 16 kHz, from `start` to `end`.
         start: Seconds from the file's beginning.
         end: Seconds from the file's beginning.
+        note: What a reader should know of the file, such as that it is cut short; "" for nothing.
 
     Raises:
         MediaError: A tensor has another shape or type than stated, or `end` lies before `start`.
@@ -72,6 +75,7 @@ class Clip:
     audio: Tensor | None
     start: float
     end: float
+    note: str = ""
 
     def __post_init__(self) -> None:
         """Refuse tensors that no later stage could read."""

@@ -169,7 +169,11 @@ class ModelConfig:
         Raises:
             ModelError: an entry is missing, unknown or of the wrong type.
         """
+        numbers: dict[str, Any] = {}
         try:
+            for name in ("disagreement_limit", "window_seconds"):
+                if values.get(name) is not None:
+                    numbers[name] = float(values[name])
             own = {each.name for each in fields(cls)} | {"ter_fast", "weights_sha256"}
             if unknown := sorted(set(values) - own):
                 raise ModelError(f"unknown entries in {cls.__name__}: {', '.join(unknown)}")
@@ -206,11 +210,7 @@ class ModelConfig:
                     for name in ("rule", "activation", "confidence")
                     if name in values
                 },
-                **{
-                    name: float(values[name])
-                    for name in ("disagreement_limit", "window_seconds")
-                    if values.get(name) is not None
-                },
+                **numbers,
             )
         except KeyError as error:
             raise ModelError(f"the entry {error} is missing") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
@@ -125,9 +126,14 @@ def _with_pairs(model: Model, data: Sequence[Labelled], seed: int) -> list[Label
     return found
 
 
-def _sweep(model: Model, data: Labelled) -> tuple[Opinion, Sweep]:
+def _judge(model: Model, data: Labelled) -> tuple[Opinion, NDArray[Any], NDArray[np.bool_]]:
+    """Return the fused opinions, the confidences, and which predictions are right."""
     opinion, _ = model.opinions(data.evidence.values, data.evidence.mask)
-    return opinion, sweep(opinion.confidence, opinion.prediction == data.labels)
+    confidence, limit = opinion.confidence.numpy(), model.config.disagreement_limit
+    # A prediction above the disagreement limit is not trusted at any threshold, as one without confidence.
+    if limit is not None and opinion.disagreement is not None:
+        confidence = np.where(opinion.disagreement.numpy() > limit, np.nan, confidence)
+    return opinion, confidence, (opinion.prediction == data.labels).numpy()
 
 
 def _choose(result: Sweep, criterion: str) -> TrustedScores:
@@ -165,6 +171,7 @@ def calibrate(
 ) -> Model:
     """Set the model's trusted thresholds on validation data, one for each set of modalities.
 
+    The threshold lies halfway between the lowest confidence that it accepts and the next one below.
     A dataset that has several modalities calibrates each of them alone and all of them together.
     Datasets of one modality each calibrate that modality, and label-matched pairs of their clips
     calibrate the two together; the threshold's record says so.
@@ -175,7 +182,8 @@ def calibrate(
         criterion: "balance" (trusted precision meets trusted recall), "f1", "accuracy",
             "precision=P" (lowest threshold that reaches P) or "coverage=Q".
         confidence: the kind of confidence from now on; None keeps the model's.
-        disagreement_limit: predictions whose modalities disagree more are not trusted.
+        disagreement_limit: predictions whose modalities disagree more are not trusted; None keeps the
+            model's limit, infinity takes it away.
         seed: of the pairing.
         **options: `progress`, `face_model`, `workers` (see `ter_fast.prepare.prepare`).
 
@@ -188,16 +196,30 @@ def calibrate(
     if not datasets:
         raise DataError("calibrate needs validation data; give at least one dataset")
     found = _with_pairs(model, [label(model, each, **options) for each in datasets], seed)
+    limit = model.config.disagreement_limit if disagreement_limit is None else disagreement_limit
+    if limit is not None and math.isinf(limit):
+        limit = None
     base = replace(
         model.config,
         confidence=confidence or model.config.confidence,
-        disagreement_limit=disagreement_limit,
+        disagreement_limit=limit,
         # Thresholds of another confidence would mean nothing.
         thresholds={}
         if confidence not in (None, model.config.confidence)
         else model.config.thresholds,
     )
-    model.config = base
+    before, model.config = model.config, base
+    try:
+        model.config = base.with_thresholds(_thresholds(model, found, criterion))
+    except DataError:
+        model.config = before
+        raise
+    return model
+
+
+def _thresholds(
+    model: Model, found: Sequence[Labelled], criterion: str
+) -> dict[str, TrustedThreshold]:
     records: dict[str, TrustedThreshold] = {}
     for data in found:
         modalities = present(model, data)
@@ -206,7 +228,7 @@ def calibrate(
                 if data.pairing and size < len(modalities):
                     continue
                 part = _restricted(model, data, subset)
-                _, result = _sweep(model, part)
+                result = sweep(*_judge(model, part)[1:])
                 chosen = _choose(result, criterion)
                 scores = {
                     name: getattr(chosen, name)
@@ -214,10 +236,25 @@ def calibrate(
                 }
                 scores["accept_all_f1"] = result.accept_all_f1
                 records["+".join(subset)] = TrustedThreshold(
-                    chosen.threshold, criterion, part.name, result.n, part.pairing, scores
+                    _between(result, chosen.threshold),
+                    criterion,
+                    part.name,
+                    result.n,
+                    part.pairing,
+                    scores,
                 )
-    model.config = base.with_thresholds(records)
-    return model
+    return records
+
+
+def _between(result: Sweep, threshold: float) -> float:
+    """Move a threshold halfway to the next confidence below, which accepts the very same clips.
+
+    Left at one clip's exact confidence, it would turn that clip around with the rounding of another
+    batch size or machine.
+    """
+    index = int(np.searchsorted(result.threshold, threshold))
+    below = float(result.threshold[index - 1]) if index else threshold
+    return (threshold + below) / 2
 
 
 @dataclass(frozen=True)
@@ -271,9 +308,16 @@ class Evaluation:
         return asdict(self)
 
     def to_json(self, path: str | Path) -> None:
-        """Write the figures as JSON; all of it or nothing."""
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        """Write the figures as JSON, null where a figure has no value; all of it or nothing."""
+        text = json.dumps(_finite(self.to_dict()), indent=2, ensure_ascii=False) + "\n"
         write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
+
+
+def _finite(value: Any) -> Any:
+    """Replace NaN and infinity, which JSON does not know, by None."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def evaluate(
@@ -302,20 +346,19 @@ def evaluate(
         raise DataError(f"evaluate takes one dataset, or two to pair; given {len(found)}")
     data = found[0] if len(found) == 1 else pair(found[0], found[1], seed)
     names = tuple(modalities or present(model, data))
+    if unknown := [name for name in names if name not in model.config.modalities]:
+        raise DataError(
+            f"the model has no modality {', '.join(unknown)}; it has {', '.join(model.config.modalities)}"
+        )
     data = _restricted(model, data, names)
     if not len(data.labels):
         raise DataError(
             f"no clip of {data.name} has {' and '.join(names)}; choose other modalities"
         )
-    opinion, result = _sweep(model, data)
+    opinion, confidence, correct = _judge(model, data)
     record = model.config.thresholds.get("+".join(names))
     true, predicted = data.labels.numpy(), opinion.prediction.numpy()
-    correct, probability = predicted == true, opinion.probability.double().numpy()
-    confidence = opinion.confidence.numpy()
-    limit = model.config.disagreement_limit
-    # A prediction above the disagreement limit is not trusted at any threshold, as one without confidence.
-    if limit is not None and opinion.disagreement is not None:
-        confidence = np.where(opinion.disagreement.numpy() > limit, np.nan, confidence)
+    probability = opinion.probability.double().numpy()
 
     def figure(statistic: Callable[..., float], *arrays: NDArray[Any]) -> Figure:
         value = float(statistic(*arrays))
@@ -350,7 +393,7 @@ def evaluate(
         name=data.name,
         modalities="+".join(names),
         pairing=data.pairing,
-        samples=result.n,
+        samples=len(true),
         groups=len(set(data.groups)),
         threshold=None if record is None else record.threshold,
         figures=figures,

@@ -56,6 +56,7 @@ class Window:
     Attributes:
         values: by modality the `(N, …)` tensor, or None where it is missing.
         notes: by missing modality, why.
+        remark: what a reader should know of the file; "" for nothing.
         start: seconds.
         end: seconds.
     """
@@ -64,6 +65,7 @@ class Window:
     notes: dict[str, str]
     start: float
     end: float
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Preparer:
             values[name] = value
             if value is None:
                 notes[name] = note
-        return Window(values, notes, clip.start, clip.end)
+        return Window(values, notes, clip.start, clip.end, clip.note)
 
     @staticmethod
     def _audio(clip: Clip) -> tuple[Tensor | None, str]:

@@ -47,9 +47,15 @@ def predict(
         ]
     stream = prepared(sources, preparer, workers)
     if progress:
+        from rich.console import Console
         from rich.progress import track
 
-        stream = track(stream, "predicting", total=len(sources), transient=True)  # type: ignore[assignment]
+        # Standard output is for results, and a bar that redraws itself is noise in a file.
+        console = Console(stderr=True)
+        stream = track(  # type: ignore[assignment]
+            stream, "predicting", total=len(sources), transient=True,
+            console=console, disable=not console.is_terminal,
+        )  # fmt: skip
     training = model.training
     model.eval()
     results: list[Prediction] = []
@@ -158,6 +164,7 @@ def _conclude(
         for modality, opinion in opinions.items()
         if opinion is None
     )
+    notes += tuple(dict.fromkeys(window.remark for window in windows if window.remark))
     confidence, disagreement = float(fused.confidence), _number(fused.disagreement)
     base = Prediction(
         name,

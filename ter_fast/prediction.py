@@ -199,12 +199,7 @@ class Predictions(Sequence[Prediction]):
             TerFastError: another ending.
         """
         writers = {".csv": self.to_csv, ".parquet": self.to_parquet, ".jsonl": self.to_jsonl}
-        suffix = Path(path).suffix.lower()
-        if suffix not in writers:
-            raise TerFastError(
-                f"cannot write {path}: expected a name that ends in {', '.join(writers)}"
-            )
-        writers[suffix](path)
+        writers[check_table_name(path)](path)
 
     def _rows(self) -> list[dict[str, Any]]:
         rows = [each.row() for each in self]
@@ -213,6 +208,21 @@ class Predictions(Sequence[Prediction]):
         return [{name: row.get(name) for name in columns} for row in rows]
 
 
+def check_table_name(path: str | Path) -> str:
+    """Return a table file's ending, in small letters.
+
+    Raises:
+        TerFastError: no table can be written under that name, so that a caller learns it before the work.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in TABLE_SUFFIXES:
+        raise TerFastError(
+            f"cannot write {path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}"
+        )
+    return suffix
+
+
+TABLE_SUFFIXES = (".csv", ".parquet", ".jsonl")
 _TEXT_COLUMNS = frozenset({"path", "label", "reasons", "error"})
 
 

@@ -68,9 +68,15 @@ def prepare(
     sources = dataset_sources(dataset, preparer)
     stream: Any = prepared(sources, preparer, workers)
     if progress:
+        from rich.console import Console
         from rich.progress import track
 
-        stream = track(stream, f"reading {dataset.name}", total=len(sources), transient=True)
+        # Standard output is for results, and a bar that redraws itself is noise in a file.
+        console = Console(stderr=True)
+        stream = track(
+            stream, f"reading {dataset.name}", total=len(sources), transient=True,
+            console=console, disable=not console.is_terminal,
+        )  # fmt: skip
     clips, rows, errors = [], [], []
     for index, windows in stream:
         if isinstance(windows, TerFastError):

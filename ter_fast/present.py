@@ -125,7 +125,10 @@ def thresholds_table(config: ModelConfig) -> RenderableType:
         scores = record.scores
         table.add_row(
             name, f"{record.threshold:.4f}", record.criterion,
-            *(f"{scores[each]:.3f}" for each in ("precision", "recall", "f1", "accept_all_f1", "coverage")),
+            *(
+                f"{scores[each]:.3f}" if each in scores else "–"
+                for each in ("precision", "recall", "f1", "accept_all_f1", "coverage")
+            ),
             f"{record.samples} {record.pairing + ' pairs' if record.pairing else 'clips'} of {escape(record.data)}",
         )  # fmt: skip
     return table

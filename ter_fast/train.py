@@ -66,6 +66,10 @@ class Settings:
     precision: str = "32-true"
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.monitor not in ("nll", "uar"):
+            raise ValueError(f"monitor is {self.monitor!r}; expected nll or uar")
+
 
 def fit(
     model: Model,
@@ -106,6 +110,7 @@ def fit(
     train_data = prepare(model, training, progress=progress, face_model=face_model)
     validation_data = prepare(model, validating, progress=progress, face_model=face_model)
     _run(model, train_data, validation_data, chosen, progress)
+    model.eval()
     if len(model.config.experts) == 1:
         _fit_scale(model, validation_data)
     record = TrainingRecord(
@@ -116,22 +121,22 @@ def fit(
         settings=asdict(chosen),
     )
     model.config = replace(model.config, thresholds={}, training=(*model.config.training, record))
-    return model.eval()
+    return model
 
 
 def _sides(train: Dataset, validation: Dataset | None) -> tuple[Dataset, Dataset]:
     from ter_fast.data import holdout
 
-    if validation is not None:
-        if shared := sorted(train.groups() & validation.groups()):
-            raise DataError(
-                f"{len(shared)} groups stand in both training and validation data, such as {shared[0]!r}; "
-                "split by speaker or source"
-            )
-        return train, validation
-    if not any(sample.split == "validation" for sample in train):
-        train = holdout(train)
-    return train.split("train"), train.split("validation")
+    if validation is None:
+        if not any(sample.split == "validation" for sample in train):
+            train = holdout(train)
+        train, validation = train.split("train"), train.split("validation")
+    if shared := sorted(train.groups() & validation.groups()):
+        raise DataError(
+            f"{len(shared)} groups stand in both training and validation data, such as {shared[0]!r}; "
+            "split by speaker or source"
+        )
+    return train, validation
 
 
 class _Windows(torch.utils.data.Dataset[tuple[dict[str, Tensor | None], Tensor]]):
@@ -246,6 +251,8 @@ def _run(
     precision: Any = settings.precision
     mode = {"nll": "min", "uar": "max"}[settings.monitor]
     task = Task()
+    # A loaded model comes in evaluation mode, in which it would train without dropout or augmentation.
+    model.train()
     quiet = logging.getLogger("lightning.pytorch").getEffectiveLevel()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # Prepared data lie in memory: workers would only copy them. The dummy validation loader is ours.

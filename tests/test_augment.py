@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from ter_fast.augment import add_noise, mask_blocks, move_frames, shift_bands, stretch
 
 

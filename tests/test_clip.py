@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from media import tone, write_media
 
+from media import tone, write_media
 from ter_fast.clip import SAMPLE_RATE, Clip
 from ter_fast.errors import MediaError
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from ter_fast import ExpertConfig, ModelConfig, ModelError, TrustedThreshold, VideoInput
 from ter_fast.config import TrainingRecord
 

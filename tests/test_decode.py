@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from media import number_of, numbered, tone, write_media
 
+from media import number_of, numbered, tone, write_media
 from ter_fast import decode
 from ter_fast.clip import SAMPLE_RATE, Clip
 from ter_fast.decode import pyav_video

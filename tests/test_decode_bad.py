@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media import number_of, tone, write_media
 
+from media import number_of, tone, write_media
 from ter_fast import decode
 from ter_fast.errors import MediaError
 
@@ -186,3 +186,16 @@ def test_nothing_reaches_the_terminal(good: Path, capfd: pytest.CaptureFixture[s
     good.write_bytes(content[: int(len(content) * 0.6)])
     decode.read(good)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_without_its_end_is_used_and_says_so(good: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    info = decode.probe(cut)
+    clip = decode.read(cut)
+    assert not decode.probe(good).cut_short
+    assert decode.read(good).note == ""
+    assert info.cut_short
+    assert 0 < info.duration < 10
+    assert clip.note == f"the file is cut short after {info.duration:.1f} s; copy it again"
+    assert clip.frames is not None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from ter_fast import encoders
 from ter_fast.encoders import (
     AttentivePooling,
@@ -16,8 +19,6 @@ from ter_fast.encoders import (
 from ter_fast.errors import ModelError
 from ter_fast.features import collate
 from tiny import noisy_tone, stripes
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 SMALL = (4, 6, 8, 16)
 
@@ -162,7 +163,9 @@ def test_an_unknown_encoder_is_refused_with_the_known_ones() -> None:
 
 
 def test_wrong_options_are_refused() -> None:
-    with pytest.raises(ModelError, match="'vector_mlp' does not take these options: {'sise': 3}"):
+    with pytest.raises(
+        ModelError, match=r"'vector_mlp' does not take these options: \{'sise': 3\}"
+    ):
         build_encoder("vector_mlp", {"sise": 3})
 
 

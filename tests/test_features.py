@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+
 from media import tone
 from ter_fast.features import (
     Batch,

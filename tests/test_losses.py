@@ -9,10 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ter_fast import Opinion
-from ter_fast.losses import KINDS, TrustedCELoss, evidential_loss, kl_to_uniform
 from torch import Tensor
 from torch.distributions import Dirichlet, kl_divergence
+
+from ter_fast import Opinion
+from ter_fast.losses import KINDS, TrustedCELoss, evidential_loss, kl_to_uniform
 
 EVIDENCE = torch.tensor(
     [[0.0, 0.0, 0.0], [4.0, 1.0, 0.5], [0.1, 30.0, 2.0], [0.0, 0.0, 7.0]], dtype=torch.float64

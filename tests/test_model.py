@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from ter_fast import Model, ModelError, VideoInput, fuse
 from ter_fast.features import Batch
 from tiny import AUDIO, TEXT, VIDEO, WHOLE, rescaled, tiny_model, with_threshold

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from media import write_media
 from ter_fast import (
     Clip,
@@ -368,6 +369,21 @@ def test_a_gap_of_ten_seconds_in_the_sound(model: Model, tmp_path: Path) -> None
     assert [each is None for each in heard] == [False, True, True, True, True, True, False]
     expected = torch.stack([each.evidence for each in heard if each is not None]).mean(0)
     torch.testing.assert_close(found.opinions["audio"].evidence, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_film_that_is_cut_short_is_used_as_far_as_it_goes(model: Model, tmp_path: Path) -> None:
+    path = write_media(
+        tmp_path / "cut.mp4", frame_times=[i * 0.1 for i in range(60)],
+        picture=lambda i: stripes(True, i), sound=[(0.0, noisy_tone(500, 6.0))], rate=RATE,
+        container_options={"movflags": "faststart"},
+    )  # fmt: skip
+    whole = model.predict(path)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
+    found = model.predict(path)
+    assert found.error == ""
+    assert found.label
+    assert found.end < whole.end - 0.5
+    assert any("cut short" in reason for reason in found.reasons)
 
 
 # -- windows and batches --------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas
 import pytest
 import torch
+
 from ter_fast import Model, Opinion, Prediction, Predictions, TerFastError
 from ter_fast.prediction import write_atomically
 from tiny import film, noisy_tone, tiny_model, with_threshold, write_wav

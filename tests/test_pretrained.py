@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+
 from ter_fast import Clip, Model, ModelError, TerFastError
 from tiny import noisy_tone, rescaled, stripes, tiny_model, with_threshold
 
@@ -181,7 +182,7 @@ def test_folders_are_made_on_the_way(model: Model, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nowhere", "./nowhere", "a/b/c", "../up"])
 def test_unknown_names_say_what_was_expected(name: str) -> None:
     with pytest.raises(
-        ModelError, match="no model .*expected a folder, a hub id such as owner/name"
+        ModelError, match=r"no model .*expected a folder, a hub id such as owner/name"
     ):
         Model.from_pretrained(name)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+
 from media import tone, write_media
 from ter_fast import Model, TrustedThreshold, VideoInput
 

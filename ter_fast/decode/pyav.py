@@ -112,7 +112,10 @@ class PyAVMedia:
                 instants = instants - origin
         if audio and self._audio is not None:
             sound = read_audio(self, start + origin, end + origin)
-        return Clip(self._path, frames, instants, sound, start, end)
+        note = ""
+        if self.info.cut_short:
+            note = f"the file is cut short after {self.info.duration:.1f} s; copy it again"
+        return Clip(self._path, frames, instants, sound, start, end, note)
 
     def stream(self, kind: str) -> Stream:
         """Return the stream in use of a kind, `"video"` or `"audio"`."""
@@ -186,6 +189,7 @@ class PyAVMedia:
             has_video=video is not None,
             has_audio=audio is not None,
             is_image=still,
+            cut_short=_is_cut_short(container, os.path.getsize(self._path)),
             frame_rate=float(video.average_rate) if video and video.average_rate else None,
             width=getattr(context, "width", None) or None,
             height=getattr(context, "height", None) or None,

@@ -1,0 +1,306 @@
+"""The command line: what it prints where, and what it exits with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas
+import pytest
+import torch
+from rich.cells import cell_len
+
+from ter_fast import MediaError, Model, cli
+from tiny import (
+    film,
+    film_corpus,
+    noisy_tone,
+    tiny_model,
+    tone_corpus,
+    with_threshold,
+    write_wav,
+)
+
+LABELS = ("high", "low")
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `ter-fast` as its entry point does, in a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+
+    def call(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["ter-fast", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return Result(int(ended.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model on disk that trusts films, does not trust sound, and is not calibrated for pictures."""
+    model = tiny_model("audio", "video", labels=LABELS)
+    with_threshold(with_threshold(model, 0.0, "audio+video"), 0.999, "audio")
+    folder = tmp_path_factory.mktemp("model") / "m"
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("media")
+    film(folder / "film.mp4", "high")
+    film(folder / "mute.mp4", "low", sound=False)
+    write_wav(folder / "a sound with a long name, [red]brackets and spaces.wav", noisy_tone(600))
+    return folder
+
+
+def test_predict_prints_a_table_that_fits_a_terminal(run: Run, model: Path, media: Path) -> None:
+    found = run("predict", media, "--model", model)
+    assert found.code == 0
+    lines = found.out.splitlines()
+    assert max(cell_len(line.rstrip()) for line in lines) <= 80
+    header = lines[0].split()
+    assert [word.rstrip("?") for word in header] == [
+        "clip", "label", "confidence", "trusted", "audio", "video",
+    ]  # fmt: skip
+    rows = {
+        name: next(line for line in lines if f"{name} " in line)
+        for name in ("film.mp4", "mute.mp4", "spaces.wav")
+    }
+    assert "✓" in rows["film.mp4"]
+    assert " ? " in rows["mute.mp4"]
+    assert "✗" in rows["spaces.wav"]
+    assert all("high" in row or "low" in row for row in rows.values())
+    assert "below the threshold 0.999" in found.out
+    assert "not calibrated for video: run calibrate" in found.out
+    assert "audio: no sound track" in found.out
+    assert "3 clips: 1 trusted, 2 not, 0 failed" in " ".join(found.out.split())
+    assert "not what a person feels" in " ".join(found.out.split())
+
+
+def test_predict_as_json_prints_one_object_per_clip(run: Run, model: Path, media: Path) -> None:
+    found = run("predict", media / "film.mp4", media / "mute.mp4", "-m", model, "--json")
+    assert (found.code, found.err) == (0, "")
+    rows = [json.loads(line) for line in found.out.splitlines()]
+    assert [Path(row["path"]).name for row in rows] == ["film.mp4", "mute.mp4"]
+    assert [row["trusted"] for row in rows] == [True, None]
+    expected = Model.from_pretrained(model).predict(media / "film.mp4").row()
+    assert list(rows[0]) == list(expected)
+    for name, value in expected.items():
+        near = pytest.approx(value, abs=1e-5) if isinstance(value, float) else value
+        assert rows[0][name] == near, name
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.jsonl"])
+def test_a_failed_file_exits_1_and_the_others_are_written(
+    run: Run, model: Path, media: Path, tmp_path: Path, name: str
+) -> None:
+    bad = tmp_path / "text.mp4"
+    bad.write_text("hello\n" * 50)
+    found = run(
+        "predict",
+        media / "film.mp4",
+        bad,
+        tmp_path / "gone.mp4",
+        "-m",
+        model,
+        "-o",
+        tmp_path / name,
+    )
+    assert found.code == 1
+    assert "failed" in found.out
+    words = " ".join(found.out.split())
+    assert "holds text, not media" in words
+    assert "does not exist; check the path" in words
+    assert "3 clips: 1 trusted, 0 not, 2 failed" in words
+    assert "Traceback" not in found.out + found.err
+    path = tmp_path / name
+    if name.endswith("jsonl"):
+        table = pandas.DataFrame([json.loads(line) for line in path.read_text().splitlines()])
+    else:
+        table = pandas.read_csv(path) if name.endswith("csv") else pandas.read_parquet(path)
+    assert len(table) == 3
+    assert table["label"][0] in LABELS
+    assert table["trusted"][:1].tolist() == [True]
+    assert "holds text" in table["error"][1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-m", "nowhere"], "error: no model 'nowhere': expected a folder, a hub id such as"),
+        (["--device", "abacus"], "error: the device 'abacus' cannot be used"),
+        (["--faces", "ears"], "error: faces is 'ears'; expected one of detect, whole"),
+        (["-o", "out.xlsx"], "error: cannot write out.xlsx: expected a name that ends in .csv"),
+    ],
+)
+def test_what_a_user_gets_wrong_is_one_sentence_on_stderr(
+    run: Run, model: Path, media: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    arguments: list[str], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    chosen = [] if "-m" in arguments else ["-m", model]
+    found = run("predict", media / "film.mp4", *chosen, *arguments)
+    assert found.code == 1
+    assert message in found.err
+    assert len(found.err.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_media_is_named(run: Run, model: Path, tmp_path: Path) -> None:
+    found = run("predict", tmp_path, "-m", model)
+    assert found.code == 1
+    assert f"the folder {tmp_path} holds no media files" in found.err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_missing_gpu_is_said(run: Run, model: Path, media: Path) -> None:
+    found = run("predict", media / "film.mp4", "-m", model, "--device", "cuda")
+    assert found.code == 1
+    assert "the device 'cuda' cannot be used" in found.err
+    assert "--device cpu" in found.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["predict"], ["predikt"], ["train", "--data", "x", "--balance", "2", "-o", "y"]]
+)
+def test_wrong_usage_exits_2(run: Run, arguments: list[str]) -> None:
+    found = run(*arguments)
+    assert found.code == 2
+    assert "Usage" in found.err
+
+
+def test_info_says_which_backends_are_active_and_why(run: Run, model: Path) -> None:
+    found = run("info", "--model", model)
+    assert found.code == 0
+    for part in ("kernels", "CUDA", "decoding", "face detector", "torch", "classes", "frame_cnn"):
+        assert part in found.out
+    values = json.loads(run("info", "--json").out)
+    assert values["versions"]["torch"] == torch.__version__
+    assert values["kernels"]["name"]
+    assert values["kernels"]["reason"]
+    assert values["cuda"]["available"] is torch.cuda.is_available()
+
+
+def test_train_calibrate_evaluate_predict(run: Run, tmp_path: Path) -> None:
+    manifest = tone_corpus(tmp_path / "data", {"train": 8, "validation": 3, "test": 3})
+    folder = tmp_path / "model"
+    trained = run("train", "-d", manifest, "-o", folder, "--epochs", 6, "--batch-size", 8, "-q")
+    assert trained.code == 0, trained.err
+    assert f"saved to {folder}" in trained.out.replace("\n", "")
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    model = Model.from_pretrained(folder)
+    assert model.config.labels == LABELS
+    assert set(model.config.thresholds) == {"audio"}
+    assert model.config.training[0].settings["epochs"] == 6
+
+    again = run(
+        "calibrate", "-d", manifest, "-m", folder, "--criterion", "coverage=0.5",
+        "--confidence", "max_probability", "-q",
+    )  # fmt: skip
+    assert again.code == 0, again.err
+    record = Model.from_pretrained(folder).config.thresholds["audio"]
+    assert record.criterion == "coverage=0.5"
+    assert record.scores["coverage"] >= 0.5
+    assert Model.from_pretrained(folder).config.confidence == "max_probability"
+
+    out = tmp_path / "figures.json"
+    measured = run("evaluate", "-d", manifest, "-m", folder, "-o", out, "-q")
+    assert measured.code == 0, measured.err
+    figures = json.loads(out.read_text())
+    assert figures["samples"] == 6
+    assert figures["figures"]["uar"]["value"] > 0.8
+    assert "uar" in measured.out
+    assert "Recall by class" in measured.out
+
+    answer = run("predict", tmp_path / "data" / "test-0-low.wav", "-m", folder, "--json")
+    row = json.loads(answer.out)
+    assert row["label"] == "low"
+    assert row["threshold"] == pytest.approx(record.threshold)
+
+
+def test_calibrate_needs_a_folder_that_can_be_changed(
+    run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Model.from_pretrained(model)
+    monkeypatch.setattr(Model, "from_pretrained", classmethod(lambda cls, name: loaded))
+    found = run("calibrate", "-d", tmp_path / "none.csv", "-m", "owner/name")
+    assert found.code == 1
+    assert "is not a folder that can be changed; give --out FOLDER" in found.err
+
+
+def test_a_wrong_label_in_a_manifest_names_the_closest(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
+    manifest = tone_corpus(tmp_path, {"validation": 1}, {"hihg": 2000.0, "low": 300.0})
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    found = run("calibrate", "-d", manifest, "-m", model, "-q")
+    assert found.code == 1
+    assert "hihg" in found.err
+    assert "high" in found.err
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+
+
+def test_experts_are_joined_and_calibrated_on_pairs(run: Run, tmp_path: Path) -> None:
+    tiny_model("audio", labels=LABELS).save_pretrained(tmp_path / "a")
+    tiny_model("video", labels=LABELS).save_pretrained(tmp_path / "v")
+    joined = run(
+        "join", "-o", tmp_path / "both", "--audio", tmp_path / "a", "--video", tmp_path / "v"
+    )
+    assert joined.code == 0, joined.err
+    sounds = tone_corpus(tmp_path / "sounds", {"validation": 3})
+    faces = film_corpus(tmp_path / "faces", {"validation": 3}, sound=False)
+    found = run(
+        "calibrate", "-d", sounds, "-d", faces, "-m", tmp_path / "both", "-o", tmp_path / "out",
+        "--disagreement-limit", 0.9, "-q",
+    )  # fmt: skip
+    assert found.code == 0, found.err
+    config = Model.from_pretrained(tmp_path / "out").config
+    assert config.thresholds["audio+video"].pairing == "label-matched"
+    assert config.disagreement_limit == 0.9
+    assert Model.from_pretrained(tmp_path / "both").config.thresholds == {}
+
+
+def test_a_failed_download_is_one_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline() -> Path:
+        raise MediaError("the face model could not be fetched; check the network")
+
+    monkeypatch.setattr("ter_fast.faces.fetch_face_model", offline)
+    found = run("data", "fetch-models")
+    assert found.code == 1
+    assert found.err.strip() == "error: the face model could not be fetched; check the network"
+
+
+def test_the_module_runs(model: Path, media: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "ter_fast",
+        "predict",
+        str(media / "film.mp4"),
+        "-m",
+        str(model),
+    ]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert found.returncode == 0, found.stderr
+    assert "film.mp4" in found.stdout
+    assert found.stderr == ""

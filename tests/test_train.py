@@ -1,0 +1,268 @@
+"""Training: it learns, it repeats, it stops, and it refuses data that would flatter it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ter_fast import DataError, Model, train
+from ter_fast.data import Dataset, load_dataset
+from ter_fast.prepare import prepare
+from tiny import (
+    AUDIO,
+    VIDEO,
+    WHOLE,
+    film_corpus,
+    noisy_tone,
+    rescaled,
+    tiny_model,
+    tone_corpus,
+    with_threshold,
+    write_manifest,
+    write_wav,
+)
+
+LABELS = ("high", "low")
+QUICK: dict[str, Any] = {"learning_rate": 1e-2, "batch_size": 8, "annealing": 2, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("tones")
+    return load_dataset(str(tone_corpus(folder, {"train": 8, "validation": 3, "test": 3})))
+
+
+def voice(seed: int = 0) -> Model:
+    return Model.build(LABELS, {"audio": AUDIO}, seed=seed, window_seconds=2.0)
+
+
+def state(model: Model) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_model_learns_pitch_and_says_so_on_unseen_speakers(
+    tones: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pytest.importorskip("lightning.pytorch")
+    level = logging.getLogger("lightning.pytorch").level
+    model = voice()
+    before = model.evaluate(tones.split("test"), progress=False, resamples=10)
+    assert model.fit(tones, epochs=12, **QUICK) is model
+    assert not model.training
+    after = model.evaluate(tones.split("test"), progress=False, resamples=10)
+    assert after.figures["uar"].value > 0.9
+    assert after.figures["nll"].value < before.figures["nll"].value
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr().err == ""
+    assert logging.getLogger("lightning.pytorch").level == level
+
+
+def test_the_record_says_what_was_done(tones: Dataset) -> None:
+    model = voice().fit(tones, epochs=1, seed=5, **QUICK)
+    (record,) = model.config.training
+    assert record.modalities == ("audio",)
+    assert record.data == "tones"
+    assert record.terms == tones.terms
+    assert record.samples == {"train": 16, "validation": 6}
+    assert (record.settings["epochs"], record.settings["seed"]) == (1, 5)
+    assert record.settings["learning_rate"] == 1e-2
+
+
+def test_the_same_seed_gives_the_same_model(tones: Dataset) -> None:
+    first, again, other = (voice().fit(tones, epochs=1, seed=seed, **QUICK) for seed in (3, 3, 4))
+    assert same(state(first), state(again))
+    assert first.config == again.config
+    assert not same(state(first), state(other))
+
+
+def script(
+    monkeypatch: pytest.MonkeyPatch, values: list[float], name: str = "nll"
+) -> list[dict[str, torch.Tensor]]:
+    """Let validation answer these scores, and keep the weights that it saw."""
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def scores(model: Model, *_: object) -> dict[str, float]:
+        seen.append(state(model))
+        return {"nll": 0.0, "accuracy": 0.0, "uar": 0.0, name: values[len(seen) - 1]}
+
+    monkeypatch.setattr(train, "_scores", scores)
+    return seen
+
+
+def test_training_stops_when_validation_no_longer_improves(
+    tones: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = script(monkeypatch, [2.0, 1.0, 1.5, 1.2, 0.1, 0.1])
+    model = voice().fit(tones, epochs=6, patience=2, **QUICK)
+    assert len(seen) == 4
+    assert same(seen[1], state(model))
+    assert not same(seen[1], seen[3])
+
+
+def test_uar_may_be_watched_instead(tones: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = script(monkeypatch, [0.5, 0.9, 0.7], "uar")
+    model = voice().fit(tones, epochs=3, monitor="uar", **QUICK)
+    assert same(seen[1], state(model))
+
+
+def test_the_evidence_scale_minimizes_the_validation_nll(tones: Dataset) -> None:
+    model = voice().fit(tones, epochs=2, **QUICK)
+    scale = model.config.experts["audio"].evidence_scale
+    assert scale > 0
+    assert float(model.get_buffer("experts.audio.scale")) == pytest.approx(scale)
+    validation = tones.split("validation")
+
+    def nll(factor: float) -> float:
+        changed = rescaled(model, "audio", scale * factor)
+        return changed.evaluate(validation, progress=False, resamples=2).figures["nll"].value
+
+    best = nll(1.0)
+    edge = scale in (pytest.approx(1e2), pytest.approx(1e-2))
+    assert edge or best <= min(nll(0.9), nll(1.1)) + 1e-9
+    assert best <= nll(1 / scale) + 1e-9
+
+
+def test_training_again_goes_on_and_drops_thresholds(tones: Dataset) -> None:
+    model = with_threshold(voice(), 0.5, "audio").fit(tones, epochs=1, **QUICK)
+    assert model.config.thresholds == {}
+    first = state(model)
+    model.fit(tones, epochs=1, **QUICK)
+    assert len(model.config.training) == 2
+    assert not same(first, state(model))
+
+
+def test_without_a_validation_split_groups_are_held_out(tones: Dataset) -> None:
+    unsplit = replace(
+        tones, samples=tuple(replace(s, split="") for s in tones if s.split == "train")
+    )
+    model = voice().fit(unsplit, epochs=1, **QUICK)
+    counts = model.config.training[0].samples
+    assert sum(counts.values()) == 16
+    assert 0 < counts["validation"] < counts["train"]
+
+
+def test_a_group_on_both_sides_is_refused(tones: Dataset) -> None:
+    with pytest.raises(DataError, match="8 groups stand in both training and validation data"):
+        voice().fit(tones.split("train"), tones.split("train"), epochs=1, **QUICK)
+    mixed = replace(tones, samples=tuple(replace(s, group="one") for s in tones))
+    with pytest.raises(
+        DataError, match=r"1 groups stand in both .* such as 'one'; split by speaker"
+    ):
+        voice().fit(mixed, epochs=1, **QUICK)
+
+
+def test_a_class_that_the_model_lacks_is_refused(tones: Dataset) -> None:
+    model = Model.build(("low", "loud"), {"audio": AUDIO})
+    with pytest.raises(DataError, match=r"classes high that the model lacks \(it has low, loud\)"):
+        model.fit(tones, epochs=1, **QUICK)
+
+
+def test_a_wrong_setting_is_refused(tones: Dataset) -> None:
+    with pytest.raises(TypeError, match="learning_rat"):
+        voice().fit(tones, learning_rat=1.0)
+    with pytest.raises((ValueError, DataError), match="monitor is 'loss'; expected nll or uar"):
+        voice().fit(tones, monitor="loss")
+
+
+def test_files_that_cannot_be_read_cost_only_themselves(tmp_path: Path) -> None:
+    manifest = tone_corpus(tmp_path, {"train": 3})
+    (tmp_path / "train-0-low.wav").write_text("not a sound\n" * 20)
+    write_wav(tmp_path / "train-1-low.wav", 0 * noisy_tone(300))
+    dataset = load_dataset(str(manifest))
+    data = prepare(voice(), dataset, progress=False)
+    assert len(data.clips) == len(data.labels) == len(data.groups) == 4
+    assert len(data.errors) == 2
+    assert "train-0-low.wav holds text" in data.errors[0]
+    assert data.errors[1].endswith("train-1-low.wav: audio: silent")
+    assert data.labels.tolist() == [0, 0, 0, 1]
+    for sample in dataset:
+        Path(sample.path).write_bytes(b"")
+    with pytest.raises(DataError, match=r"no clip of tones could be used; the first said: .*empty"):
+        prepare(voice(), dataset, progress=False)
+
+
+def test_votes_become_soft_targets_in_the_models_order(tones: Dataset) -> None:
+    few = tones.samples[:2]
+    voted = replace(
+        tones, samples=(replace(few[0], target=(0.75, 0.25)), replace(few[1], target=None))
+    )
+    model = Model.build(("other", "low", "high"), {"audio": AUDIO})
+    targets = prepare(model, voted, progress=False).targets
+    assert targets[0].tolist() == [0.0, 0.25, 0.75]
+    assert targets[1].tolist() == [0.0, float(few[1].label == "low"), float(few[1].label == "high")]
+
+
+def test_sound_in_a_file_of_its_own_is_heard(tmp_path: Path) -> None:
+    """As in the official tree of Music_video: films on one side, their sound on the other."""
+    films = load_dataset(str(film_corpus(tmp_path, {"train": 1}, sound=False)))
+    sounds = [write_wav(tmp_path / f"{s.label}.wav", noisy_tone(500)) for s in films]
+    apart = replace(
+        films,
+        samples=tuple(
+            replace(s, attributes={"audio_path": str(sound)})
+            for s, sound in zip(films, sounds, strict=True)
+        ),
+    )
+    both = prepare(tiny_model("audio", "video", labels=LABELS), apart, progress=False)
+    for names in (("audio",), ("video",)):
+        alone = prepare(tiny_model(*names, labels=LABELS), apart, progress=False)
+        assert alone.errors == ()
+        for clip, other in zip(alone.clips, both.clips, strict=True):
+            value, expected = clip[0].values[names[0]], other[0].values[names[0]]
+            assert value is not None
+            assert expected is not None
+            assert torch.equal(value, expected)
+
+
+def test_long_clips_are_trained_on_in_windows(tmp_path: Path) -> None:
+    rows = []
+    for split in ("train", "validation"):
+        for label, hertz in (("low", 300), ("high", 2400)):
+            file = write_wav(tmp_path / f"{split}-{label}.wav", noisy_tone(hertz, 6.0))
+            rows.append({"path": file.name, "label": label, "split": split})
+    dataset = load_dataset(str(write_manifest(tmp_path / "long.csv", rows)))
+    data = prepare(voice(), dataset.split("train"), progress=False)
+    assert [len(windows) for windows in data.clips] == [3, 3]
+    model = voice().fit(dataset, epochs=1, crop_seconds=0.5, **QUICK)
+    assert model.config.training[0].samples == {"train": 2, "validation": 2}
+
+
+@pytest.mark.parametrize(("rule", "activation"), [("dempster", "softplus"), ("averaging", "exp")])
+def test_a_joint_model_learns_from_films(tmp_path: Path, rule: str, activation: str) -> None:
+    films = load_dataset(str(film_corpus(tmp_path, {"train": 6, "validation": 2})))
+    assert films.modalities == ("audio", "video")
+    model = Model.build(
+        LABELS, {"audio": AUDIO, "video": VIDEO}, video=WHOLE, rule=rule, activation=activation
+    )
+    before = state(model)
+    model.fit(films, epochs=12, **{**QUICK, "batch_size": 6, "balance": 0.8})
+    found = model.evaluate(films.split("validation"), progress=False, resamples=2)
+    assert found.modalities == "audio+video"
+    assert found.figures["uar"].value > 0.7
+    for name in ("audio", "video"):
+        key = f"experts.{name}.head.weight"
+        assert not torch.equal(model.state_dict()[key], before[key])
+    assert {e.evidence_scale for e in model.config.experts.values()} == {1.0}
+
+
+def test_lightning_missing_says_what_to_install(
+    tones: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    with pytest.raises(Exception, match=r"pip install 'ter_fast\[train\]'"):
+        voice().fit(tones, epochs=1, **QUICK)
