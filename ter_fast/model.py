@@ -36,7 +36,6 @@ class Expert(nn.Module):
     model's classes; classes merged into one add their evidence.
     """
 
-    index: Tensor
     scale: Tensor
 
     def __init__(self, config: ExpertConfig, labels: Sequence[str], activation: str) -> None:
@@ -45,19 +44,17 @@ class Expert(nn.Module):
         features: Any = self.encoder.out_features
         self.head = nn.Linear(features, len(config.labels))
         self.activation, self.classes = activation, len(labels)
-        places = torch.tensor([labels.index(label) for label in config.labels])
-        self.register_buffer("index", places, persistent=False)
+        self.places = tuple(labels.index(label) for label in config.labels)
         self.register_buffer("scale", torch.tensor(config.evidence_scale), persistent=False)
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Return evidence `(B, K)` over the model's classes."""
         logits = self.head(self.encoder(values, lengths)).float()
         evidence = self.scale * evidence_from_logits(logits, self.activation)
-        if len(self.index) == self.classes and torch.equal(
-            self.index, torch.arange(self.classes, device=self.index.device)
-        ):
+        if self.places == tuple(range(self.classes)):
             return evidence
-        return evidence.new_zeros(len(evidence), self.classes).index_add(1, self.index, evidence)
+        places = torch.tensor(self.places, device=evidence.device)
+        return evidence.new_zeros(len(evidence), self.classes).index_add(1, places, evidence)
 
 
 class Model(nn.Module):

@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,8 @@ class Settings:
         patience: epochs without a better validation score before training stops.
         monitor: validation score: "nll" (lowest) or "uar" (highest).
         precision: Lightning's, such as "32-true" or "bf16-mixed".
+        ema: decay of the exponential moving average of the weights, which is what is validated and kept;
+            0 keeps the weights themselves.
         seed: of the order of the data and of augmentation (the first weights are `Model.build`'s).
     """
 
@@ -64,6 +67,7 @@ class Settings:
     patience: int = 8
     monitor: str = "nll"
     precision: str = "32-true"
+    ema: float = 0.995
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -170,6 +174,7 @@ def _run(
         EarlyStopping,
         ModelCheckpoint,
         RichProgressBar,
+        WeightAveraging,
     )
 
     class EpochLines(Callback):
@@ -209,9 +214,7 @@ def _run(
             return value
 
         def validation_step(self, batch: Any, index: int) -> None:
-            """Score whole clips at the end of the epoch instead: windows average to clips there."""
-
-        def on_validation_epoch_end(self) -> None:
+            """Score all clips at once: windows average to clips, so no batch stands for itself."""
             scores = _scores(
                 model, clip_evidence(model, validation.clips, validation.empty, 64), validation
             )
@@ -258,11 +261,14 @@ def _run(
         # Prepared data lie in memory: workers would only copy them. The dummy validation loader is ours.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*number of training batches.*")
-        best = ModelCheckpoint(folder, monitor=settings.monitor, mode=mode, save_weights_only=True)
+        # A checkpoint of the weights alone would leave out their average.
+        best = ModelCheckpoint(folder, monitor=settings.monitor, mode=mode)
         callbacks: list[Callback] = [
             best,
             EarlyStopping(settings.monitor, mode=mode, patience=settings.patience),
         ]
+        if settings.ema:
+            callbacks.append(WeightAveraging(avg_fn=partial(_average, settings.ema)))
         in_terminal = sys.stderr.isatty()
         if progress:
             callbacks.append(RichProgressBar() if in_terminal else EpochLines())
@@ -279,6 +285,14 @@ def _run(
         finally:
             logging.getLogger("lightning.pytorch").setLevel(quiet)
         task.load_state_dict(state)
+
+
+def _average(decay: float, mean: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+    """Update one tensor of the moving average, which forgets its random start faster than `decay`."""
+    if not current.is_floating_point():
+        return current
+    count = float(updates)
+    return torch.lerp(current, mean, min(decay, (1 + count) / (10 + count)))
 
 
 def _scores(model: Model, found: Evidence, data: PreparedData) -> dict[str, float]:
