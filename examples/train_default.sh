@@ -9,8 +9,8 @@ voices="nemo:$data/nemo+ravdess:$data/ravdess"
 faces="fer2013:$data/fer2013?label=ferplus"
 mkdir -p "$out"
 
-ter-fast train --data "$voices" --out "$out/audio" --epochs 30 --batch-size 32 --precision bf16-mixed
-ter-fast train --data "$faces" --out "$out/face" --epochs 24 --batch-size 64 --precision bf16-mixed
+ter-fast train --data "$voices" --out "$out/audio" --epochs 50 --batch-size 32 --patience 15 --precision bf16-mixed
+ter-fast train --data "$faces" --out "$out/face" --epochs 20 --batch-size 64 --precision bf16-mixed
 ter-fast join --audio "$out/audio" --video "$out/face" --out "$out/model"
 ter-fast calibrate --model "$out/model" --data "$voices" --data "$faces"
 

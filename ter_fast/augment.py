@@ -14,7 +14,7 @@ def add_noise(audio: Tensor, snr_db: tuple[float, float] = (20.0, 60.0)) -> Tens
     return audio + torch.randn_like(audio) * level * 10 ** (-snr / 20)
 
 
-def stretch(spectrogram: Tensor, valid: Tensor, amount: float = 0.1) -> tuple[Tensor, Tensor]:
+def stretch(spectrogram: Tensor, valid: Tensor, amount: float = 0.2) -> tuple[Tensor, Tensor]:
     """Play a batch of `(B, M, T)` spectrograms faster or slower, by one factor within 1 ± amount."""
     steps = spectrogram.shape[-1]
     target = max(8, round(steps * (1 + amount * float(torch.empty(()).uniform_(-1, 1)))))
@@ -22,7 +22,7 @@ def stretch(spectrogram: Tensor, valid: Tensor, amount: float = 0.1) -> tuple[Te
     return stretched, F.interpolate(valid[:, None].float(), target, mode="nearest")[:, 0] > 0
 
 
-def shift_bands(spectrogram: Tensor, most: int = 2) -> Tensor:
+def shift_bands(spectrogram: Tensor, most: int = 5) -> Tensor:
     """Move each `(M, T)` spectrogram of a batch up or down by at most `most` mel bands, edges repeated."""
     batch, bands, _ = spectrogram.shape
     offset = torch.randint(-most, most + 1, (batch, 1), device=spectrogram.device)
@@ -30,7 +30,7 @@ def shift_bands(spectrogram: Tensor, most: int = 2) -> Tensor:
     return spectrogram.gather(1, source[..., None].expand_as(spectrogram))
 
 
-def mask_blocks(spectrogram: Tensor, blocks: int = 2, bands: int = 8, steps: int = 25) -> Tensor:
+def mask_blocks(spectrogram: Tensor, blocks: int = 2, bands: int = 12, steps: int = 25) -> Tensor:
     """Zero random stripes of bands and of time steps in each spectrogram of a `(B, M, T)` batch.
 
     Reference:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -91,12 +91,12 @@ def predict(
     found = loaded.predict(
         list(paths), batch_size=batch_size, progress=progress, faces=faces, face_model=face_model
     )
-    if out is not None:
-        found.save(out)
     if as_json:
         sys.stdout.write(found.to_json_lines())
     else:
         Console().print(PredictionTable(found, loaded.config))
+    if out is not None:
+        found.save(out)
     if found.failed:
         raise typer.Exit(1)
 
@@ -107,6 +107,9 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model.")],
     modalities: Annotated[
         str, typer.Option(help="audio, video or audio,video; else those of the data.")
+    ] = "",
+    labels: Annotated[
+        str, typer.Option(help="Class names, comma-separated: any other in the data is an error.")
     ] = "",
     frames: Annotated[int, typer.Option(min=1, help="Frames sampled from each window.")] = 16,
     frame_size: Annotated[
@@ -142,14 +145,12 @@ def train(
     split, a tenth of the groups is held out. Thresholds are set on the validation split.
     """
     from ter_fast.config import VideoInput
-    from ter_fast.data import holdout
+    from ter_fast.data import with_validation
     from ter_fast.model import Model
     from ter_fast.present import thresholds_table
 
-    dataset = _dataset(data)
-    if not any(sample.split == "validation" for sample in dataset):
-        dataset = holdout(dataset, validation_share, seed=seed)
-    chosen = tuple(filter(None, modalities.split(","))) or dataset.modalities
+    dataset = with_validation(_dataset(data, _names(labels)), validation_share, seed)
+    chosen = _names(modalities) or dataset.modalities
     video = VideoInput(frames, frame_size, 3 if color else 1, faces)
     model = Model.build(dataset.labels, chosen, video=video, seed=seed, activation=activation)
     model.fit(
@@ -165,6 +166,8 @@ def train(
         face_model=face_model,
         progress=not quiet,
     )
+    # Hours of training are not lost to a validation split that no threshold can be set on.
+    model.save_pretrained(out)
     model.calibrate(dataset.split("validation"), face_model=face_model, progress=not quiet)
     model.save_pretrained(out)
     Console().print(thresholds_table(model.config), f"saved to {out}")
@@ -223,7 +226,7 @@ def calibrate(
             f"--model {model} is not a folder that can be changed; give --out FOLDER"
         )
     loaded.calibrate(
-        *(_dataset([each], loaded).split(split) for each in data),
+        *(_dataset([each], loaded.config.labels).split(split) for each in data),
         criterion=criterion,
         confidence=confidence,
         disagreement_limit=disagreement_limit,
@@ -257,8 +260,8 @@ def evaluate(
 
     loaded = _load(model, device)
     figures = loaded.evaluate(
-        *(_dataset([each], loaded).split(split) for each in data),
-        modalities=tuple(filter(None, modalities.split(","))) or None,
+        *(_dataset([each], loaded.config.labels).split(split) for each in data),
+        modalities=_names(modalities) or None,
         face_model=face_model,
         progress=not quiet,
     )
@@ -275,16 +278,18 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show versions, and which backends are active and why."""
-    from ter_fast.present import info_table, information
+    from ter_fast.present import info_table, information, model_table
 
+    described = None if model is None else _load(model)
     if as_json:
-        sys.stdout.write(json.dumps(information(), indent=2) + "\n")
+        entries = information()
+        if described is not None:
+            entries["model"] = json.loads(described.config.to_json())
+        sys.stdout.write(json.dumps(entries, indent=2) + "\n")
         return
     Console().print(info_table(information()))
-    if model is not None:
-        from ter_fast.present import model_table
-
-        Console().print(model_table(_load(model)))
+    if described is not None:
+        Console().print(model_table(described))
 
 
 @data_app.command("fetch-models")
@@ -307,10 +312,14 @@ def _load(name: str, device: str = "cpu") -> Model:
         ) from error
 
 
-def _dataset(specifications: list[str], model: Any = None) -> Dataset:
+def _dataset(specifications: list[str], labels: tuple[str, ...] = ()) -> Dataset:
     from ter_fast.data import load_dataset
 
-    return load_dataset("+".join(specifications), None if model is None else model.config.labels)
+    return load_dataset("+".join(specifications), labels or None)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _escape(text: str) -> str:

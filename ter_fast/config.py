@@ -174,13 +174,13 @@ class ModelConfig:
             for name in ("disagreement_limit", "window_seconds"):
                 if values.get(name) is not None:
                     numbers[name] = float(values[name])
-            own = {each.name for each in fields(cls)} | {"ter_fast", "weights_sha256"}
-            if unknown := sorted(set(values) - own):
-                raise ModelError(f"unknown entries in {cls.__name__}: {', '.join(unknown)}")
             if (version := values.get("ter_fast", FORMAT_VERSION)) != FORMAT_VERSION:
                 raise ModelError(
                     f"it has format {version}, this ter_fast reads {FORMAT_VERSION}: update ter_fast"
                 )
+            own = {each.name for each in fields(cls)} | {"ter_fast", "weights_sha256"}
+            if unknown := sorted(set(values) - own):
+                raise ModelError(f"unknown entries in {cls.__name__}: {', '.join(unknown)}")
             return cls(
                 labels=_names(values["labels"]),
                 experts={

@@ -74,26 +74,38 @@ def build_encoder(name: str, options: Mapping[str, Any]) -> nn.Module:
 
 
 class AttentivePooling(nn.Module):
-    """Average features over time with learned weights: sum_t softmax_t(q . f_t + c) f_t.
+    """Average features over time with learned weights w_t = softmax_t(q . f_t + c).
+
+    mean_d = sum_t w_t f_td and, where asked for, deviation_d = sqrt(sum_t w_t (f_td - mean_d)^2) beside it.
 
     The query starts at 0, so an encoder that has only ever seen one step (pictures) averages evenly
     when it meets many (video), instead of by weights that nothing trained.
 
     Reference:
-        Okabe, Koshinaka & Shinoda, "Attentive statistics pooling", 2018, eq. 1-3 (without the hidden layer).
+        Okabe, Koshinaka & Shinoda, "Attentive statistics pooling", 2018, eq. 1-6 (without the hidden layer).
     """
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, deviation: bool = False) -> None:
         super().__init__()
+        self.deviation = deviation
         self.score = nn.Linear(features, 1)
         nn.init.zeros_(self.score.weight)
         nn.init.zeros_(self.score.bias)
 
     def forward(self, features: Tensor, valid: Tensor) -> Tensor:
-        """Pool `(B, T, D)` over the steps where `valid` `(B, T)`; a row without any gives zeros."""
+        """Pool `(B, T, D)` over the steps where `valid` `(B, T)` to float32 `(B, D)`, or `(B, 2 D)`.
+
+        A row without a valid step has mean 0.
+        """
+        # In float32 also under mixed precision: a deviation is a small difference of large sums.
+        features = features.float()
         score = self.score(features).squeeze(-1).float().masked_fill(~valid, -1e30)
-        weight = torch.softmax(score, -1) * valid
-        return (weight.to(features.dtype).unsqueeze(1) @ features).squeeze(1)
+        weight = (torch.softmax(score, -1) * valid).unsqueeze(-1)
+        mean = (weight * features).sum(1)
+        if not self.deviation:
+            return mean
+        variance = (weight * (features - mean.unsqueeze(1)).square()).sum(1)
+        return torch.cat([mean, (variance + 1e-5).sqrt()], -1)
 
 
 def _convolutions(inputs: int, outputs: int, depth: int = 2) -> list[nn.Module]:
@@ -120,8 +132,8 @@ class LogMelCNN(nn.Module):
     def __init__(
         self,
         n_mels: int = 64,
-        widths: tuple[int, int, int, int] = (32, 64, 96, 128),
-        dropout: float = 0.3,
+        widths: tuple[int, int, int, int] = (16, 32, 64, 128),
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         first, second, third, fourth = widths
@@ -142,7 +154,7 @@ class LogMelCNN(nn.Module):
         self.stride = 8
         bands = n_mels // 16
         self.project = nn.Sequential(nn.Linear(fourth * bands, fourth), nn.ReLU(inplace=True))
-        self.pool = AttentivePooling(fourth)
+        self.pool = AttentivePooling(fourth, deviation=True)
         self.dropout = nn.Dropout(dropout)
         self.out_features = 2 * fourth
 
@@ -166,8 +178,7 @@ class LogMelCNN(nn.Module):
                 maps = maps * valid[:, None, None, :: valid.shape[1] // maps.shape[-1]]
         valid = valid[:, :: self.stride]
         steps = self.project(maps.flatten(1, 2).transpose(1, 2))
-        peak = steps.masked_fill(~valid.unsqueeze(-1), 0).amax(1)
-        features: Tensor = self.dropout(torch.cat([self.pool(steps, valid), peak], -1))
+        features: Tensor = self.dropout(self.pool(steps, valid))
         return features
 
 

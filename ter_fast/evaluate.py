@@ -1,260 +1,27 @@
-"""Calibration of the trusted thresholds, and honest figures on labelled data."""
+"""Honest figures on labelled data: accuracy and trust, with intervals resampled by group."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import combinations
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ter_fast import metrics
-from ter_fast.config import TrustedThreshold
 from ter_fast.errors import DataError
-from ter_fast.inference import Evidence, clip_evidence
-from ter_fast.opinion import CONFIDENCE_KINDS, Opinion
+from ter_fast.labelled import judge, label, modalities_present, pair, restricted
+from ter_fast.opinion import CONFIDENCE_KINDS
 from ter_fast.prediction import write_atomically
-from ter_fast.prepare import prepare
-from ter_fast.thresholds import Sweep, TrustedScores, sweep
+from ter_fast.thresholds import Sweep, sweep
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
     from ter_fast.model import Model
-
-_PAIRED = "label-matched"
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Evidence of labelled clips.
-
-    Attributes:
-        name: of the data.
-        evidence: `(V, N, K)` and its mask.
-        labels: `(N,)` true classes.
-        groups: `(N,)` speaker or source.
-        pairing: "label-matched" for pairs of clips of two single-modality corpora, else "".
-        errors: what was wrong with files that could not be used.
-    """
-
-    name: str
-    evidence: Evidence
-    labels: torch.Tensor
-    groups: tuple[str, ...]
-    pairing: str = ""
-    errors: tuple[str, ...] = ()
-
-
-def label(model: Model, dataset: Dataset, **options: Any) -> Labelled:
-    """Decode a labelled dataset and run the experts on it; `options` are those of `prepare`."""
-    data = prepare(model, dataset, **options)
-    training = model.training
-    evidence = clip_evidence(model.eval(), data.clips, data.empty, 64)
-    model.train(training)
-    found = Evidence(evidence.values.cpu(), evidence.mask.cpu())
-    splits = "/".join(dict.fromkeys(sample.split for sample in dataset if sample.split))
-    return Labelled(
-        f"{dataset.name} {splits}".strip(), found, data.labels, data.groups, errors=data.errors
-    )
-
-
-def pair(first: Labelled, second: Labelled, seed: int = 0) -> Labelled:
-    """Pair clips of equal label from two single-modality corpora, each clip at most once.
-
-    This stands in for audio-visual clips under fusion's own assumption, that the modalities are
-    independent given the emotion; what one person's voice and face share is not in it.
-
-    Raises:
-        DataError: the corpora have no class in common.
-    """
-    generator = np.random.default_rng(seed)
-    left, right = [], []
-    for each in sorted(set(first.labels.tolist()) & set(second.labels.tolist())):
-        mine = generator.permutation(np.flatnonzero(first.labels.numpy() == each))
-        yours = generator.permutation(np.flatnonzero(second.labels.numpy() == each))
-        size = min(len(mine), len(yours))
-        left += mine[:size].tolist()
-        right += yours[:size].tolist()
-    if not left:
-        raise DataError(
-            f"{first.name} and {second.name} have no class in common, so their clips cannot be paired"
-        )
-    evidence = Evidence(
-        first.evidence.values[:, left] + second.evidence.values[:, right],
-        first.evidence.mask[:, left] | second.evidence.mask[:, right],
-    )
-    # Resampling needs one group per pair: that of the corpus with fewer groups, whose clips hang together most.
-    few, rows = (
-        (first, left) if len(set(first.groups)) <= len(set(second.groups)) else (second, right)
-    )
-    groups = tuple(few.groups[row] for row in rows)
-    return Labelled(
-        f"{first.name} with {second.name}", evidence, first.labels[left], groups, _PAIRED,
-        (*first.errors, *second.errors),
-    )  # fmt: skip
-
-
-def present(model: Model, data: Labelled) -> tuple[str, ...]:
-    """Return the modalities that the data hold for at least one clip."""
-    there = data.evidence.mask.any(1).tolist()
-    return tuple(name for name, has in zip(model.config.modalities, there, strict=True) if has)
-
-
-def _restricted(model: Model, data: Labelled, modalities: Sequence[str]) -> Labelled:
-    """Keep the clips that have all of these modalities, and of them only these."""
-    chosen = torch.tensor([name in modalities for name in model.config.modalities])
-    rows = data.evidence.mask[chosen].all(0)
-    mask = data.evidence.mask[:, rows] & chosen[:, None]
-    values = torch.where(mask[..., None], data.evidence.values[:, rows], 0)
-    groups = tuple(group for group, keep in zip(data.groups, rows.tolist(), strict=True) if keep)
-    return replace(data, evidence=Evidence(values, mask), labels=data.labels[rows], groups=groups)
-
-
-def _with_pairs(model: Model, data: Sequence[Labelled], seed: int) -> list[Labelled]:
-    """Add label-matched pairs for two modalities that no dataset has together."""
-    sets = [set(present(model, each)) for each in data]
-    found = list(data)
-    for (first, one), (second, two) in combinations(zip(data, sets, strict=True), 2):
-        if len(one) == len(two) == 1 and one != two and not any(one | two <= each for each in sets):
-            found.append(pair(first, second, seed))
-    return found
-
-
-def _judge(model: Model, data: Labelled) -> tuple[Opinion, NDArray[Any], NDArray[np.bool_]]:
-    """Return the fused opinions, the confidences, and which predictions are right."""
-    opinion, _ = model.opinions(data.evidence.values, data.evidence.mask)
-    confidence, limit = opinion.confidence.numpy(), model.config.disagreement_limit
-    # A prediction above the disagreement limit is not trusted at any threshold, as one without confidence.
-    if limit is not None and opinion.disagreement is not None:
-        confidence = np.where(opinion.disagreement.numpy() > limit, np.nan, confidence)
-    return opinion, confidence, (opinion.prediction == data.labels).numpy()
-
-
-def _choose(result: Sweep, criterion: str) -> TrustedScores:
-    name, _, value = criterion.partition("=")
-    if name in ("balance", "f1", "accuracy") and not value:
-        scores = result.best(name)  # type: ignore[arg-type]
-    elif name in ("precision", "coverage") and value:
-        try:
-            share = float(value)
-        except ValueError:
-            raise DataError(
-                f"criterion is {criterion!r}; expected a number after {name}="
-            ) from None
-        scores = result.at_precision(share) if name == "precision" else result.at_coverage(share)
-    else:
-        raise DataError(
-            f"criterion is {criterion!r}; expected balance, f1, accuracy, precision=P or coverage=Q"
-        )
-    if scores is None:
-        raise DataError(
-            f"no threshold meets the criterion {criterion!r} on these data ({result.n_correct} of {result.n} "
-            "predictions are correct); choose another criterion, or train a better model"
-        )
-    return scores
-
-
-def calibrate(
-    model: Model,
-    *datasets: Dataset,
-    criterion: str = "balance",
-    confidence: str | None = None,
-    disagreement_limit: float | None = None,
-    seed: int = 0,
-    **options: Any,
-) -> Model:
-    """Set the model's trusted thresholds on validation data, one for each set of modalities.
-
-    The threshold lies halfway between the lowest confidence that it accepts and the next one below.
-    A dataset that has several modalities calibrates each of them alone and all of them together.
-    Datasets of one modality each calibrate that modality, and label-matched pairs of their clips
-    calibrate the two together; the threshold's record says so.
-
-    Args:
-        model: the model; changed in place.
-        *datasets: labelled clips that the model has not trained on.
-        criterion: "balance" (trusted precision meets trusted recall), "f1", "accuracy",
-            "precision=P" (lowest threshold that reaches P) or "coverage=Q".
-        confidence: the kind of confidence from now on; None keeps the model's.
-        disagreement_limit: predictions whose modalities disagree more are not trusted; None keeps the
-            model's limit, infinity takes it away.
-        seed: of the pairing.
-        **options: `progress`, `face_model`, `workers` (see `ter_fast.prepare.prepare`).
-
-    Returns:
-        The model.
-
-    Raises:
-        DataError: no dataset, or a criterion that the data cannot meet.
-    """
-    if not datasets:
-        raise DataError("calibrate needs validation data; give at least one dataset")
-    found = _with_pairs(model, [label(model, each, **options) for each in datasets], seed)
-    limit = model.config.disagreement_limit if disagreement_limit is None else disagreement_limit
-    if limit is not None and math.isinf(limit):
-        limit = None
-    base = replace(
-        model.config,
-        confidence=confidence or model.config.confidence,
-        disagreement_limit=limit,
-        # Thresholds of another confidence would mean nothing.
-        thresholds={}
-        if confidence not in (None, model.config.confidence)
-        else model.config.thresholds,
-    )
-    before, model.config = model.config, base
-    try:
-        model.config = base.with_thresholds(_thresholds(model, found, criterion))
-    except DataError:
-        model.config = before
-        raise
-    return model
-
-
-def _thresholds(
-    model: Model, found: Sequence[Labelled], criterion: str
-) -> dict[str, TrustedThreshold]:
-    records: dict[str, TrustedThreshold] = {}
-    for data in found:
-        modalities = present(model, data)
-        for size in range(1, len(modalities) + 1):
-            for subset in combinations(modalities, size):
-                if data.pairing and size < len(modalities):
-                    continue
-                part = _restricted(model, data, subset)
-                result = sweep(*_judge(model, part)[1:])
-                chosen = _choose(result, criterion)
-                scores = {
-                    name: getattr(chosen, name)
-                    for name in ("precision", "recall", "f1", "accuracy", "coverage", "lift")
-                }
-                scores["accept_all_f1"] = result.accept_all_f1
-                records["+".join(subset)] = TrustedThreshold(
-                    _between(result, chosen.threshold),
-                    criterion,
-                    part.name,
-                    result.n,
-                    part.pairing,
-                    scores,
-                )
-    return records
-
-
-def _between(result: Sweep, threshold: float) -> float:
-    """Move a threshold halfway to the next confidence below, which accepts the very same clips.
-
-    Left at one clip's exact confidence, it would turn that clip around with the rounding of another
-    batch size or machine.
-    """
-    index = int(np.searchsorted(result.threshold, threshold))
-    below = float(result.threshold[index - 1]) if index else threshold
-    return (threshold + below) / 2
 
 
 @dataclass(frozen=True)
@@ -277,7 +44,8 @@ class Evaluation:
         name: of the data.
         modalities: that were used, joined by "+".
         pairing: "label-matched" for pairs of clips of two corpora, else "".
-        samples: clips measured.
+        samples: clips measured: those that have all of these modalities.
+        excluded: clips that lack one of them.
         groups: speakers or sources among them.
         threshold: trusted threshold in force; None when the model is not calibrated for these.
         figures: accuracy, uar, macro_f1, weighted_f1, nll, brier, ece, aurc, failure_auroc,
@@ -294,6 +62,7 @@ class Evaluation:
     modalities: str
     pairing: str
     samples: int
+    excluded: int
     groups: int
     threshold: float | None
     figures: Mapping[str, Figure]
@@ -344,18 +113,28 @@ def evaluate(
     found = [label(model, each, **options) for each in datasets]
     if len(found) not in (1, 2):
         raise DataError(f"evaluate takes one dataset, or two to pair; given {len(found)}")
-    data = found[0] if len(found) == 1 else pair(found[0], found[1], seed)
-    names = tuple(modalities or present(model, data))
-    if unknown := [name for name in names if name not in model.config.modalities]:
+    data = found[0]
+    if len(found) == 2:
+        sets = [modalities_present(model, each) for each in found]
+        if any(len(each) != 1 for each in sets) or sets[0] == sets[1]:
+            raise DataError(
+                f"two datasets are paired by label, so each must hold one modality of its own; "
+                f"{found[0].name} holds {' and '.join(sets[0])}, {found[1].name} {' and '.join(sets[1])}"
+            )
+        data = pair(found[0], found[1], seed)
+    wanted = tuple(modalities or modalities_present(model, data))
+    if unknown := [name for name in wanted if name not in model.config.modalities]:
         raise DataError(
             f"the model has no modality {', '.join(unknown)}; it has {', '.join(model.config.modalities)}"
         )
-    data = _restricted(model, data, names)
+    names = tuple(name for name in model.config.modalities if name in wanted)
+    everything = len(data.labels)
+    data = restricted(model, data, names)
     if not len(data.labels):
         raise DataError(
             f"no clip of {data.name} has {' and '.join(names)}; choose other modalities"
         )
-    opinion, confidence, correct = _judge(model, data)
+    opinion, confidence, correct = judge(model, data)
     record = model.config.thresholds.get("+".join(names))
     true, predicted = data.labels.numpy(), opinion.prediction.numpy()
     probability = opinion.probability.double().numpy()
@@ -394,6 +173,7 @@ def evaluate(
         modalities="+".join(names),
         pairing=data.pairing,
         samples=len(true),
+        excluded=everything - len(true),
         groups=len(set(data.groups)),
         threshold=None if record is None else record.threshold,
         figures=figures,

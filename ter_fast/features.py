@@ -59,15 +59,15 @@ class LogMel(nn.Module):
     Args:
         n_mels: number of mel bands M.
         n_fft: length of the Fourier transform in samples.
-        window: length of the Hann window in samples (400 = 25 ms).
-        hop: samples from one frame to the next (160 = 10 ms).
+        window: length of the Hann window in samples (512 = 32 ms).
+        hop: samples from one frame to the next (256 = 16 ms).
     """
 
     filters: Tensor
     window: Tensor
 
     def __init__(
-        self, n_mels: int = 64, n_fft: int = 512, window: int = 400, hop: int = 160
+        self, n_mels: int = 64, n_fft: int = 512, window: int = 512, hop: int = 256
     ) -> None:
         super().__init__()
         self.n_fft, self.window_length, self.hop = n_fft, window, hop
@@ -173,14 +173,12 @@ class Batch:
 def collate(
     items: Sequence[Mapping[str, Tensor | None]],
     empty: Mapping[str, Tensor],
-    rows: int | None = None,
 ) -> Batch:
     """Pad samples of differing length to one `Batch`.
 
     Args:
         items: one mapping per sample: modality -> `(N, …)` tensor, or None where it is missing.
         empty: modality -> a `(0, …)` tensor that gives the dtype and the trailing shape.
-        rows: pad the batch to at least this many steps (for encoders that need a fixed length).
 
     Returns:
         The batch, zero beyond each sample's length.
@@ -189,7 +187,7 @@ def collate(
     for name, blank in empty.items():
         values = [blank if (value := item.get(name)) is None else value for item in items]
         lengths[name] = torch.tensor([len(value) for value in values], dtype=torch.int64)
-        longest = max(1, rows or 0, int(lengths[name].max()) if values else 0)
+        longest = max(1, int(lengths[name].max()) if values else 0)
         padded = blank.new_zeros((len(values), longest, *blank.shape[1:]))
         for row, value in zip(padded, values, strict=True):
             row[: len(value)] = value

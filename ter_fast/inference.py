@@ -18,7 +18,8 @@ from torch import Tensor
 from ter_fast import decode
 from ter_fast.clip import Clip
 from ter_fast.config import ModelConfig
-from ter_fast.errors import MediaError, TerFastError
+from ter_fast.data.files import FILM, PICTURE, SOUND, find_media
+from ter_fast.errors import DataError, MediaError, TerFastError
 from ter_fast.features import collate, resize_frames
 
 if TYPE_CHECKING:
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from ter_fast.faces import FaceCropper
     from ter_fast.model import Model
 
-_VIDEO = ".mp4 .mov .mkv .webm .avi .m4v .mpg .mpeg .ts .flv .wmv .3gp .ogv .gif"
-_SOUND = ".wav .flac .mp3 .ogg .opus .m4a .aac .wma .aiff .amr"
-_IMAGES = ".png .jpg .jpeg .bmp .tif .tiff .webp"
-MEDIA_SUFFIXES = frozenset(f"{_VIDEO} {_SOUND} {_IMAGES}".split())
+
+# Faces are looked for at 640 pixels and cropped at most at a few hundred: a 4K frame would only cost memory.
+_LONGEST_SIDE = 1280
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ class Preparer:
             decode.windows,
             seconds=self.config.window_seconds,
             frames=video.frames if video else 1,
+            max_side=_LONGEST_SIDE,
         )
         pictures = windows(path, audio=audio and audio_path is None, video=video is not None)
         if audio_path is None or not audio:
@@ -179,27 +180,26 @@ class Preparer:
 
 
 def sources_of(paths: Sequence[str | Path], preparer: Preparer) -> list[Source]:
-    """List the clips behind files and folders; a folder stands for the media files in and below it.
-
-    Raises:
-        MediaError: a folder without media files.
-    """
+    """List the clips behind files and folders; a folder stands for the media files in and below it."""
     found: list[Source] = []
     for path in map(Path, paths):
         if not path.is_dir():
             found.append(Source(str(path), partial(preparer.read, path)))
             continue
-        files = sorted(
-            each
-            for each in path.rglob("*")
-            if each.is_file() and each.suffix.lower() in MEDIA_SUFFIXES
-        )
-        if not files:
-            raise MediaError(
-                f"the folder {path} holds no media files; give a folder with clips, or the clips"
-            )
+        try:
+            files = find_media(path, FILM + SOUND + PICTURE)
+        except DataError:
+            # One empty folder among many paths costs only itself, as one bad file does.
+            found.append(Source(str(path), partial(_nothing_in, path)))
+            continue
         found += [Source(str(each), partial(preparer.read, each)) for each in files]
     return found
+
+
+def _nothing_in(folder: Path) -> Iterator[Clip]:
+    raise MediaError(
+        f"the folder {folder} holds no media files; give a folder with clips, or the clips"
+    )
 
 
 def dataset_sources(dataset: Dataset, preparer: Preparer) -> list[Source]:
@@ -244,6 +244,10 @@ def prepared(
             windows = [preparer(source, clip) for clip in source.windows()]
         except TerFastError as error:
             return error
+        except Exception as error:  # a decoder's own complaint about one file must not end the run
+            return MediaError(
+                f"{source.name} could not be read ({type(error).__name__}: {error}); convert it with ffmpeg"
+            )
         return windows or MediaError(
             f"{source.name} holds neither pictures nor sound; check the file"
         )

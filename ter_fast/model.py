@@ -91,6 +91,7 @@ class Model(nn.Module):
         *,
         video: VideoInput | None = None,
         seed: int = 0,
+        activation: str = "exp",
         **settings: Any,
     ) -> Model:
         """Build an untrained model.
@@ -101,7 +102,9 @@ class Model(nn.Module):
                 from any name to the name and options of a registered encoder.
             video: how pictures are taken.
             seed: of the first weights; torch's own random state is left as it was.
-            **settings: further fields of `ModelConfig`: rule, activation, confidence, window_seconds.
+            activation: from logits to evidence. "exp" learns about as fast as cross-entropy does; from
+                scratch, "softplus" takes several times the epochs.
+            **settings: further fields of `ModelConfig`: rule, confidence, window_seconds.
 
         Raises:
             ModelError: a modality without a built-in encoder, or settings that make no model.
@@ -123,7 +126,11 @@ class Model(nn.Module):
             for name, (encoder, options) in modalities.items()
         }
         config = ModelConfig(
-            tuple(labels), experts, video if "video" in experts else None, **settings
+            tuple(labels),
+            experts,
+            video if "video" in experts else None,
+            activation=activation,
+            **settings,
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -149,6 +156,11 @@ class Model(nn.Module):
                 activation, confidence or window.
         """
         merge = merge or {}
+        known = {label for model in experts.values() for label in model.config.labels}
+        if unknown := sorted(set(merge) - known):
+            raise ModelError(
+                f"merge names {', '.join(unknown)}, which no expert knows; they know {', '.join(sorted(known))}"
+            )
         if not experts:
             raise ModelError(
                 "from_experts needs at least one model, such as audio=Model.from_pretrained(…)"
@@ -318,8 +330,8 @@ class Model(nn.Module):
         return fit(self, train, validation, **settings)
 
     def calibrate(self, *datasets: Dataset, **settings: Any) -> Model:
-        """Set the trusted thresholds on validation data; see `ter_fast.evaluate.calibrate`."""
-        from ter_fast.evaluate import calibrate
+        """Set the trusted thresholds on validation data; see `ter_fast.calibrate.calibrate`."""
+        from ter_fast.calibrate import calibrate
 
         return calibrate(self, *datasets, **settings)
 

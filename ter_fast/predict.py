@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ter_fast.clip import SAMPLE_RATE, Clip
 from ter_fast.config import ModelConfig
+from ter_fast.decode import cut
 from ter_fast.errors import MediaError, ModelError, TerFastError
 from ter_fast.inference import Preparer, Source, Window, clip_evidence, prepared, sources_of
 from ter_fast.opinion import Opinion
@@ -64,17 +65,24 @@ def predict(
             results += _predict_chunk(model, chunk, sources, preparer, batch_size)
     finally:
         model.train(training)
-    if isinstance(source, Clip) or (isinstance(source, (str, Path)) and not Path(source).is_dir()):
-        if results[0].error:
+    if isinstance(source, (str, Path, Clip)):
+        # A folder without media stands for itself; a bad file in a folder is one row among others.
+        alone = isinstance(source, Clip) or [each.path for each in results] == [str(source)]
+        if alone and results[0].error:
             raise MediaError(results[0].error)
-        return results[0]
+        if isinstance(source, Clip) or not Path(source).is_dir():
+            return results[0]
     return Predictions(results)
 
 
 def _sources_of_one(source: OneSource, preparer: Preparer, name: str) -> list[Source]:
     if isinstance(source, Clip):
-        return [Source(source.path or name, lambda: iter([source]))]
+        return [Source(source.path or name, partial(_windows, source, preparer.config))]
     return sources_of([source], preparer)
+
+
+def _windows(clip: Clip, config: ModelConfig) -> Iterator[Clip]:
+    return cut(clip, config.window_seconds, config.video.frames if config.video else 1)
 
 
 def _tensor_sources(
@@ -98,7 +106,7 @@ def _tensor_sources(
     others = {name: value for name, value in tensors.items() if name not in forms}
     preparer.empty |= {name: value.new_zeros(0, *value.shape[2:]) for name, value in others.items()}
 
-    def clip(row: int) -> Iterator[Clip]:
+    def windows(row: int) -> Iterator[Clip]:
         frames = times = sound = None
         end = 0.0
         if "video" in tensors:
@@ -108,12 +116,12 @@ def _tensor_sources(
             # Not through `from_arrays`, which refuses NaN: here NaN costs this modality, not the row.
             sound = tensors["audio"][row].float().cpu()
             end = max(end, len(sound) / SAMPLE_RATE)
-        yield Clip(None, frames, times, sound, 0.0, end)
+        return _windows(Clip(None, frames, times, sound, 0.0, end), config)
 
     return [
         Source(
             f"row {row}",
-            partial(clip, row),
+            partial(windows, row),
             tensors={name: value[row].cpu() for name, value in others.items()},
         )
         for row in range(next(iter(sizes.values())))
@@ -159,11 +167,7 @@ def _conclude(
 ) -> Prediction:
     """Turn one clip's opinions into its prediction: the label, and whether to trust it."""
     present = [modality for modality, opinion in opinions.items() if opinion is not None]
-    notes = tuple(
-        f"{modality}: {windows[0].notes.get(modality, 'missing')}"
-        for modality, opinion in opinions.items()
-        if opinion is None
-    )
+    notes = tuple(_notes(windows, list(opinions)))
     notes += tuple(dict.fromkeys(window.remark for window in windows if window.remark))
     confidence, disagreement = float(fused.confidence), _number(fused.disagreement)
     base = Prediction(
@@ -205,6 +209,20 @@ def _conclude(
         threshold=None if record is None else record.threshold,
         reasons=(*reasons, *notes),
     )
+
+
+def _notes(windows: Sequence[Window], modalities: Sequence[str]) -> Iterator[str]:
+    """Say of each modality why it is missing, and in how many windows where it is not in all."""
+    for modality in modalities:
+        missing = [window for window in windows if modality in window.notes]
+        if not missing:
+            continue
+        note = f"{modality}: {missing[0].notes[modality]}"
+        if len(missing) == len(windows):
+            yield note
+        else:
+            first, last = missing[0].start, missing[-1].end
+            yield f"{note}, in {len(missing)} of {len(windows)} windows ({first:.0f} to {last:.0f} s)"
 
 
 def _number(value: Tensor | None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,16 @@ class PreparedData:
     groups: tuple[str, ...]
     empty: dict[str, Tensor]
     errors: tuple[str, ...]
+
+    def report(self) -> None:
+        """Warn of the clips that could not be used."""
+        if self.errors:
+            count = len(self.errors)
+            warnings.warn(
+                f"{count} of {count + len(self.clips)} clips could not be used; the first: {self.errors[0]}",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def prepare(

@@ -139,7 +139,8 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     pairs = f"{evaluation.pairing} pairs" if evaluation.pairing else "clips"
     title = (
         f"{evaluation.modalities} on {evaluation.samples} {pairs} of {evaluation.name} "
-        f"({evaluation.groups} groups)"
+        f"({evaluation.groups} groups"
+        + (f"; {evaluation.excluded} lack a modality)" if evaluation.excluded else ")")
     )
     table = _table(
         "figure", "value", "95 % interval",

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ter_fast.clip import SAMPLE_RATE
 from ter_fast.config import TrainingRecord
 from ter_fast.errors import DataError, TerFastError
 from ter_fast.features import Batch, collate
@@ -27,8 +28,6 @@ from ter_fast.prepare import PreparedData, prepare
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
     from ter_fast.model import Model
-
-AUDIO_RATE = 16_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Settings:
     epochs: int = 30
     batch_size: int = 32
     learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
+    weight_decay: float = 5e-2
     kind: str = "digamma"
     kl_weight: float = 0.05
     annealing: float = 10.0
@@ -113,6 +112,14 @@ def fit(
     lightning.seed_everything(chosen.seed, workers=True, verbose=False)
     train_data = prepare(model, training, progress=progress, face_model=face_model)
     validation_data = prepare(model, validating, progress=progress, face_model=face_model)
+    for data in (train_data, validation_data):
+        data.report()
+    for name in model.config.modalities:
+        notes = [w.notes.get(name) for windows in train_data.clips for w in windows]
+        if all(notes):
+            raise DataError(
+                f"no training clip has {name} ({notes[0]}); mend that, or train without {name}"
+            )
     _run(model, train_data, validation_data, chosen, progress)
     model.eval()
     if len(model.config.experts) == 1:
@@ -129,11 +136,10 @@ def fit(
 
 
 def _sides(train: Dataset, validation: Dataset | None) -> tuple[Dataset, Dataset]:
-    from ter_fast.data import holdout
+    from ter_fast.data import with_validation
 
     if validation is None:
-        if not any(sample.split == "validation" for sample in train):
-            train = holdout(train)
+        train = with_validation(train)
         train, validation = train.split("train"), train.split("validation")
     if shared := sorted(train.groups() & validation.groups()):
         raise DataError(
@@ -232,7 +238,7 @@ def _run(
             )
             return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
-    windows = _Windows(train, int(settings.crop_seconds * AUDIO_RATE))
+    windows = _Windows(train, int(settings.crop_seconds * SAMPLE_RATE))
     counts = torch.bincount(train.labels, minlength=len(model.config.labels)).double().clamp_min(1)
     weight = (1 / counts[train.labels]) ** settings.class_balance
     sampler = torch.utils.data.WeightedRandomSampler(

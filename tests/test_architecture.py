@@ -27,8 +27,8 @@ LAYERS = (
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
         *("data", "prediction"),
     ),
-    ("inference", "prepare", "pretrained", "predict"),
-    ("model", "train", "evaluate", "report"),
+    ("inference", "prepare", "labelled", "pretrained", "predict"),
+    ("model", "train", "calibrate", "evaluate", "report"),
     ("present",),
     ("cli", "__main__", "__init__"),
 )

@@ -40,12 +40,27 @@ def as_if_trained(encoder: nn.Module) -> nn.Module:
 def test_padding_never_changes_a_sound() -> None:
     encoder = as_if_trained(LogMelCNN(widths=SMALL))
     sounds = [torch.from_numpy(noisy_tone(500, s, seed=i)) for i, s in enumerate((0.05, 0.33, 1.0))]
-    batch = collate([{"audio": s} for s in [*sounds, None]], {"audio": torch.zeros(0)}, rows=40_000)
+    batch = collate(
+        [{"audio": s} for s in [*sounds, torch.ones(40_000), None]], {"audio": torch.zeros(0)}
+    )
     together = encoder(batch.inputs["audio"], batch.lengths["audio"])
     for row, sound in enumerate(sounds):
         alone = encoder(sound[None], torch.tensor([len(sound)]))[0]
         torch.testing.assert_close(together[row], alone, atol=1e-5, rtol=1e-5)
-    assert not together[-1].any()
+    # Nothing was heard: means of 0, deviations at their floor.
+    assert float(together[-1].max()) < 0.01
+
+
+@torch.no_grad()
+def test_pooling_gives_the_deviation_beside_the_mean() -> None:
+    features = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0))
+    valid = torch.ones(2, 50, dtype=torch.bool)
+    valid[1, 20:] = False
+    mean, deviation = AttentivePooling(3, deviation=True)(features, valid).chunk(2, -1)
+    for row, count in enumerate((50, 20)):
+        kept = features[row, :count]
+        torch.testing.assert_close(mean[row], kept.mean(0))
+        torch.testing.assert_close(deviation[row], kept.std(0, correction=0), atol=1e-4, rtol=0)
 
 
 @torch.no_grad()

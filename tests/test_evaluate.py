@@ -14,8 +14,8 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
 from ter_fast import DataError, Model, ModelError, Predictions
 from ter_fast.data import Dataset, load_dataset
-from ter_fast.evaluate import Labelled, pair
 from ter_fast.inference import Evidence
+from ter_fast.labelled import Labelled, pair
 from ter_fast.opinion import CONFIDENCE_KINDS
 from ter_fast.thresholds import sweep
 from tiny import film_corpus, tiny_model, tone_corpus, with_threshold

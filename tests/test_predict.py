@@ -106,6 +106,40 @@ def test_a_folder_without_media_says_so(model: Model, tmp_path: Path) -> None:
         model.predict(tmp_path)
 
 
+def test_an_empty_folder_among_others_costs_only_itself(
+    model: Model, folder: Path, tmp_path: Path
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    found = model.predict([folder / "tone.wav", empty])
+    assert [bool(each.error) for each in found] == [False, True]
+    assert found[1].error.startswith(f"the folder {empty} holds no media files")
+
+
+def test_a_clip_in_memory_is_cut_like_its_file(model: Model, tmp_path: Path) -> None:
+    sound = noisy_tone(500, 11.0)
+    path = write_media(tmp_path / "long.wav", sound=[(0.0, sound)], audio_codec="pcm_f32le", rate=RATE)
+    whole = decode.read(path)
+    assert len(list(decode.cut(whole, model.config.window_seconds, 4))) > 1
+    same_evidence(model.predict(whole), model.predict(path))
+
+
+def test_a_file_that_breaks_its_decoder_costs_only_itself(
+    model: Model, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = decode.windows
+
+    def windows(path: object, **options: object) -> object:
+        if str(path).endswith("film.mp4"):
+            raise ValueError("no such format")
+        return read(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decode, "windows", windows)
+    found = model.predict([folder / "film.mp4", folder / "tone.wav"])
+    assert "could not be read (ValueError: no such format)" in found[0].error
+    assert not found[1].error
+
+
 def test_a_list_keeps_its_order_and_may_mix(model: Model, folder: Path) -> None:
     clip = arrays()
     found = model.predict([str(folder / "tone.wav"), clip, folder / "film.mp4"])

@@ -15,7 +15,7 @@ from ter_fast.data.manifest import load_manifest
 from ter_fast.data.music_video import load_music_video
 from ter_fast.data.nemo import load_nemo
 from ter_fast.data.ravdess import load_ravdess
-from ter_fast.data.splits import holdout
+from ter_fast.data.splits import holdout, with_validation
 from ter_fast.errors import DataError
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "load_nemo",
     "load_ravdess",
     "shared_groups",
+    "with_validation",
 ]
 
 # The options that each adapter takes after a "?", as in "ravdess:PATH?calm=keep".

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from ter_fast.errors import DataError
 
-SOUND = (".wav", ".flac", ".opus", ".ogg", ".oga", ".mp3", ".m4a", ".aac")
-FILM = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".flv", ".3gp")
-PICTURE = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+_SOUND = ".wav .flac .opus .ogg .oga .mp3 .m4a .aac .wma .aiff .amr"
+_FILM = ".mp4 .mov .mkv .webm .avi .m4v .mpg .mpeg .ts .flv .wmv .3gp .ogv .gif"
+_PICTURE = ".png .jpg .jpeg .bmp .tif .tiff .webp"
+SOUND, FILM, PICTURE = (tuple(each.split()) for each in (_SOUND, _FILM, _PICTURE))
 
 
 def find_media(folder: Path, suffixes: tuple[str, ...] = FILM + SOUND) -> list[Path]:

@@ -106,3 +106,33 @@ def _choose(
     if not chosen.any() and nearest >= 0:
         chosen[nearest] = True
     return chosen
+
+
+def with_validation(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> Dataset:
+    """Return a dataset that has validation samples: its own, or else some held out by group.
+
+    Args:
+        dataset: Labelled samples, all of them with a split or all without.
+        fraction: Share of the training samples to hold out where there is no validation split.
+        seed: Seed of that choice.
+
+    Raises:
+        DataError: Some samples have a split and others none, as when a corpus with splits is joined
+            with one without: the latter would be left out of training in silence.
+
+    Example:
+        >>> from ter_fast.data import Sample
+        >>> clips = [Sample(f"{i}.wav", "ab"[i % 2], "", str(i // 4)) for i in range(40)]
+        >>> data = with_validation(Dataset("mine", ("a", "b"), tuple(clips), "CC0", ("audio",)))
+        >>> len(data.split("validation"))
+        4
+    """
+    unsplit = sum(not sample.split for sample in dataset)
+    if 0 < unsplit < len(dataset):
+        raise DataError(
+            f"{unsplit} of the {len(dataset)} samples of {dataset.name} have no split and the others do; "
+            "give all of them one, or none."
+        )
+    if any(sample.split == "validation" for sample in dataset):
+        return dataset
+    return holdout(dataset, fraction, seed=seed)

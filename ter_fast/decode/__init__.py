@@ -14,10 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, cast
 
-from ter_fast.clip import Clip, MediaInfo
+import torch
+
+from ter_fast.clip import SAMPLE_RATE, Clip, MediaInfo
 from ter_fast.errors import MediaError
 
-__all__ = ["BACKENDS", "MAX_SECONDS", "Media", "MediaInfo", "probe", "read", "windows"]
+__all__ = ["BACKENDS", "MAX_SECONDS", "Media", "MediaInfo", "cut", "probe", "read", "windows"]
 
 BACKENDS = {"pyav": "ter_fast.decode.pyav"}
 """Name of each backend and the module that implements it."""
@@ -191,6 +193,38 @@ def windows(
             yield clip
         if not found:
             raise _undecodable(info)
+
+
+def cut(clip: Clip, seconds: float, frames: int) -> Iterator[Clip]:
+    """Cut a clip that is in memory into windows, as `windows` cuts a file.
+
+    Args:
+        clip: The clip.
+        seconds: Length of a window.
+        frames: Pictures kept of each window, at most: those shown at the centres of equal parts.
+
+    Example:
+        >>> import torch
+        >>> clip = Clip(None, None, None, torch.zeros(16_000 * 25), 0.0, 25.0)
+        >>> [(part.start, part.end) for part in cut(clip, 10.0, 16)]
+        [(0.0, 10.0), (10.0, 20.0), (20.0, 25.0)]
+    """
+    for begin, end in _cuts(clip.duration, seconds):
+        start, stop = clip.start + begin, clip.start + end
+        sound = pictures = times = None
+        if clip.audio is not None:
+            sound = clip.audio[round(begin * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+        if clip.frames is not None and clip.times is not None:
+            # A clip's first picture may have begun before the clip does.
+            since = start if begin else -math.inf
+            inside = torch.nonzero((clip.times >= since) & (clip.times <= stop)).flatten()
+            if len(inside) > frames:
+                wanted = torch.tensor(_centres(start, stop, frames), dtype=torch.float64)
+                shown = torch.searchsorted(clip.times[inside], wanted, right=True) - 1
+                inside = inside[torch.unique_consecutive(shown.clamp_min(0))]
+            if len(inside):
+                pictures, times = clip.frames[inside], clip.times[inside]
+        yield Clip(clip.path, pictures, times, sound, start, stop, clip.note)
 
 
 def _open(path: str | Path, backend: str) -> Media:
