@@ -117,21 +117,28 @@ def _line(cells: Sequence[Text], widths: Sequence[int]) -> Text:
 
 def thresholds_table(config: ModelConfig) -> RenderableType:
     """Return a model's trusted thresholds and how they did where they were chosen."""
-    table = _table(
-        "modalities", "threshold", "criterion", "precision", "recall", "F1", "accept-all F1", "coverage", "chosen on",
-        title="Trusted thresholds",
-    )  # fmt: skip
+    columns = {
+        "precision": "precision",
+        "recall": "recall",
+        "f1": "F1",
+        "accept_all_f1": "F1 of all",
+        "coverage": "coverage",
+    }
+    table = _table("modalities", "threshold", *columns.values(), title="Trusted thresholds")
+    origins = []
     for name, record in config.thresholds.items():
-        scores = record.scores
         table.add_row(
-            name, f"{record.threshold:.4f}", record.criterion,
-            *(
-                f"{scores[each]:.3f}" if each in scores else "–"
-                for each in ("precision", "recall", "f1", "accept_all_f1", "coverage")
-            ),
-            f"{record.samples} {record.pairing + ' pairs' if record.pairing else 'clips'} of {escape(record.data)}",
-        )  # fmt: skip
-    return table
+            name,
+            f"{record.threshold:.4f}",
+            *(f"{record.scores[each]:.3f}" if each in record.scores else "–" for each in columns),
+        )
+        clips = f"{record.pairing} pairs" if record.pairing else "clips"
+        origins.append(
+            f"{name}: by {record.criterion} on {record.samples} {clips} of {record.data}"
+        )
+    if not origins:
+        return Text("No trusted threshold yet: run calibrate.", "yellow")
+    return Group(table, Text("\n".join(origins), "dim"))
 
 
 def evaluation_table(evaluation: Evaluation) -> RenderableType:
