@@ -9,11 +9,12 @@ voices="nemo:$data/nemo+ravdess:$data/ravdess"
 faces="fer2013:$data/fer2013?label=ferplus"
 mkdir -p "$out"
 
-ter-fast train --data "$voices" --out "$out/audio" --epochs 50 --batch-size 32 --patience 15 --precision bf16-mixed
+# Of the seeds 0 and 1, 1 has the lower NLL on validation speakers.
+ter-fast train --data "$voices" --out "$out/audio" --seed 1 --epochs 50 --batch-size 32 --patience 15 --precision bf16-mixed
 ter-fast train --data "$faces" --out "$out/face" --epochs 20 --batch-size 64 --precision bf16-mixed
 ter-fast join --audio "$out/audio" --video "$out/face" --out "$out/model"
-# Of the kinds of confidence, the largest probability ranks the errors of the validation clips best (AURC).
-ter-fast calibrate --model "$out/model" --data "$voices" --data "$faces" --confidence max_probability
+# Of the kinds of confidence, the largest probability ranks the errors on the validation voices best (AURC).
+ter-fast calibrate --model "$out/model" --data "$voices" --data "$faces" --confidence max_probability --disagreement-quantile 0.9
 
 measure() { ter-fast evaluate --model "$out/model" --out "$out/$1.json" "${@:2}"; }
 measure voices --data "$voices"

@@ -27,12 +27,14 @@ def calibrate(
     criterion: str = "balance",
     confidence: str | None = None,
     disagreement_limit: float | None = None,
+    disagreement_quantile: float | None = None,
     seed: int = 0,
     **options: Any,
 ) -> Model:
     """Set the model's trusted thresholds on validation data, one for each set of modalities.
 
-    The threshold lies halfway between the lowest confidence that it accepts and the next one below.
+    A disagreement limit does not move the thresholds; it only takes trust away from what they accept.
+    A threshold lies halfway between the lowest confidence that it accepts and the next one below.
     A dataset that has several modalities calibrates each of them alone and all of them together.
     Datasets of one modality each calibrate that modality, and label-matched pairs of their clips
     calibrate the two together; the threshold's record says so.
@@ -45,6 +47,8 @@ def calibrate(
         confidence: the kind of confidence from now on; None keeps the model's.
         disagreement_limit: predictions whose modalities disagree more are not trusted; None keeps the
             model's limit, infinity takes it away.
+        disagreement_quantile: set that limit instead so that this share of the validation clips that
+            have several modalities and are predicted right stays within it.
         seed: of the pairing.
         **options: `progress`, `face_model`, `workers` (see `ter_fast.prepare.prepare`).
 
@@ -52,13 +56,18 @@ def calibrate(
         The model.
 
     Raises:
-        DataError: no dataset, two with the same modalities, or a criterion that the data meet for no set of
-            modalities; where they meet it for some, the others are left without a threshold, with a warning.
+        DataError: both a limit and a quantile, no dataset, two with the same modalities, or a
+            criterion that the data meet for no set of modalities. Where they meet it for some, the
+            others are left without a threshold, with a warning.
     """
     if not datasets:
         raise DataError("calibrate needs validation data; give at least one dataset")
+    if disagreement_limit is not None and disagreement_quantile is not None:
+        raise DataError("give disagreement_limit or disagreement_quantile, not both")
     found = with_pairs(model, [label(model, each, **options) for each in datasets], seed)
     limit = model.config.disagreement_limit if disagreement_limit is None else disagreement_limit
+    if disagreement_quantile is not None:
+        limit = _disagreement_limit(model, found, disagreement_quantile)
     if limit is not None and math.isinf(limit):
         limit = None
     base = replace(
@@ -79,6 +88,26 @@ def calibrate(
     return model
 
 
+def _disagreement_limit(model: Model, data: Sequence[Labelled], share: float) -> float:
+    if not 0 < share <= 1:
+        raise DataError(f"disagreement_quantile is {share}; expected a share above 0, at most 1")
+    found = []
+    for each in data:
+        modalities = modalities_present(model, each)
+        if len(modalities) > 1:
+            part = restricted(model, each, modalities)
+            opinion, _ = model.opinions(part.evidence.values, part.evidence.mask)
+            if opinion.disagreement is not None:
+                found.append(opinion.disagreement[opinion.prediction == part.labels].numpy())
+    values = np.concatenate(found) if found else np.empty(0)
+    if not values.size:
+        raise DataError(
+            "no validation clip has several modalities and is predicted right; "
+            "leave disagreement_quantile out"
+        )
+    return float(np.quantile(values, share))
+
+
 def _thresholds(
     model: Model, found: Sequence[Labelled], criterion: str
 ) -> dict[str, TrustedThreshold]:
@@ -91,24 +120,23 @@ def _thresholds(
                 if data.pairing and size < len(modalities):
                     continue
                 part = restricted(model, data, subset)
-                result = sweep(*judge(model, part)[1:])
+                opinion, confidence, correct = judge(model, part)
+                # The limit only takes trust away: a threshold chosen under it would sink to make up
+                # for what it takes, and let less certain clips in.
+                free = sweep(opinion.confidence, correct)
                 try:
-                    chosen = _choose(result, criterion)
+                    threshold = _between(free, _choose(free, criterion).threshold)
                 except DataError as error:
                     refused.append(f"{'+'.join(subset)}: {error}")
                     continue
+                chosen = sweep(confidence, correct).at(threshold)
                 scores = {
                     name: getattr(chosen, name)
                     for name in ("precision", "recall", "f1", "accuracy", "coverage", "lift")
                 }
-                scores["accept_all_f1"] = result.accept_all_f1
+                scores["accept_all_f1"] = free.accept_all_f1
                 records["+".join(subset)] = TrustedThreshold(
-                    _between(result, chosen.threshold),
-                    criterion,
-                    part.name,
-                    result.n,
-                    part.pairing,
-                    scores,
+                    threshold, criterion, part.name, free.n, part.pairing, scores
                 )
     if not records:
         raise DataError("; ".join(refused) or "no clip could be used to calibrate")

@@ -209,6 +209,12 @@ def calibrate(
     disagreement_limit: Annotated[
         float | None, typer.Option(help="Not trusted above this disagreement.")
     ] = None,
+    disagreement_quantile: Annotated[
+        float | None,
+        typer.Option(
+            help="Set that limit so that this share of the right predictions stays within."
+        ),
+    ] = None,
     device: DeviceOption = "cpu",
     face_model: FaceModelOption = None,
     quiet: QuietOption = False,
@@ -230,6 +236,7 @@ def calibrate(
         criterion=criterion,
         confidence=confidence,
         disagreement_limit=disagreement_limit,
+        disagreement_quantile=disagreement_quantile,
         face_model=face_model,
         progress=not quiet,
     )

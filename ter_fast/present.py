@@ -136,6 +136,8 @@ def thresholds_table(config: ModelConfig) -> RenderableType:
         origins.append(
             f"{name}: by {record.criterion} on {record.samples} {clips} of {record.data}"
         )
+    if config.disagreement_limit is not None:
+        origins.append(f"not trusted above a disagreement of {config.disagreement_limit:.4f}")
     if not origins:
         return Text("No trusted threshold yet: run calibrate.", "yellow")
     return Group(table, Text("\n".join(origins), "dim"))

@@ -317,3 +317,20 @@ def test_figures_are_valid_json_even_where_one_has_no_value(
     assert back["figures"]["failure_auroc"]["value"] is None
     assert back["figures"]["accuracy"]["value"] == 1
     assert back["labels"] == list(LABELS)
+
+
+def test_the_disagreement_limit_may_be_a_quantile(both: Model, films: Dataset) -> None:
+    data = films.split("validation")
+    both.calibrate(data, disagreement_quantile=0.5, progress=False)
+    limit = both.config.disagreement_limit
+    assert limit is not None
+    shown = [both.predict(sample.path) for sample in data]
+    right = [p for p, sample in zip(shown, data, strict=True) if p.label == sample.label]
+    within = [p for p in right if p.disagreement <= limit + 1e-6]
+    assert len(right) / 2 <= len(within) <= len(right) / 2 + 1
+    both.calibrate(data, progress=False)
+    assert both.config.disagreement_limit == limit
+    both.calibrate(data, disagreement_limit=math.inf, progress=False)
+    assert both.config.disagreement_limit is None
+    with pytest.raises(DataError, match="not both"):
+        both.calibrate(data, disagreement_limit=0.5, disagreement_quantile=0.5, progress=False)

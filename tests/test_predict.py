@@ -118,7 +118,9 @@ def test_an_empty_folder_among_others_costs_only_itself(
 
 def test_a_clip_in_memory_is_cut_like_its_file(model: Model, tmp_path: Path) -> None:
     sound = noisy_tone(500, 11.0)
-    path = write_media(tmp_path / "long.wav", sound=[(0.0, sound)], audio_codec="pcm_f32le", rate=RATE)
+    path = write_media(
+        tmp_path / "long.wav", sound=[(0.0, sound)], audio_codec="pcm_f32le", rate=RATE
+    )
     whole = decode.read(path)
     assert len(list(decode.cut(whole, model.config.window_seconds, 4))) > 1
     same_evidence(model.predict(whole), model.predict(path))
