@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train, join, calibrate and measure the model that the package ships: one command, about two hours on two cores.
+# Train, join, calibrate and measure the model that the package ships: one command, about forty minutes on two cores.
 #   TER_FAST_DATA=/path/to/data examples/train_default.sh [OUT]
 set -euo pipefail
 data=${TER_FAST_DATA:?set TER_FAST_DATA to the folder that holds nemo/, ravdess/ and fer2013/}

@@ -293,6 +293,7 @@ def test_a_failed_download_is_one_sentence(run: Run, monkeypatch: pytest.MonkeyP
 def test_the_module_runs(model: Path, media: Path) -> None:
     command = [
         sys.executable,
+        "-P",  # the installed package, not the checkout that the tests run in
         "-m",
         "ter_fast",
         "predict",

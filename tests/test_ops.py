@@ -281,7 +281,7 @@ print(opinion.evidence.tolist(), opinion.conflict.item(), evidence.grad is not N
 
 def test_without_the_extension_the_reference_runs_and_says_so() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_EXTENSION], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", WITHOUT_EXTENSION], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[[6.0, 2.0]] 0.375 True"
@@ -319,7 +319,7 @@ def test_every_instruction_set_gives_the_same_bits() -> None:
     said = {}
     for wish in ("baseline", "AVX2", "AVX-512"):
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", EVERY_BIT],
+            [sys.executable, "-P", "-W", "ignore", "-c", EVERY_BIT],
             capture_output=True,
             text=True,
             check=True,
@@ -347,7 +347,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork on Windows")
 def test_a_forked_worker_can_fuse() -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", AFTER_FORK],
+        [sys.executable, "-P", "-W", "ignore", "-c", AFTER_FORK],
         capture_output=True,
         text=True,
         timeout=120,
