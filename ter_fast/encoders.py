@@ -7,6 +7,7 @@ with and loaded by that name.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -73,6 +74,22 @@ def build_encoder(name: str, options: Mapping[str, Any]) -> nn.Module:
         ) from error
 
 
+def complete_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an encoder's options with its defaults filled in.
+
+    They are what a saved model keeps: a default that changes later must not change models of today.
+
+    Example:
+        >>> complete_options("frame_cnn", {"channels": 3})["dropout"]
+        0.3
+    """
+    if name not in ENCODERS:
+        return dict(options)
+    parameters = inspect.signature(ENCODERS[name]).parameters.values()
+    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+    return {**defaults, **options}
+
+
 class AttentivePooling(nn.Module):
     """Average features over time with learned weights w_t = softmax_t(q . f_t + c).
 
@@ -125,6 +142,8 @@ class LogMelCNN(nn.Module):
 
     Args:
         n_mels: mel bands.
+        window: length of the spectrogram's Hann window in samples.
+        hop: samples from one step to the next.
         widths: channels of the stem and the three blocks; 16 times fewer bands, 8 times fewer steps leave them.
         dropout: probability of dropping a pooled feature in training.
     """
@@ -132,12 +151,14 @@ class LogMelCNN(nn.Module):
     def __init__(
         self,
         n_mels: int = 64,
+        window: int = 512,
+        hop: int = 256,
         widths: tuple[int, int, int, int] = (16, 32, 64, 128),
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
         first, second, third, fourth = widths
-        self.logmel = LogMel(n_mels)
+        self.logmel = LogMel(n_mels, window=window, hop=hop)
         # The stem halves and the first pooling halves again before any wide convolution: most of the
         # work would otherwise go into its maps.
         self.blocks = nn.Sequential(

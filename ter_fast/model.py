@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ter_fast import pretrained
 from ter_fast.clip import Clip
 from ter_fast.config import ExpertConfig, ModelConfig, VideoInput
-from ter_fast.encoders import build_encoder
+from ter_fast.encoders import build_encoder, complete_options
 from ter_fast.errors import ModelError
 from ter_fast.features import Batch
 from ter_fast.fusion import fuse
@@ -122,7 +122,7 @@ class Model(nn.Module):
             }
             modalities = {name: (DEFAULT_ENCODERS[name], options[name]) for name in modalities}
         experts = {
-            name: ExpertConfig(encoder, dict(options), tuple(labels))
+            name: ExpertConfig(encoder, complete_options(encoder, options), tuple(labels))
             for name, (encoder, options) in modalities.items()
         }
         config = ModelConfig(

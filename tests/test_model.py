@@ -39,7 +39,7 @@ def test_the_same_seed_builds_the_same_model_and_leaves_torch_alone() -> None:
 def test_default_model_reads_both_modalities() -> None:
     model = Model.build(["x", "y"], video=VideoInput(channels=3))
     assert model.config.modalities == ("audio", "video")
-    assert model.config.experts["video"].options == {"channels": 3}
+    assert model.config.experts["video"].options["channels"] == 3
     assert model.config.labels == ("x", "y")
 
 
@@ -229,3 +229,11 @@ def test_order_of_the_head_does_not_matter() -> None:
     moved.load_state_dict(model.state_dict())
     first, second = model.evidence(batch_of())[0][0], moved.eval().evidence(batch_of())[0][0]
     torch.testing.assert_close(second, first[:, [2, 0, 1]])
+
+
+def test_a_model_keeps_the_defaults_of_its_day() -> None:
+    options = Model.build(["a", "b"]).config.experts["audio"].options
+    assert (options["window"], options["hop"], options["n_mels"]) == (512, 256, 64)
+    shipped = Model.from_pretrained("default").config.experts
+    assert shipped["audio"].options["hop"] == 256
+    assert shipped["video"].options["channels"] == 1
