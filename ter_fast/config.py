@@ -81,7 +81,7 @@ class TrustedThreshold:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What an expert learned from: data, terms, splits, and the settings that reproduce it."""
+    """What an expert learned from: data, terms, number of clips, and the settings that reproduce it."""
 
     modalities: tuple[str, ...]
     data: str

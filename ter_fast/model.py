@@ -103,7 +103,7 @@ class Model(nn.Module):
             video: how pictures are taken.
             seed: of the first weights; torch's own random state is left as it was.
             activation: from logits to evidence. "exp" learns about as fast as cross-entropy does; from
-                scratch, "softplus" takes several times the epochs.
+                scratch, "softplus" learned far more slowly on speech.
             **settings: further fields of `ModelConfig`: rule, confidence, window_seconds.
 
         Raises:
