@@ -1,296 +1,395 @@
 // One row's fusion of opinions, value and gradient, for the host and the device.
 //
-// T is double, or a vector of doubles that holds one row per lane. A row's evidence lies in scratch
-// memory as e[v * classes + k]. Every function has internal linkage: the CPU compiles this header
-// once per instruction set, and the linker must not merge the copies.
+// A team computes rows. Team::T holds what differs from class to class, Team::S what a row has
+// once:
+//
+//   team            T                          S             chunks of a row    runs on
+//   RowPerLane      a class of 16 (8) rows     the same      K                  CPU, few classes
+//   LanesPerRow     16 (8) classes of a row    one number    K / 16 (K / 8)     CPU, many classes
+//   Thread          a class                    the same      K                  GPU, few classes
+//   Warp            a class                    the same      K / 32             GPU, many classes
+//
+// and offers chunks(), evidence(v, c), sum(x) over a row's classes, and keep(x, c), which is 0 in
+// the lanes beyond the last class. Every function has internal linkage: see lanes.h.
 #pragma once
 
-#include <limits>
-
-#if defined(__CUDACC__)
-#define TER_HD static __host__ __device__ __forceinline__
-#elif defined(__GNUC__) || defined(__clang__)
-#define TER_HD static inline __attribute__((always_inline))
-#else
-#define TER_HD static inline
-#endif
+#include "kernels.h"
+#include "lanes.h"
+#include "special.h"
 
 namespace ter {
 
-enum class Rule : int { dempster = 0, cumulative = 1, averaging = 2, weighted = 3 };
+// Evidence of a logit; NaN and infinity stay what they are. `cap` is the largest logit that `exp`
+// takes.
+template <class T>
+TER_HD T activate(Activation activation, T x, double cap) {
+  typedef Real<T> R;
+  if (activation == Activation::softplus) {
+    return select(x > T{}, x, T{}) + log1p_of(exp_of(T(-magnitude(x))));
+  }
+  if (activation == Activation::relu) return select(x < T{}, T{}, x);
+  if (activation == Activation::exp) {
+    const T top = splat<T>(static_cast<R>(cap));
+    const T infinite = splat<T>(Number<R>::kInfinity);
+    return select(x == infinite, x, exp_of(select(x > top, top, x)));
+  }
+  return x;
+}
+
+// de/dz of the same, from the evidence.
+template <class T>
+TER_HD T activation_slope(Activation activation, T e, double cap) {
+  typedef Real<T> R;
+  const T one = splat<T>(1);
+  if (activation == Activation::softplus) return -expm1_of(T(-e));
+  if (activation == Activation::relu) return select(e > T{}, one, T{});
+  if (activation == Activation::exp) {
+    return select(e < exp_of(splat<T>(static_cast<R>(cap))), e, T{});
+  }
+  return one;
+}
 
 // What all rules share about a row once masks and reliabilities are applied.
-template <class T>
+template <class Team>
 struct Row {
-  const T* e;        // [views * classes] evidence after discounting, 0 where masked
-  const T* total;    // [views] sum_k e_vk
-  const T* inverse;  // [views] 1 / S_v
-  T equal;           // 1 / number of views that are there, at least 1
-  T pairs;           // 1 / number of pairs of views that are there, at least 1
+  typedef typename Team::T T;
+  typedef typename Team::S S;
+  const Team& team;  // evidence after activation and discounting, 0 where masked
+  const S* total;    // [views] sum_k e_vk
+  const S* inverse;  // [views] 1 / S_v
+  S equal;           // 1 / number of views that are there, at least 1
+  S pairs;           // 1 / number of pairs of views that are there, at least 1
   int views;
   int classes;
 };
 
-template <class T>
+template <class S>
 struct Scalars {
-  T uncertainty;
-  T conflict;
-  T disagreement;
-  T total;  // sum of the fused evidence before saturation
+  S uncertainty;
+  S conflict;
+  S disagreement;
+  S total;    // sum of the fused evidence before saturation
+  S product;  // prod_v u_v, the inverse of the mass Dempster's rule hands out before normalizing
 };
 
-template <class T>
-TER_HD T splat(double x) {
-  return T{} + x;
-}
-
-template <class T>
-TER_HD T sum_of(const T* x, int count) {
-  T sum{};
-  for (int i = 0; i < count; ++i) sum += x[i];
-  return sum;
-}
-
-// 0 where the evidence of a view is finite and not negative, else NaN.
-template <class T>
-TER_HD T poison_of_evidence(const T* e, int classes, T sum) {
-  T lowest{};
-  for (int k = 0; k < classes; ++k) lowest = e[k] < lowest ? e[k] : lowest;
-  const T nan = splat<T>(std::numeric_limits<double>::quiet_NaN());
-  return lowest < T{} ? nan : sum * 0.0;
-}
-
-template <class T>
-TER_HD T poison_of_reliability(T w) {
-  const T nan = splat<T>(std::numeric_limits<double>::quiet_NaN());
-  // Written so that a NaN fails the comparison.
-  const T upper = w <= splat<T>(1.0) ? T{} : nan;
-  return w >= T{} ? upper : nan;
+template <class S>
+TER_HD S reciprocal_count(S count) {
+  const S one = splat<S>(1);
+  return one / larger(count, one);
 }
 
 // Discounting scales a view's evidence by g = K w / (K + (1 - w) E), E the sum of the evidence.
-template <class T>
-TER_HD T discount_gain(T w, T sum, int classes) {
-  const double K = classes;
-  return K * w / (K + (1.0 - w) * sum);
-}
-
-// Given dL/de' in h, leaves dL/de in h and returns dL/dw; e is the evidence before discounting.
-template <class T>
-TER_HD T discount_backward(T* h, const T* e, T w, T sum, int classes) {
-  const double K = classes;
-  T inner{};
-  for (int k = 0; k < classes; ++k) inner += h[k] * e[k];
-  const T denominator = 1.0 / (K + (1.0 - w) * sum);
-  const T gain = K * w * denominator;
-  const T through_sum = inner * (w - 1.0) * gain * denominator;
-  for (int k = 0; k < classes; ++k) h[k] = h[k] * gain + through_sum;
-  return inner * K * (K + sum) * denominator * denominator;
+template <class S>
+TER_HD S discount_gain(S w, S total, int classes) {
+  const S K = splat<S>(static_cast<Real<S>>(classes));
+  return K * w / (K + (splat<S>(1) - w) * total);
 }
 
 // Weights of the rules that average evidence; `weight` is [views].
-template <class T>
-TER_HD void rule_weights(Rule rule, const Row<T>& row, T* weight) {
-  T normalizer{};
+template <class Team>
+TER_HD void rule_weights(Rule rule, const Row<Team>& row, typename Team::S* weight) {
+  typedef typename Team::S S;
+  S normalizer{};
   for (int v = 0; v < row.views; ++v) normalizer += row.total[v] * row.inverse[v];
   for (int v = 0; v < row.views; ++v) {
     if (rule == Rule::cumulative) {
-      weight[v] = splat<T>(1.0);
+      weight[v] = splat<S>(1);
     } else if (rule == Rule::averaging) {
       weight[v] = row.equal;
     } else {
-      const T confidence = row.total[v] * row.inverse[v];
-      weight[v] = normalizer > T{} ? confidence / normalizer : row.equal;
+      const S confidence = row.total[v] * row.inverse[v];
+      weight[v] = select(normalizer > S{}, confidence / normalizer, row.equal);
     }
   }
 }
 
-template <class T>
-TER_HD T reciprocal_count(T count) {
-  const T one = splat<T>(1.0);
-  return 1.0 / (count > one ? count : one);
-}
-
-// prod_v u_v, the inverse of the mass that Dempster's rule hands out before normalizing.
-template <class T>
-TER_HD T product_of_uncertainty(const Row<T>& row) {
-  const double K = row.classes;
-  T product = row.inverse[0] * K;
+template <class Team>
+TER_HD typename Team::S product_of_uncertainty(const Row<Team>& row) {
+  typedef typename Team::S S;
+  const Real<S> K = static_cast<Real<S>>(row.classes);
+  S product = row.inverse[0] * K;
   for (int v = 1; v < row.views; ++v) product = product * (row.inverse[v] * K);
   return product;
 }
 
-template <class T>
-TER_HD T disagreement_of(const Row<T>& row) {
-  const int K = row.classes;
-  T sum{};
+template <class Team>
+TER_HD typename Team::S disagreement_of(const Row<Team>& row) {
+  typedef typename Team::T T;
+  typedef typename Team::S S;
+  const Team& team = row.team;
+  S sum{};
   for (int v = 0; v < row.views; ++v) {
     for (int w = v + 1; w < row.views; ++w) {
-      const T* a = row.e + v * K;
-      const T* b = row.e + w * K;
-      const T offset = row.inverse[v] - row.inverse[w];
+      const S iv = row.inverse[v];
+      const S iw = row.inverse[w];
+      const S offset = iv - iw;
       T distance{};
-      for (int k = 0; k < K; ++k) {
-        const T d = a[k] * row.inverse[v] - b[k] * row.inverse[w] + offset;
-        distance += d < T{} ? -d : d;
+      TER_EACH_CHUNK(team, c) {
+        distance += team.keep(
+            magnitude(T(team.evidence(v, c) * iv - team.evidence(w, c) * iw + offset)), c);
       }
-      sum += distance * (row.total[v] * row.inverse[v]) * (row.total[w] * row.inverse[w]);
+      sum += team.sum(distance) * (row.total[v] * iv) * (row.total[w] * iw);
     }
   }
-  return sum * 0.5 * row.pairs;
+  return sum * Real<S>(0.5) * row.pairs;
 }
 
 // limit / S where the strength S exceeds the limit, else 1.
-template <class T>
-TER_HD T saturation_of(const Scalars<T>& s, int classes, double limit) {
-  const T scale = s.uncertainty * (limit / classes);
-  const T one = splat<T>(1.0);
-  return scale < one ? scale : one;
+template <class S>
+TER_HD S saturation_of(S uncertainty, int classes, double limit) {
+  const S scale = uncertainty * static_cast<Real<S>>(limit * (1.0 / classes));
+  return smaller(scale, splat<S>(1));
 }
 
-// Fuses one row. `product` and `fused` are [classes], `weight` is [views].
+// Fuses one row. `product` and `fused` are [chunks], `weight` is [views].
 //
 // product_k = prod_v (1 + e_vk / K) - 1 and the discarded mass are running sums of positive terms:
-// nothing cancels, and nothing overflows below 1e308.
-template <class T>
-TER_HD Scalars<T> fuse_row(Rule rule, const Row<T>& row, double limit, T* product, T* fused,
-                           T* weight) {
-  const int K = row.classes;
-  const double scale = 1.0 / K;
-  T discarded{};
-  T agreed = row.total[0] * scale;
-  for (int k = 0; k < K; ++k) product[k] = row.e[k] * scale;
+// nothing cancels. All of them stay below 1 / product_of_uncertainty.
+template <class Team>
+TER_HD Scalars<typename Team::S> fuse_row(Rule rule, const Row<Team>& row, double limit,
+                                          typename Team::T* product, typename Team::T* fused,
+                                          typename Team::S* weight) {
+  typedef typename Team::T T;
+  typedef typename Team::S S;
+  typedef Real<S> R;
+  const Team& team = row.team;
+  const R K = static_cast<R>(row.classes);
+  const R scale = R(1) / K;
+  S discarded{};
+  S agreed = row.total[0] * scale;
+  TER_EACH_CHUNK(team, c) { product[c] = team.evidence(0, c) * scale; }
   for (int v = 1; v < row.views; ++v) {
-    const T* e = row.e + v * K;
-    const T sigma = row.total[v] * scale;
+    const S sigma = row.total[v] * scale;
     T crossed{};
     T next{};
-    for (int k = 0; k < K; ++k) {
-      const T s = e[k] * scale;
-      const T r = product[k];
+    TER_EACH_CHUNK(team, c) {
+      const T s = team.evidence(v, c) * scale;
+      const T r = product[c];
       crossed += s * (agreed - r);
-      product[k] = r + s * (1.0 + r);
-      next += product[k];
+      const T together = r + s * (R(1) + r);
+      product[c] = together;
+      next += together;
     }
-    discarded = discarded * (1.0 + sigma) + crossed;
-    agreed = next;
+    discarded = discarded * (R(1) + sigma) + team.sum(crossed);
+    agreed = team.sum(next);
   }
 
-  Scalars<T> result;
-  result.conflict = discarded * product_of_uncertainty(row);
-  result.disagreement = disagreement_of(row);
+  Scalars<S> result;
+  result.product = product_of_uncertainty(row);
+  // Both are masses; rounding may push them a hair above one.
+  const S one = splat<S>(1);
+  result.conflict = smaller(S(discarded * result.product), one);
+  result.disagreement = smaller(disagreement_of(row), one);
   if (rule == Rule::dempster) {
-    for (int k = 0; k < K; ++k) fused[k] = product[k] * static_cast<double>(K);
-    result.total = agreed * static_cast<double>(K);
+    TER_EACH_CHUNK(team, c) { fused[c] = product[c] * K; }
+    result.total = agreed * K;
   } else {
     rule_weights(rule, row, weight);
-    for (int k = 0; k < K; ++k) {
-      T sum{};
-      for (int v = 0; v < row.views; ++v) sum += weight[v] * row.e[v * K + k];
-      fused[k] = sum;
+    T total{};
+    TER_EACH_CHUNK(team, c) {
+      T sum = weight[0] * team.evidence(0, c);
+      for (int v = 1; v < row.views; ++v) sum += weight[v] * team.evidence(v, c);
+      fused[c] = sum;
+      total += sum;
     }
-    result.total = sum_of(fused, K);
+    result.total = team.sum(total);
   }
-  result.uncertainty = static_cast<double>(K) / (result.total + static_cast<double>(K));
-  const T saturation = saturation_of(result, K, limit);
-  for (int k = 0; k < K; ++k) fused[k] = fused[k] * saturation;
+  result.uncertainty = K / (result.total + K);
+  const S saturation = saturation_of(result.uncertainty, row.classes, limit);
+  TER_EACH_CHUNK(team, c) { fused[c] = fused[c] * saturation; }
   return result;
 }
 
-// Adds the gradient of the disagreement, given dL/d(disagreement), to h [views * classes].
-template <class T>
-TER_HD void disagreement_backward(const Row<T>& row, T upstream, T* h) {
-  const int K = row.classes;
-  const T one = splat<T>(1.0);
-  const T share = upstream * 0.5 * row.pairs;
+// The sign of p_vk - p_wk, 0 beyond the last class.
+template <class Team>
+TER_HD typename Team::T pair_sign(const Row<Team>& row, int v, int w, int c) {
+  typedef typename Team::T T;
+  typedef Real<T> R;
+  const Team& team = row.team;
+  const T one = splat<T>(1);
+  const T p = (team.evidence(v, c) + R(1)) * row.inverse[v];
+  const T q = (team.evidence(w, c) + R(1)) * row.inverse[w];
+  return team.keep(select(p > q, one, select(p < q, T(-one), T{})), c);
+}
+
+// What the disagreement of two views adds to the gradient of each: `base_v + slope_v sign` to view
+// v, `base_w - slope_w sign` to view w.
+template <class S>
+struct PairGradient {
+  S base_v;
+  S base_w;
+  S slope_v;
+  S slope_w;
+};
+
+// `share` is dL/d(disagreement) times the weight of the pair's distance.
+template <class Team>
+TER_HD PairGradient<typename Team::S> pair_gradient(const Row<Team>& row, typename Team::S share,
+                                                    int v, int w) {
+  typedef typename Team::T T;
+  typedef typename Team::S S;
+  typedef Real<S> R;
+  const Team& team = row.team;
+  const R K = static_cast<R>(row.classes);
+  const S iv = row.inverse[v];
+  const S iw = row.inverse[w];
+  const S confidence_v = row.total[v] * iv;
+  const S confidence_w = row.total[w] * iw;
+  T sum_v{};
+  T sum_w{};
+  TER_EACH_CHUNK(team, c) {
+    const T sign = pair_sign(row, v, w, c);
+    sum_v += sign * ((team.evidence(v, c) + R(1)) * iv);
+    sum_w += sign * ((team.evidence(w, c) + R(1)) * iw);
+  }
+  const S along_v = team.sum(sum_v);
+  const S along_w = team.sum(sum_w);
+  const S distance = along_v - along_w;
+  const S both = share * confidence_v * confidence_w;
+  return {share * distance * confidence_w * K * iv * iv - both * along_v * iv,
+          share * distance * confidence_v * K * iw * iw + both * along_w * iw, both * iv,
+          both * iw};
+}
+
+// Adds the gradient of the disagreement, given dL/d(disagreement), to h [views * chunks].
+template <class Team>
+TER_HD void disagreement_backward(const Row<Team>& row, typename Team::S upstream,
+                                  typename Team::T* h) {
+  typedef typename Team::T T;
+  typedef typename Team::S S;
+  const Team& team = row.team;
+  const int chunks = team.chunks();
+  const S share = upstream * Real<S>(0.5) * row.pairs;
   for (int v = 0; v < row.views; ++v) {
     for (int w = v + 1; w < row.views; ++w) {
-      const T* a = row.e + v * K;
-      const T* b = row.e + w * K;
-      const T confidence_v = row.total[v] * row.inverse[v];
-      const T confidence_w = row.total[w] * row.inverse[w];
-      T along_v{};
-      T along_w{};
-      for (int k = 0; k < K; ++k) {
-        const T p = (a[k] + 1.0) * row.inverse[v];
-        const T q = (b[k] + 1.0) * row.inverse[w];
-        const T sign = p > q ? one : (p < q ? -one : T{});
-        along_v += sign * p;
-        along_w += sign * q;
+      const PairGradient<S> pair = pair_gradient(row, share, v, w);
+      TER_EACH_CHUNK(team, c) {
+        const T sign = pair_sign(row, v, w, c);
+        h[v * chunks + c] += pair.base_v + pair.slope_v * sign;
+        h[w * chunks + c] += pair.base_w - pair.slope_w * sign;
       }
-      const T distance = along_v - along_w;
-      const T both = share * confidence_v * confidence_w;
-      const double classes = K;
-      const T base_v = share * distance * confidence_w * classes * row.inverse[v] * row.inverse[v] -
-                       both * along_v * row.inverse[v];
-      const T base_w = share * distance * confidence_v * classes * row.inverse[w] * row.inverse[w] +
-                       both * along_w * row.inverse[w];
-      for (int k = 0; k < K; ++k) {
-        const T p = (a[k] + 1.0) * row.inverse[v];
-        const T q = (b[k] + 1.0) * row.inverse[w];
-        const T sign = p > q ? one : (p < q ? -one : T{});
-        h[v * K + k] += base_v + both * sign * row.inverse[v];
-        h[w * K + k] += base_w - both * sign * row.inverse[w];
-      }
+    }
+  }
+}
+
+// The same for one view, h [chunks]: each pair is then met from both sides.
+template <class Team>
+TER_HD void view_disagreement_backward(const Row<Team>& row, typename Team::S upstream, int view,
+                                       typename Team::T* h) {
+  typedef typename Team::T T;
+  typedef typename Team::S S;
+  const Team& team = row.team;
+  const S share = upstream * Real<S>(0.5) * row.pairs;
+  for (int other = 0; other < row.views; ++other) {
+    if (other == view) continue;
+    const int v = other < view ? other : view;
+    const int w = other < view ? view : other;
+    const PairGradient<S> pair = pair_gradient(row, share, v, w);
+    const S base = view == v ? pair.base_v : pair.base_w;
+    const S slope = view == v ? pair.slope_v : -pair.slope_w;
+    TER_EACH_CHUNK(team, c) {
+      const T sign = pair_sign(row, v, w, c);
+      h[c] += base + slope * sign;
     }
   }
 }
 
 // Upstream gradients of one row's results.
-template <class T>
+template <class Team>
 struct Upstream {
-  T* fused;  // [classes]; overwritten with dL/d(fused evidence before saturation)
-  T uncertainty;
-  T conflict;
-  T disagreement;
+  typename Team::T* fused;  // [chunks]; overwritten with dL/d(fused evidence before saturation)
+  typename Team::S uncertainty;
+  typename Team::S conflict;
+  typename Team::S disagreement;
 };
 
-// Writes dL/de' to h [views * classes], from what fuse_row left in its buffers and returned.
-template <class T>
-TER_HD void fuse_row_backward(Rule rule, const Row<T>& row, double limit, const Scalars<T>& forward,
-                              const T* product, const T* fused, const T* weight,
-                              const Upstream<T>& upstream, T* h) {
-  const int K = row.classes;
-  const double classes = K;
-  const double scale = 1.0 / classes;
-  const T one = splat<T>(1.0);
+// What every view's gradient needs of the row.
+template <class S>
+struct Through {
+  S agreed;      // sum of `product`
+  S mass;        // dL/d(conflict) per class, before normalizing
+  S normalizer;  // of the weights of Rule::weighted
+};
+
+// Takes the upstream gradients to the fused evidence, from what fuse_row left in its buffers and
+// returned.
+template <class Team>
+TER_HD Through<typename Team::S> upstream_backward(const Row<Team>& row, double limit,
+                                                   const Scalars<typename Team::S>& forward,
+                                                   const typename Team::T* product,
+                                                   const typename Team::T* fused,
+                                                   const Upstream<Team>& upstream) {
+  typedef typename Team::T T;
+  typedef typename Team::S S;
+  typedef Real<S> R;
+  const Team& team = row.team;
+  const R scale = R(1) / static_cast<R>(row.classes);
 
   // A saturated row keeps the strength `limit`: what would change it is projected out.
   T inner{};
-  for (int k = 0; k < K; ++k) inner += upstream.fused[k] * (fused[k] * (1.0 / limit));
-  const T saturation = saturation_of(forward, K, limit);
-  const T removed = saturation < one ? inner : T{};
-  const T through_total = upstream.uncertainty * forward.uncertainty * forward.uncertainty * scale;
-  for (int k = 0; k < K; ++k) {
-    upstream.fused[k] = saturation * (upstream.fused[k] - removed) - through_total;
+  TER_EACH_CHUNK(team, c) { inner += upstream.fused[c] * (fused[c] * static_cast<R>(1 / limit)); }
+  const S saturation = saturation_of(forward.uncertainty, row.classes, limit);
+  const S removed = select(saturation < splat<S>(1), team.sum(inner), S{});
+  const S through_total = upstream.uncertainty * forward.uncertainty * forward.uncertainty * scale;
+  T agreed{};
+  TER_EACH_CHUNK(team, c) {
+    upstream.fused[c] = saturation * (upstream.fused[c] - removed) - through_total;
+    agreed += product[c];
   }
-
-  T agreed = sum_of(product, K);
-  const T mass = upstream.conflict * scale * product_of_uncertainty(row);
-
-  T normalizer{};
+  S normalizer{};
   for (int v = 0; v < row.views; ++v) normalizer += row.total[v] * row.inverse[v];
-  for (int v = 0; v < row.views; ++v) {
-    const T* e = row.e + v * K;
-    const T kept = (1.0 + agreed) * (row.inverse[v] * classes);
-    T through_weight{};
-    if (rule == Rule::weighted) {
-      for (int k = 0; k < K; ++k) {
-        T unsaturated{};
-        for (int w = 0; w < row.views; ++w) unsaturated += weight[w] * row.e[w * K + k];
-        through_weight += upstream.fused[k] * (e[k] - unsaturated);
-      }
-      through_weight = through_weight * classes * row.inverse[v] * row.inverse[v] / normalizer;
-      through_weight = normalizer > T{} ? through_weight : T{};
+  return {team.sum(agreed), upstream.conflict * scale * forward.product, normalizer};
+}
+
+// Writes dL/de' of a view to h [chunks], all but what comes through the disagreement.
+template <class Team>
+TER_HD void view_backward(Rule rule, const Row<Team>& row, int v,
+                          const Through<typename Team::S>& through, const typename Team::T* product,
+                          const typename Team::S* weight, const Upstream<Team>& upstream,
+                          typename Team::T* h) {
+  typedef typename Team::T T;
+  typedef typename Team::S S;
+  typedef Real<S> R;
+  const Team& team = row.team;
+  const R K = static_cast<R>(row.classes);
+  const R scale = R(1) / K;
+  const S kept = (R(1) + through.agreed) * (row.inverse[v] * K);
+  S through_weight{};
+  if (rule == Rule::weighted) {
+    T along{};
+    TER_EACH_CHUNK(team, c) {
+      T unsaturated = weight[0] * team.evidence(0, c);
+      for (int w = 1; w < row.views; ++w) unsaturated += weight[w] * team.evidence(w, c);
+      along += upstream.fused[c] * (team.evidence(v, c) - unsaturated);
     }
-    for (int k = 0; k < K; ++k) {
-      const T others = row.views == 2 ? 1.0 + row.e[(1 - v) * K + k] * scale
-                                      : (1.0 + product[k]) / (1.0 + e[k] * scale);
-      const T direct = rule == Rule::dempster ? others : weight[v];
-      h[v * K + k] = upstream.fused[k] * direct + through_weight + mass * (kept - others);
-    }
+    through_weight = team.sum(along) * K * row.inverse[v] * row.inverse[v] / through.normalizer;
+    through_weight = select(through.normalizer > S{}, through_weight, S{});
   }
-  disagreement_backward(row, upstream.disagreement, h);
+  TER_EACH_CHUNK(team, c) {
+    const T others = row.views == 2 ? T(R(1) + team.evidence(1 - v, c) * scale)
+                                    : T((R(1) + product[c]) / (R(1) + team.evidence(v, c) * scale));
+    const T direct = rule == Rule::dempster ? others : T(T{} + weight[v]);
+    h[c] = upstream.fused[c] * direct + through_weight + through.mass * (kept - others);
+  }
+}
+
+// Given dL/de' in h, leaves dL/de in h and returns dL/dw; `raw` is the evidence before discounting
+// and `total` its sum.
+template <class Team>
+TER_HD typename Team::S discount_backward(const Team& team, int v, typename Team::T* h,
+                                          typename Team::S w, typename Team::S total) {
+  typedef typename Team::T T;
+  typedef typename Team::S S;
+  typedef Real<S> R;
+  const R K = static_cast<R>(team.classes());
+  T along{};
+  TER_EACH_CHUNK(team, c) { along += h[c] * team.raw(v, c); }
+  const S inner = team.sum(along);
+  const S denominator = splat<S>(1) / (K + (R(1) - w) * total);
+  const S gain = K * w * denominator;
+  const S through_sum = inner * (w - R(1)) * gain * denominator;
+  TER_EACH_CHUNK(team, c) { h[c] = h[c] * gain + through_sum; }
+  return inner * K * (K + total) * denominator * denominator;
 }
 
 }  // namespace ter

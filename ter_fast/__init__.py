@@ -3,6 +3,7 @@
 from ter_fast import _ops, losses, metrics, thresholds
 from ter_fast.clip import Clip
 from ter_fast.config import ExpertConfig, ModelConfig, TrustedThreshold, VideoInput
+from ter_fast.decision import Decision, decide
 from ter_fast.encoders import register_encoder
 from ter_fast.errors import DataError, MediaError, ModelError, TerFastError
 from ter_fast.features import Batch
@@ -10,6 +11,7 @@ from ter_fast.fusion import fuse
 from ter_fast.model import Model
 from ter_fast.opinion import Opinion, evidence_from_logits
 from ter_fast.prediction import Prediction, Predictions
+from ter_fast.uncertainty import DirichletUncertainty, uncertainty
 
 _ops.warn_if_uncompiled()
 
@@ -19,6 +21,8 @@ __all__ = [
     "Batch",
     "Clip",
     "DataError",
+    "Decision",
+    "DirichletUncertainty",
     "ExpertConfig",
     "MediaError",
     "Model",
@@ -31,10 +35,12 @@ __all__ = [
     "TrustedThreshold",
     "VideoInput",
     "__version__",
+    "decide",
     "evidence_from_logits",
     "fuse",
     "losses",
     "metrics",
     "register_encoder",
     "thresholds",
+    "uncertainty",
 ]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from ter_fast import _ops
-from ter_fast.opinion import RULES, Opinion
+from ter_fast._views import checked_discount, checked_mask, checked_views
+from ter_fast.opinion import ACTIVATIONS, RULES, Opinion
+
+# Elements up to which one buffer for all results is faster than one for each.
+_SMALL = 1 << 15
 
 
 def fuse(
@@ -16,6 +19,7 @@ def fuse(
     rule: str = "dempster",
     mask: Tensor | None = None,
     discount: Tensor | Sequence[float] | None = None,
+    activation: str | None = None,
 ) -> Opinion:
     """Fuse V opinions per sample into one, in any order of the views.
 
@@ -48,6 +52,8 @@ def fuse(
         rule: One of `ter_fast.opinion.RULES`.
         mask: `(V, ...)` or `(V,)` bool, True where a view is present; None when all are.
         discount: `(V, ...)` or `(V,)` reliabilities in [0, 1]; None for 1.
+        activation: One of `ter_fast.opinion.ACTIVATIONS` where `evidence` holds logits, which are
+            then turned into evidence in the same pass; None for evidence.
 
     Returns:
         The fused opinion, with `conflict` (the mass Dempster's rule discards) and `disagreement`
@@ -55,7 +61,7 @@ def fuse(
 
     Raises:
         TypeError: If evidence or discount is not floating point, or the mask is not bool.
-        ValueError: If the rule is unknown, or shapes, dtypes or devices do not fit together.
+        ValueError: If rule or activation is unknown, or shapes, dtypes or devices do not fit together.
 
     Reference:
         Han et al., Trusted Multi-View Classification, 2021, definition 4 (`dempster`); Jøsang,
@@ -72,75 +78,28 @@ def fuse(
     """
     if rule not in RULES:
         raise ValueError(f"rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
-    if not isinstance(evidence, Tensor):
-        evidence = _stacked(evidence)
-    shape = evidence.shape
-    if not evidence.is_floating_point():
-        raise TypeError(f"evidence is {evidence.dtype}: give a floating-point tensor (V, ..., K)")
-    if len(shape) < 2 or shape[0] < 1 or shape[-1] < 2:
+    if activation is not None and activation not in ACTIVATIONS:
         raise ValueError(
-            f"evidence has shape {tuple(shape)}: expected (V, ..., K) with at least one view and "
-            "two classes"
+            f"activation {activation!r} is unknown: choose one of {', '.join(ACTIVATIONS)}, or "
+            "None when giving evidence"
         )
+    evidence = checked_views(evidence, "evidence" if activation is None else "logits")
+    shape = evidence.shape
+    if mask is None and discount is None and evidence.numel() <= _SMALL and len(shape) == 3:
+        packed = _ops.fuse_packed(evidence, rule, activation)
+        if packed is not None:
+            return Opinion._packed(packed, shape[1], shape[2])
     if mask is not None:
-        if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-            given = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-            raise TypeError(
-                f"mask is {given}: give a torch.bool tensor, True where a view is present"
-            )
-        mask = _per_view(mask, evidence, "mask")
+        mask = checked_mask(mask, evidence)
     if discount is not None:
-        discount = _per_view(_reliability(discount, evidence), evidence, "discount")
+        discount = checked_discount(discount, evidence)
     if len(shape) == 3:
-        fused, uncertainty, conflict, disagreement = _ops.fuse(evidence, rule, mask, discount)
+        fused, uncertainty, conflict, disagreement = _ops.fuse(
+            evidence, rule, mask, discount, activation
+        )
         return Opinion._checked(fused, conflict, disagreement, uncertainty)
     batch = shape[1:-1]
     flat = evidence.reshape(shape[0], batch.numel(), shape[-1])
-    fused, *scalars = _ops.fuse(flat, rule, mask, discount)
+    fused, *scalars = _ops.fuse(flat, rule, mask, discount, activation)
     uncertainty, conflict, disagreement = (x.reshape(batch) for x in scalars)
     return Opinion._checked(fused.reshape(shape[1:]), conflict, disagreement, uncertainty)
-
-
-def _stacked(views: Sequence[Tensor]) -> Tensor:
-    if not views:
-        raise ValueError("evidence is an empty sequence: give at least one view (..., K)")
-    for view in views:
-        if not isinstance(view, Tensor):
-            raise TypeError(f"a view is {type(view).__name__}: give tensors of evidence (..., K)")
-    first = views[0]
-    for index, view in enumerate(views):
-        given = (tuple(view.shape), view.dtype, view.device)
-        expected = (tuple(first.shape), first.dtype, first.device)
-        if given != expected:
-            raise ValueError(
-                f"view {index} has (shape, dtype, device) {given} but view 0 has {expected}: "
-                "all views need the same"
-            )
-    return torch.stack(list(views))
-
-
-def _reliability(discount: Tensor | Sequence[float], evidence: Tensor) -> Tensor:
-    if not isinstance(discount, Tensor):
-        if not all(0 <= w <= 1 for w in discount):
-            raise ValueError(f"discount is {list(discount)}: reliabilities lie in [0, 1]")
-        return torch.tensor(discount, dtype=evidence.dtype, device=evidence.device)
-    if not discount.is_floating_point():
-        raise TypeError(f"discount is {discount.dtype}: give floating-point reliabilities")
-    return discount
-
-
-def _per_view(value: Tensor, evidence: Tensor, name: str) -> Tensor:
-    """Check a per-view tensor and return it as `(V, B)`."""
-    shape = evidence.shape[:-1]
-    if value.device != evidence.device:
-        raise ValueError(
-            f"{name} is on {value.device} but the evidence is on {evidence.device}: move one of them"
-        )
-    if value.shape == shape[:1] and len(shape) > 1:
-        value = value.reshape(-1, *(1 for _ in shape[1:])).expand(shape)
-    if value.shape != shape:
-        raise ValueError(
-            f"{name} has shape {tuple(value.shape)}: evidence of shape {tuple(evidence.shape)} "
-            f"needs {tuple(shape)} or ({shape[0]},)"
-        )
-    return value.reshape(shape[0], shape[1:].numel())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ter_fast import _ops, reference
 from ter_fast.opinion import Opinion
 
 KINDS = ("log", "digamma", "mse")
@@ -31,7 +31,15 @@ def evidential_loss(
         mse      sum_k (y_k - p_k)^2 + p_k (1 - p_k) / (S + 1)
         kl       KL(Dir(alpha~) || Dir(1))
 
-    and the result is `kind + kl_weight * kl`.
+    and the result is `kind + kl_weight * kl`. Soft targets weigh the classes; the target gets no
+    gradient.
+
+    A row with NaN, infinite or negative evidence is NaN, value and gradient, so that training
+    notices; so is one with a class outside 0 to K - 1 on a device where looking for it would wait.
+
+    In float32 the loss is within 2e-6 max(1, |loss|) of its value in float64, and each element of
+    the gradient within 2e-6, for evidence up to 1e6 and a `kl_weight` up to 1; with the regularizer
+    and K above 100 the first bound is K/100 times as wide, up to K = 1000.
 
     Args:
         evidence: `(…, K)`, >= 0.
@@ -41,10 +49,12 @@ def evidential_loss(
         reduction: "mean", "sum" or "none".
 
     Returns:
-        A scalar, or `(…)` for reduction "none".
+        A scalar, or `(…)` for reduction "none", in the dtype of the evidence.
 
     Raises:
-        ValueError: an unknown kind or reduction, or a target whose shape or classes do not fit.
+        TypeError: evidence that is not floating point.
+        ValueError: an unknown kind or reduction, fewer than two classes, or a target whose shape,
+            device or classes do not fit.
 
     Reference:
         Sensoy, Kaplan & Kandemir, "Evidential deep learning", 2018, eq. 3-5; Han et al., TMC, 2021, eq. 8.
@@ -58,21 +68,12 @@ def evidential_loss(
         raise ValueError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
     if reduction not in _REDUCTIONS:
         raise ValueError(f"reduction is {reduction!r}; expected one of {', '.join(_REDUCTIONS)}")
-    soft = _soft_target(evidence, target)
-    alpha = evidence + 1
-    strength = alpha.sum(-1, keepdim=True)
-    if kind == "log":
-        loss = (soft * (strength.log() - alpha.log())).sum(-1)
-    elif kind == "digamma":
-        loss = (soft * (torch.digamma(strength) - torch.digamma(alpha))).sum(-1)
-    else:
-        probability = alpha / strength
-        variance = probability * (1 - probability) / (strength + 1)
-        loss = ((soft - probability).square() + variance).sum(-1)
-    if kl_weight:
-        loss = loss + kl_weight * kl_to_uniform(soft + (1 - soft) * alpha)
+    target = _checked_target(evidence, target)
+    classes = evidence.shape[-1]
+    flat = target.reshape(-1, classes) if target.is_floating_point() else target.reshape(-1)
+    loss = _ops.evidential_loss(evidence.reshape(-1, classes), flat, kind, float(kl_weight))
     if reduction == "none":
-        return loss
+        return loss.reshape(evidence.shape[:-1])
     return loss.mean() if reduction == "mean" else loss.sum()
 
 
@@ -81,23 +82,28 @@ def kl_to_uniform(alpha: Tensor) -> Tensor:
 
     lnG(S) - lnG(K) - sum_k lnG(alpha_k) + sum_k (alpha_k - 1)(psi(alpha_k) - psi(S))
 
+    Computed in float64 without the terms of Stirling's formula that drop out of the sum, which cost
+    errors of 18 in float32 where the evidence is 1e6.
+
     Example:
-        >>> round(kl_to_uniform(torch.ones(3)).item(), 6)
-        0.0
+        >>> round(kl_to_uniform(torch.tensor([7.0, 1.0])).item(), 4)  # ln 7 - 6 / 7
+        1.0888
     """
-    # In float32 these terms cancel to errors of 18 where the evidence is 1e6.
-    exact = alpha.double()
-    strength = exact.sum(-1, keepdim=True)
-    normalizer = (
-        torch.lgamma(strength.squeeze(-1))
-        - math.lgamma(alpha.shape[-1])
-        - torch.lgamma(exact).sum(-1)
-    )
-    spread = ((exact - 1) * (torch.digamma(exact) - torch.digamma(strength))).sum(-1)
-    return (normalizer + spread).to(alpha.dtype)
+    return reference.kl_to_uniform(alpha)
 
 
-def _soft_target(evidence: Tensor, target: Tensor) -> Tensor:
+def _checked_target(evidence: Tensor, target: Tensor) -> Tensor:
+    """Return the target as int64 classes or as soft targets in the dtype of the evidence."""
+    if not evidence.is_floating_point():
+        raise TypeError(f"evidence is {evidence.dtype}; expected a floating-point tensor (…, K)")
+    if evidence.ndim == 0 or evidence.shape[-1] < 2:
+        raise ValueError(
+            f"evidence has shape {tuple(evidence.shape)}; expected (…, K) with at least two classes"
+        )
+    if target.device != evidence.device:
+        raise ValueError(
+            f"target is on {target.device} but the evidence is on {evidence.device}; move one of them"
+        )
     classes = evidence.shape[-1]
     if target.shape == evidence.shape and target.is_floating_point():
         return target.to(evidence.dtype)
@@ -106,13 +112,14 @@ def _soft_target(evidence: Tensor, target: Tensor) -> Tensor:
             f"target is {target.dtype} {tuple(target.shape)}; expected class indices "
             f"{tuple(evidence.shape[:-1])} or soft targets {tuple(evidence.shape)}"
         )
-    if not torch.compiler.is_compiling() and target.numel():
+    # Looking at the classes on another device would wait for it; there the loss is NaN instead.
+    if target.device.type == "cpu" and target.numel() and not torch.compiler.is_compiling():
         low, high = int(target.min()), int(target.max())
         if low < 0 or high >= classes:
             raise ValueError(
                 f"target holds class {low if low < 0 else high}; expected 0 to {classes - 1}"
             )
-    return F.one_hot(target.long(), classes).to(evidence.dtype)
+    return target.long()
 
 
 class TrustedCELoss(nn.Module):
@@ -181,22 +188,25 @@ class TrustedCELoss(nn.Module):
             epoch: epochs done, fractions allowed.
         """
         weight = self.kl_weight(epoch)
-        loss = self._one(fused, target, weight).mean()
+        loss = self._one(fused.evidence, target, weight).mean()
         for opinion, present in modalities.values():
-            each = torch.where(present, self._one(opinion, target, weight), 0)
+            # Cut off before the loss, because a factor of 0 behind it would not stop a NaN.
+            evidence = torch.where(present.unsqueeze(-1), opinion.evidence, 0)
+            each = torch.where(present, self._one(evidence, target, weight), 0)
             loss = loss + each.sum() / present.sum().clamp_min(1)
         return loss
 
-    def _one(self, opinion: Opinion, target: Tensor, kl_weight: float) -> Tensor:
-        evidence = opinion.evidence
-        edl = evidential_loss(evidence, target, self.kind, 0.0, "none")
-        loss = self.balance * edl
-        if kl_weight:
-            soft = _soft_target(evidence, target)
-            loss = loss + kl_weight * kl_to_uniform(soft + (1 - soft) * (evidence + 1))
+    def _one(self, evidence: Tensor, target: Tensor, kl_weight: float) -> Tensor:
+        if self.balance:
+            # One pass: balance (edl + kl_weight / balance kl) = balance edl + kl_weight kl.
+            loss = self.balance * evidential_loss(
+                evidence, target, self.kind, kl_weight / self.balance, "none"
+            )
+        else:
+            loss = kl_weight * _kl_of_the_others(evidence, _checked_target(evidence, target))
         if self.balance < 1:
             label = target.argmax(-1) if target.is_floating_point() else target
-            correct = (opinion.prediction == label).to(evidence.dtype)
+            correct = (evidence.argmax(-1) == label).to(evidence.dtype)
             confidence = (1 - evidence.shape[-1] / (evidence.sum(-1) + evidence.shape[-1])).clamp(
                 1e-6, 1 - 1e-6
             )
@@ -204,3 +214,10 @@ class TrustedCELoss(nn.Module):
                 confidence, correct, reduction="none"
             )
         return loss
+
+
+def _kl_of_the_others(evidence: Tensor, target: Tensor) -> Tensor:
+    soft = target
+    if not target.is_floating_point():
+        soft = target.unsqueeze(-1) == torch.arange(evidence.shape[-1], device=evidence.device)
+    return kl_to_uniform(1 + (1 - soft.to(evidence.dtype)) * evidence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from ter_fast import pretrained
 from ter_fast.clip import Clip
 from ter_fast.config import ExpertConfig, ModelConfig, VideoInput
+from ter_fast.decision import Decision, decide
 from ter_fast.encoders import build_encoder, complete_options
 from ter_fast.errors import ModelError
 from ter_fast.features import Batch
@@ -243,6 +245,50 @@ class Model(nn.Module):
     def forward(self, batch: Batch) -> Opinion:
         """Return the fused opinion over `(B, K)` of a batch of windows."""
         return self.opinions(*self.evidence(batch))[0]
+
+    @torch.no_grad()
+    def decide(self, batch: Batch) -> Decision:
+        """Say what a batch of windows shows, how surely, and whether to trust it, in one pass.
+
+        For serving and for loops of one's own: tensors in, tensors out, no gradient. Each row is
+        held to the threshold of the modalities that it has; where the model has none for them, the
+        row is not trusted, and without any threshold at all `trusted` is None. Call `eval()` first.
+
+        Args:
+            batch: B windows, as `features.collate` makes them.
+
+        Returns:
+            The decisions, `(B,)` and `(B, K)`.
+
+        Example:
+            >>> from ter_fast.features import collate
+            >>> model = Model.build(["calm", "angry"], modalities=("audio",))
+            >>> batch = collate([{"audio": torch.zeros(16_000)}], {"audio": torch.zeros(0)})
+            >>> decision = model.eval().decide(batch)
+            >>> tuple(decision.probability.shape), decision.trusted is None
+            ((1, 2), True)
+        """
+        evidence, mask = self.evidence(batch)
+        return decide(
+            evidence,
+            self.config.rule,
+            None,
+            mask,
+            confidence=self.config.confidence,
+            threshold=self._thresholds(mask),
+            disagreement_limit=self.config.disagreement_limit,
+        )
+
+    def _thresholds(self, mask: Tensor) -> Tensor | None:
+        """Return each row's threshold `(B,)`, NaN where there is none; None without any."""
+        if not self.config.thresholds:
+            return None
+        found = torch.full(mask.shape[1:], math.nan, dtype=torch.float64, device=mask.device)
+        for names, record in self.config.thresholds.items():
+            wanted = [name in names.split("+") for name in self.config.modalities]
+            here = (mask == torch.tensor(wanted, device=mask.device)[:, None]).all(0)
+            found[here] = record.threshold
+        return found
 
     # -- from media to predictions ------------------------------------------------------------
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
-from torch.nn import functional
+
+from ter_fast import reference
 
 RULES = ("dempster", "cumulative", "averaging", "weighted")
 """Names of the fusion rules."""
@@ -24,7 +26,7 @@ CONFIDENCE_KINDS = (
 ACTIVATIONS = ("softplus", "relu", "exp")
 """Names of the functions that turn logits into evidence."""
 
-MAX_EXP_EVIDENCE = 1e6
+MAX_EXP_EVIDENCE = reference.MAX_EXP_EVIDENCE
 """Evidence at which the `exp` activation is clamped: the end of the range fusion is exact over."""
 
 
@@ -52,18 +54,7 @@ def evidence_from_logits(logits: Tensor, activation: str = "softplus") -> Tensor
         >>> evidence_from_logits(torch.tensor([-1.0, 0.0, 2.0]), "relu")
         tensor([0., 0., 2.])
     """
-    if activation == "softplus":
-        return functional.softplus(logits)
-    if activation == "relu":
-        return functional.relu(logits)
-    if activation == "exp":
-        # The strength (K classes, plus K) has to stay finite as well; only float16 is that narrow.
-        reach = torch.finfo(logits.dtype).max / (4 * logits.shape[-1])
-        clamped = logits.clamp(max=math.log(min(MAX_EXP_EVIDENCE, reach))).exp()
-        return torch.where(torch.isposinf(logits), logits, clamped)
-    raise ValueError(
-        f"activation {activation!r} is unknown: choose one of {', '.join(ACTIVATIONS)}"
-    )
+    return reference.activate(logits, activation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,9 +261,46 @@ class Opinion:
         )
         return opinion
 
+    @classmethod
+    def _packed(cls, packed: Tensor, rows: int, classes: int) -> Opinion:
+        """Build from one buffer of fused evidence, uncertainty, conflict and disagreement."""
+        opinion = object.__new__(_PackedOpinion)
+        opinion.__dict__.update(
+            evidence=packed.as_strided((rows, classes), (classes, 1)),
+            packed=packed,
+            confidence_kind="one_minus_vacuity",
+        )
+        return opinion
+
     def _where_valid(self, value: Tensor) -> Tensor:
         valid = torch.isfinite(self.strength) & (self.evidence >= 0).all(-1)
         return torch.where(valid, value, float("nan"))
+
+
+class _PackedOpinion(Opinion):
+    """An opinion whose scalars are cut from one buffer when they are first asked for.
+
+    Each cut costs as much as fusing a small batch.
+    """
+
+    packed: Tensor
+
+    @cached_property
+    def vacuity(self) -> Tensor:
+        return self._column(0)
+
+    @cached_property
+    def conflict(self) -> Tensor:
+        return self._column(1)
+
+    @cached_property
+    def disagreement(self) -> Tensor:
+        return self._column(2)
+
+    def _column(self, index: int) -> Tensor:
+        rows, classes = self.evidence.shape
+        begin = rows * (classes + index)
+        return self.packed[begin : begin + rows]
 
 
 def _check_kind(kind: str) -> None:

@@ -207,7 +207,11 @@ def information() -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": versions,
         "kernels": asdict(_ops.backend()),
-        "cuda": {"available": torch.cuda.is_available(), "torch_built_for": torch.version.cuda},
+        "cuda": {
+            "available": torch.cuda.is_available(),
+            "torch_built_for": torch.version.cuda,
+            "kernels": asdict(_ops.backend("cuda")),
+        },
         "decode": {
             "backend": "pyav",
             "why": "PyAV carries its own FFmpeg and reads every container",
@@ -230,6 +234,7 @@ def info_table(values: dict[str, Any]) -> RenderableType:
         if cuda["torch_built_for"]
         else "this torch has no CUDA",
     )
+    table.add_row("kernels on CUDA", cuda["kernels"]["name"], cuda["kernels"]["reason"])
     table.add_row("decoding", values["decode"]["backend"], values["decode"]["why"])
     face = values["face_model"]
     table.add_row(

@@ -21,9 +21,9 @@ PACKAGE = Path(ter_fast.__file__).parent
 LAYERS = (
     ("errors",),
     ("_C",),
-    ("_ops", "reference", "_arrays", "_sweep"),
+    ("_ops", "reference", "_arrays", "_sweep", "_views"),
     (
-        *("opinion", "fusion", "losses", "uncertainty", "thresholds", "metrics"),
+        *("opinion", "fusion", "decision", "losses", "uncertainty", "thresholds", "metrics"),
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
         *("data", "prediction"),
     ),
@@ -120,7 +120,7 @@ def test_no_module_waits_for_itself() -> None:
 
 def test_only_ops_imports_the_extension() -> None:
     users = {name for name in NAMES if "_C" in dependencies(name, lazy=True)}
-    assert users <= {"_ops"}
+    assert users == {"_ops.native"}
 
 
 def test_this_test_sees_what_it_looks_for() -> None:

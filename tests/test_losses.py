@@ -148,16 +148,97 @@ def test_reductions() -> None:
     )
 
 
+def wide_range(rows: int, classes: int) -> Tensor:
+    """Evidence from 1e-8 to 1e6 and 0, with rows that are vacuous, certain, torn and full."""
+    generator = torch.Generator().manual_seed(classes)
+    evidence = 10 ** (torch.rand(rows, classes, generator=generator) * 14 - 8)
+    evidence[torch.rand(rows, classes, generator=generator) < 0.2] = 0
+    evidence[:4] = 0
+    evidence[1:3, 0], evidence[2, 1], evidence[3] = 1e6, 1e6, 1e6
+    return evidence
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("kl_weight", [0.0, 1.0])
-def test_single_precision_follows_double_over_the_whole_range(kind: str, kl_weight: float) -> None:
-    generator = torch.Generator().manual_seed(0)
-    evidence = 10 ** (torch.rand(500, 6, generator=generator) * 9 - 3)
-    target = torch.arange(500) % 6
-    single = evidential_loss(evidence, target, kind, kl_weight, "none")
-    double = evidential_loss(evidence.double(), target, kind, kl_weight, "none")
-    assert single.dtype == torch.float32
-    torch.testing.assert_close(single.double(), double, atol=1e-5, rtol=1e-6)
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("classes", [2, 6, 101, 1000])
+def test_single_precision_follows_double_over_the_whole_range(
+    kind: str, kl_weight: float, soft: bool, classes: int
+) -> None:
+    """|error| <= 2e-6 max(1, |loss|), and 2e-6 in each element of the gradient."""
+    single = wide_range(60, classes).requires_grad_()
+    double = single.detach().double().requires_grad_()
+    target = torch.arange(60) % classes
+    if soft:
+        generator = torch.Generator().manual_seed(0)
+        votes = torch.rand(60, classes, generator=generator).square()
+        target = votes / votes.sum(-1, keepdim=True)
+    ours = evidential_loss(single, target, kind, kl_weight, "none")
+    expected = evidential_loss(double, target, kind, kl_weight, "none")
+    assert ours.dtype == torch.float32
+    torch.testing.assert_close(ours.double(), expected, atol=2e-6, rtol=2e-6)
+    (gradient,) = torch.autograd.grad(ours.sum(), single)
+    (exact,) = torch.autograd.grad(expected.sum(), double)
+    torch.testing.assert_close(gradient.double(), exact, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_rounded_once(kind: str, dtype: torch.dtype) -> None:
+    evidence = EVIDENCE.to(dtype)
+    exact = evidential_loss(evidence.double(), TARGET, kind, 0.2, "none")
+    ours = evidential_loss(evidence, TARGET, kind, 0.2, "none")
+    torch.testing.assert_close(ours, exact.to(dtype), rtol=torch.finfo(dtype).eps, atol=1e-6)
+
+
+@given(
+    st.lists(st.lists(st.floats(0, 1e6), min_size=5, max_size=5), min_size=1, max_size=4),
+    st.integers(0, 4),
+    st.sampled_from(KINDS),
+)
+@settings(max_examples=60, deadline=None)
+def test_losses_are_positive_and_fall_to_zero_on_the_truth(
+    rows: list[list[float]], truth: int, kind: str
+) -> None:
+    evidence = torch.tensor(rows, dtype=torch.float64)
+    target = torch.full((len(rows),), truth)
+    loss = evidential_loss(evidence, target, kind, 0.1, "none")
+    assert (loss > 0).all()
+    only = torch.zeros_like(evidence)
+    only[:, truth] = evidence[:, truth]
+    right = evidential_loss(only, target, kind, 0.1, "none")
+    strongest = evidential_loss(only.index_fill(1, target[:1], 1e7), target, kind, 0.1, "none")
+    assert (right <= loss * (1 + 1e-12)).all()
+    assert (strongest < 1e-6).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_broken_evidence_is_not_passed_over(kind: str) -> None:
+    evidence = EVIDENCE.clone()
+    evidence[0, 0], evidence[1, 1], evidence[2, 2] = math.nan, math.inf, -1
+    evidence.requires_grad_()
+    loss = evidential_loss(evidence, TARGET, kind, 0.1, "none")
+    assert loss.isnan().tolist() == [True, True, True, False]
+    (gradient,) = torch.autograd.grad(loss.mean(), evidence)
+    assert gradient.isnan().any(-1).tolist() == [True, True, True, False]
+
+
+def test_another_device_is_not_waited_for() -> None:
+    """The meta device holds no data, so whoever looks at the classes fails."""
+    target = torch.empty(4, dtype=torch.int64, device="meta")
+    loss = evidential_loss(torch.empty(4, 3, device="meta"), target, reduction="none")
+    assert loss.shape == (4,)
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (2, 0), (2, 2)])
+def test_any_batch_shape(batch: tuple[int, ...]) -> None:
+    evidence = torch.rand(*batch, 3)
+    target = torch.ones(batch, dtype=torch.int32)
+    loss = evidential_loss(evidence, target, reduction="none")
+    assert loss.shape == batch
+    torch.testing.assert_close(
+        loss, evidential_loss(evidence, one_hot(target.long()), reduction="none")
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,11 +250,15 @@ def test_single_precision_follows_double_over_the_whole_range(kind: str, kl_weig
         ((EVIDENCE, TARGET.double()), r"target is torch.float64 \(4,\)"),
         ((EVIDENCE, TARGET + 1), "target holds class 3; expected 0 to 2"),
         ((EVIDENCE, TARGET - 1), "target holds class -1; expected 0 to 2"),
+        ((EVIDENCE, TARGET.to("meta")), "target is on meta but the evidence is on cpu"),
+        ((EVIDENCE[:, :1], TARGET), r"evidence has shape \(4, 1\); .* at least two classes"),
     ],
 )
 def test_errors_say_what_was_expected(arguments: tuple[object, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         evidential_loss(*arguments)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"evidence is torch\.int64; expected a floating-point"):
+        evidential_loss(EVIDENCE.long(), TARGET)
 
 
 # -- TrustedCELoss --------------------------------------------------------------------------------
@@ -195,6 +280,17 @@ def test_trusted_ce_is_the_sum_of_its_terms_by_hand() -> None:
     # KL of Beta(7, 1) from the uniform: ln 7 - 6/7; the right sample has no wrong evidence.
     kl = (0 + math.log(7) - 6 / 7) / 2
     assert float(found) == pytest.approx(0.3 * edl + 0.7 * trust + 0.25 * kl, abs=1e-9)
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("soft", [False, True])
+def test_trusted_ce_weighs_classification_and_regularizer_apart(balance: float, soft: bool) -> None:
+    target = one_hot(TARGET) if soft else TARGET
+    options = {"balance": balance, "annealing": 0}
+    plain = TrustedCELoss(**options, lambda_max=0.0)(Opinion(EVIDENCE), {}, target, 0)
+    ruled = TrustedCELoss(**options, lambda_max=0.4)(Opinion(EVIDENCE), {}, target, 0)
+    kl = kl_to_uniform(1 + EVIDENCE * (1 - one_hot(TARGET))).mean()
+    torch.testing.assert_close(ruled - plain, 0.4 * kl)
 
 
 def test_balance_one_leaves_the_trust_term_out() -> None:
@@ -235,13 +331,16 @@ def test_each_present_modality_adds_its_own_mean() -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_an_absent_modality_gets_no_gradient() -> None:
-    evidence = EVIDENCE.clone().requires_grad_()
+@pytest.mark.parametrize("balance", [0.0, 0.6])
+@pytest.mark.parametrize("content", [1.0, math.nan])
+def test_an_absent_modality_gets_no_gradient(balance: float, content: float) -> None:
+    evidence = EVIDENCE.clone().index_fill(0, torch.tensor([2]), content).requires_grad_()
     here = torch.tensor([True, True, False, True])
-    loss = TrustedCELoss(balance=0.6)
+    loss = TrustedCELoss(balance=balance)
     loss(Opinion(EVIDENCE), {"audio": (Opinion(evidence), here)}, TARGET, 20).backward()
     assert evidence.grad is not None
-    assert not evidence.grad[2].any()
+    assert (evidence.grad[2] == 0).all()
+    assert evidence.grad[1].isfinite().all()
     assert evidence.grad[1].any()
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ter_fast import Model, ModelError, VideoInput, fuse
-from ter_fast.features import Batch
+from ter_fast.features import Batch, collate
 from tiny import AUDIO, TEXT, VIDEO, WHOLE, rescaled, tiny_model, with_threshold
 
 
@@ -237,3 +237,28 @@ def test_a_model_keeps_the_defaults_of_its_day() -> None:
     shipped = Model.from_pretrained("default").config.experts
     assert shipped["audio"].options["hop"] == 256
     assert shipped["video"].options["channels"] == 1
+
+
+@torch.no_grad()
+def test_decide_holds_each_row_to_the_threshold_of_its_modalities() -> None:
+    model = tiny_model("audio", "text")
+    generator = torch.Generator().manual_seed(0)
+    items = [
+        {
+            "audio": torch.randn(8000, generator=generator) if sound else None,
+            "text": torch.randn(5, generator=generator) if text else None,
+        }
+        for sound, text in ((1, 1), (1, 1), (1, 0), (0, 1), (0, 0))
+    ]
+    batch = collate(items, {"audio": torch.zeros(0), "text": torch.zeros(0)})
+    assert model.decide(batch).trusted is None
+    opinion = model(batch)
+    with_threshold(model, float(opinion.confidence[0]), "audio+text")
+    with_threshold(model, 0.0, "audio")
+    decision = model.decide(batch)
+    torch.testing.assert_close(decision.probability, opinion.probability)
+    torch.testing.assert_close(decision.confidence, opinion.confidence)
+    assert torch.equal(decision.prediction, opinion.prediction)
+    assert decision.trusted is not None
+    second = bool(opinion.confidence[1] >= opinion.confidence[0])
+    assert decision.trusted.tolist() == [True, second, True, False, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from ter_fast import _ops, reference
 from ter_fast.fusion import fuse
-from ter_fast.opinion import RULES
+from ter_fast.opinion import ACTIVATIONS, RULES
 
 compiled = pytest.mark.skipif(
     _ops.backend().name == "pure torch", reason="no compiled extension in this installation"
@@ -54,7 +55,13 @@ def close(left: tuple[Tensor, ...], right: tuple[Tensor, ...], dtype: torch.dtyp
         (2, 8, 7),
         (2, 9, 8),
         (2, 7, 11),
+        (2, 5, 16),
+        (2, 37, 10),
+        (2, 5, 17),
         (2, 5, 101),
+        (2, 2, 1000),
+        (3, 4, 33),
+        (5, 3, 40),
         (3, 17, 2),
         (4, 0, 3),
         (5, 9, 6),
@@ -89,6 +96,83 @@ def test_values_and_gradients_match_the_reference(
         gradients.append(torch.autograd.grad(loss, leaves))
     close(results[0], results[1], dtype)
     close(gradients[0], gradients[1], dtype)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("views", "classes"), [(1, 3), (2, 6), (2, 21), (3, 7), (5, 4)])
+def test_from_logits_values_and_gradients_match_the_reference(
+    activation: str, rule: str, dtype: torch.dtype, views: int, classes: int
+) -> None:
+    logits, mask, discount = make(views, 21, classes, dtype, True, True)
+    logits = (logits - 9) * 2
+    limit = torch.finfo(dtype).max / 2
+    results, gradients = [], []
+    for run in (
+        lambda z: _ops.fuse(z, rule, mask, discount, activation),
+        lambda z: reference.fuse(z, rule, mask, discount, limit, activation),
+    ):
+        leaf = logits.clone().requires_grad_()
+        outputs = run(leaf)
+        loss = sum((x * (i + 1)).sum() / x[0].numel() for i, x in enumerate(outputs))
+        assert isinstance(loss, Tensor)
+        results.append(tuple(x.detach() for x in outputs))
+        gradients.append(torch.autograd.grad(loss, leaf))
+    close(results[0], results[1], dtype)
+    close(gradients[0], gradients[1], dtype)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradcheck_from_logits(activation: str) -> None:
+    logits = torch.randn(2, 5, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda z: _ops.fuse(z, "dempster", None, None, activation), logits
+    )
+    assert torch.autograd.gradgradcheck(
+        lambda z: _ops.fuse(z, "dempster", None, None, activation), logits
+    )
+
+
+@pytest.mark.parametrize("classes", [6, 21])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_infinite_and_nan_logits(activation: str, classes: int) -> None:
+    logits = torch.zeros(2, 4, classes)
+    logits[0, 0, 1] = float("inf")
+    logits[1, 1, 0] = float("nan")
+    logits[0, 2] = -float("inf")
+    got = _ops.fuse(logits, "dempster", None, None, activation)
+    expected = reference.fuse(logits, "dempster", None, None, 1.7e38, activation)
+    close(got, expected, torch.float32)
+    assert got[1].isnan().tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize("classes", [2, 6, 21])
+@pytest.mark.parametrize("size", [1e12, 1e20, 1e30, 3e38])
+def test_evidence_beyond_float32_sums_falls_back_to_float64(classes: int, size: float) -> None:
+    evidence = torch.rand(2, 40, classes)
+    evidence[:, ::3] *= size
+    got = _ops.fuse(evidence, "dempster", None, None)
+    exact = reference.fuse(
+        evidence.double(), "dempster", None, None, torch.finfo(torch.float32).max / 2
+    )
+    close(got, tuple(x.float() for x in exact), torch.float32)
+
+
+@compiled
+@pytest.mark.parametrize("activation", [None, *ACTIVATIONS])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_buffer_or_four_hold_the_same_bits(activation: str | None, dtype: torch.dtype) -> None:
+    evidence = torch.rand(2, 9, 6, dtype=dtype) * 9
+    small, large = (
+        fuse(evidence, activation=activation),
+        fuse(evidence.repeat(1, 1000, 1), activation=activation),
+    )
+    assert type(small) is not type(large)
+    for name in ("evidence", "uncertainty", "conflict", "disagreement"):
+        assert torch.equal(getattr(small, name), getattr(large, name)[:9])
+    copy = pickle.loads(pickle.dumps(small.with_confidence("margin")))
+    assert torch.equal(copy.confidence, small.confidence_of("margin"))
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -177,11 +261,12 @@ def test_the_gradient_of_saturated_evidence_is_that_of_what_is_stored() -> None:
 @compiled
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(("masked", "discounted"), [(0, 0), (1, 1)])
-def test_opcheck(rule: str, masked: int, discounted: int) -> None:
+@pytest.mark.parametrize("activation", [None, "softplus"])
+def test_opcheck(rule: str, masked: int, discounted: int, activation: str | None) -> None:
     evidence, mask, discount = make(2, 5, 3, torch.float32, bool(masked), bool(discounted))
     if mask is not None:
         evidence = torch.where(mask[..., None], evidence, 0.5)
-    forward = (evidence, rule, mask, discount, 1e38)
+    forward = (evidence, rule, mask, discount, 1e38, activation)
     torch.library.opcheck(torch.ops.ter_fast.fuse_forward, forward)
     upstream = (torch.ones(5, 3), None, torch.ones(5), None)
     torch.library.opcheck(torch.ops.ter_fast.fuse_backward, (*forward, *upstream))
@@ -191,8 +276,8 @@ def test_opcheck(rule: str, masked: int, discounted: int) -> None:
 @pytest.mark.parametrize(
     ("evidence", "mask", "discount", "message"),
     [
-        (torch.ones(3, 2), None, None, "takes float32 or float64"),
-        (torch.ones(2, 3, 2).half(), None, None, "takes float32 or float64"),
+        (torch.ones(3, 2), None, None, r"takes torch\.float32, torch\.float64"),
+        (torch.ones(2, 3, 2).half(), None, None, r"takes torch\.float32, torch\.float64"),
         (torch.ones(2, 3, 2), torch.ones(2, 2, dtype=torch.bool), None, r"takes torch\.bool"),
         (torch.ones(2, 3, 2), torch.ones(2, 3), None, r"takes torch\.bool"),
         (torch.ones(2, 3, 2), None, torch.ones(2, 3).double(), r"takes torch\.float32"),
@@ -202,7 +287,7 @@ def test_an_operator_never_reads_beyond_its_buffers(
     evidence: Tensor, mask: Tensor | None, discount: Tensor | None, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        torch.ops.ter_fast.fuse_forward(evidence, "dempster", mask, discount, 1e38)
+        torch.ops.ter_fast.fuse_forward(evidence, "dempster", mask, discount, 1e38, None)
 
 
 def test_an_unsupported_dtype_is_refused() -> None:
@@ -299,7 +384,7 @@ import hashlib, torch
 from ter_fast import _ops
 digest = hashlib.sha256()
 for dtype in (torch.float32, torch.float64):
-    for views, rows, classes in ((2, 21, 6), (3, 9, 11)):
+    for views, rows, classes in ((2, 21, 6), (3, 9, 11), (2, 9, 16)):
         generator = torch.Generator().manual_seed(0)
         evidence = torch.rand(views, rows, classes, generator=generator, dtype=dtype) * 9
         mask = torch.rand(views, rows, generator=generator) > 0.2

@@ -1,4 +1,6 @@
 // Row loops that are compiled once per instruction set and chosen at run time.
+//
+// A loop works on rows [begin, end) of a call, with scratch memory of its own, 64-byte aligned.
 #pragma once
 
 #include <cstddef>
@@ -8,20 +10,28 @@
 
 namespace ter {
 
-struct RowLoops {
-  const char* name;
-  // Doubles of 64-byte aligned scratch memory that one caller of the loops needs.
-  std::size_t (*scratch_size)(std::int64_t views, std::int64_t classes);
-  void (*forward)(const FuseArguments&, const FuseResults&, std::int64_t begin, std::int64_t end,
-                  double* scratch);
-  void (*backward)(const FuseArguments&, const FuseGradients&, std::int64_t begin, std::int64_t end,
-                   double* scratch);
-};
+template <class Call>
+using Loop = void (*)(const Call&, std::int64_t begin, std::int64_t end, void* scratch);
 
-extern const RowLoops rows_baseline;
+#define TER_DECLARE_ROWS(isa)                                                               \
+  namespace isa {                                                                           \
+  void fuse_forward(const FuseForward&, std::int64_t, std::int64_t, void*);                 \
+  void fuse_backward(const FuseBackward&, std::int64_t, std::int64_t, void*);               \
+  void predict(const Predict&, std::int64_t, std::int64_t, void*);                          \
+  void loss_forward(const LossForward&, std::int64_t, std::int64_t, void*);                 \
+  void uncertainty_forward(const UncertaintyForward&, std::int64_t, std::int64_t, void*);   \
+  void uncertainty_backward(const UncertaintyBackward&, std::int64_t, std::int64_t, void*); \
+  void special(const Special&, std::int64_t, std::int64_t, void*);                          \
+  }
+
+TER_DECLARE_ROWS(baseline)
 #if defined(TER_X86_VARIANTS)
-extern const RowLoops rows_avx2;
-extern const RowLoops rows_avx512;
+TER_DECLARE_ROWS(avx2)
+TER_DECLARE_ROWS(avx512)
+// The loop of the best instruction set that the processor has.
+#define TER_BEST(loop) (best(baseline::loop, avx2::loop, avx512::loop))
+#else
+#define TER_BEST(loop) (best(baseline::loop, baseline::loop, baseline::loop))
 #endif
 
 }  // namespace ter

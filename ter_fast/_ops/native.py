@@ -1,0 +1,179 @@
+"""The compiled extension: whether it is there, where it runs, and what its calls expect.
+
+The only module that imports `ter_fast._C`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+_REASON = ""
+try:
+    from ter_fast import _C as _C  # noqa: PLC0414  (for the operators beside this module)
+except ImportError as error:
+    COMPILED = False
+    if find_spec("ter_fast._C") is None:
+        _REASON = "the package was installed without a compiler"
+    else:
+        _REASON = f"the compiled extension does not load: {error}"
+else:
+    COMPILED = True
+
+DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
+"""The codes by which the extension knows what a buffer holds."""
+
+CPU_DTYPES = (torch.float32, torch.float64)
+"""What the CPU's kernels take; half precision is converted, and computed in float32."""
+
+# What a GPU thread keeps of a row at hand; larger rows run the reference.
+MAX_CUDA_VIEWS = 16
+MAX_CUDA_CLASSES = 1024
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Say which implementation runs the operators on a device, and why.
+
+    Attributes:
+        name: `"C++ extension"`, `"CUDA extension"` or `"pure torch"`.
+        reason: Instruction set and threads, architectures, or why there is no extension.
+
+    Example:
+        >>> str(Backend("C++ extension", "AVX2, 4 threads"))
+        'C++ extension (AVX2, 4 threads)'
+    """
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return one line for people."""
+        return f"{self.name} ({self.reason})"
+
+
+def backend(device: str = "cpu") -> Backend:
+    """Return the backend in use on a device: `"cpu"` or `"cuda"`.
+
+    Example:
+        >>> backend().name in ("C++ extension", "pure torch")
+        True
+    """
+    if not COMPILED:
+        return Backend("pure torch", _REASON)
+    if device == "cpu":
+        threads = torch.get_num_threads()
+        plural = "" if threads == 1 else "s"
+        return Backend("C++ extension", f"{_C.instruction_set()}, {threads} thread{plural}")
+    if not _C.cuda_architectures:
+        return Backend("pure torch", "the extension was built without CUDA kernels")
+    return Backend("CUDA extension", f"compute capabilities {_C.cuda_architectures}")
+
+
+def warn_if_uncompiled() -> None:
+    """Warn that the pure-torch reference runs; for the import of the package to call once."""
+    if not COMPILED:
+        warnings.warn(
+            f"ter_fast runs on pure torch: {_REASON}. Results are the same, only slower; install "
+            "a C++ compiler and reinstall ter_fast for the compiled kernels.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def runs_kernel(tensor: Tensor, views: int, classes: int) -> bool:
+    """Say whether a kernel takes opinions of this size on the device of `tensor`."""
+    if not COMPILED:
+        return False
+    kind = tensor.device.type
+    if kind == "cpu":
+        return True
+    return (
+        kind == "cuda"
+        and views <= MAX_CUDA_VIEWS
+        and classes <= MAX_CUDA_CLASSES
+        and _has_image(tensor.device.index)
+    )
+
+
+@cache
+def _has_image(device: int) -> bool:
+    # ROCm calls its devices "cuda", too.
+    if not _C.cuda_architectures or torch.version.hip is not None:
+        return False
+    return _C.cuda_supports(device)
+
+
+def place(tensor: Tensor) -> tuple[int, int]:
+    """Return where a call runs: a CUDA device and its current stream, or -1 and CPU threads."""
+    if tensor.is_cpu:
+        return -1, torch.get_num_threads()
+    device = tensor.device
+    return device.index, torch.cuda.current_stream(device).cuda_stream
+
+
+def address(tensor: Tensor | None) -> int:
+    """Return the address of a tensor's first element; 0 for None."""
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def needs_dispatcher(*tensors: Tensor | None) -> bool:
+    """Say whether a call has to go through the registered operator.
+
+    Subclasses (fake tensors among them), traced code and gradients need it; a plain tensor without
+    gradient saves the microseconds that the dispatcher takes.
+    """
+    if torch.compiler.is_compiling():
+        return True
+    gradients = torch.is_grad_enabled()
+    return any(
+        t is not None and (type(t) is not Tensor or (gradients and t.requires_grad))
+        for t in tensors
+    )
+
+
+def register(
+    name: str, schema: str, kernel: Callable[..., object], fake: Callable[..., object]
+) -> None:
+    """Define `ter_fast::<name>`, with one implementation for every device that has kernels."""
+    torch.library.define(f"ter_fast::{name}", schema)
+    torch.library.impl(f"ter_fast::{name}", "CPU", kernel)
+    if _C.cuda_architectures:
+        torch.library.impl(f"ter_fast::{name}", "CUDA", kernel)
+    torch.library.register_fake(f"ter_fast::{name}", fake)
+
+
+def differentiate(
+    outputs: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    inputs: Sequence[Tensor | None],
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of outputs of the reference, themselves differentiable.
+
+    Args:
+        outputs: What the reference computed.
+        gradients: With respect to each output; None for zero.
+        inputs: What to differentiate by; None, or one that needs no gradient, gives None.
+    """
+    used = [
+        (output, gradient)
+        for output, gradient in zip(outputs, gradients, strict=True)
+        if gradient is not None and output.requires_grad
+    ]
+    wanted = [x for x in inputs if x is not None and x.requires_grad]
+    found = iter(
+        torch.autograd.grad(
+            [output for output, _ in used],
+            wanted,
+            [gradient for _, gradient in used],
+            create_graph=True,
+            allow_unused=True,
+        )
+    )
+    return tuple(next(found) if x is not None and x.requires_grad else None for x in inputs)
