@@ -1,12 +1,12 @@
-"""Fusion against TMC's formula, the closed form in eager and compiled torch, and a copy.
+"""Fusion beside TMC's formula, the closed form in eager and compiled torch, and a copy.
 
-Run with `pytest --benchmark benchmarks/bench_fusion.py`. Every row asserts its answer first, and
-`extra_info` holds the time of the row over the time of `fuse`, medians of the same run.
+Two kinds of closed form: its fused evidence alone, and all four outputs that `fuse` gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,52 +15,97 @@ import torch
 from torch import Tensor
 
 import peers
-from ter_fast.fusion import fuse
+from cases import parameters
+from problems import FuseCase, Problem, copy, fuse_problem, gradient
+from ter_fast import fuse
+from ter_fast.opinion import evidence_from_logits
 
-SHAPES = [(1, 6), (64, 6), (1024, 6), (1_000_000, 6), (65_536, 101)]
-BASE = "fuse"
-MEDIANS: dict[tuple[tuple[int, int], str], float] = {}
+MILLION = FuseCase(rows=1_000_000)
+TEN_MILLION = FuseCase(rows=10_000_000, gpu_only=True)
+FORWARD = [
+    *(FuseCase(rows=rows) for rows in (1, 64, 1024)),
+    MILLION,
+    TEN_MILLION,
+    FuseCase(rows=65_536, classes=101),
+    FuseCase(rows=4_096, classes=1000),
+    FuseCase(rows=200_000, views=4),
+    FuseCase(rows=50_000, views=16),
+]
+VARIANTS = [
+    replace(MILLION, masked=True),
+    replace(MILLION, discounted=True),
+    *(replace(MILLION, rule=rule) for rule in ("cumulative", "averaging", "weighted")),
+    replace(MILLION, dtype=torch.float64),
+    replace(MILLION, dtype=torch.bfloat16),
+]
+GRADIENT = [
+    replace(case, backward=True)
+    for case in (FuseCase(rows=64), MILLION, TEN_MILLION, FuseCase(rows=65_536, classes=101))
+]
+LOGITS = [replace(c, activation="softplus") for c in (FuseCase(rows=64), MILLION, TEN_MILLION)]
+CASES = [*FORWARD, *VARIANTS, *LOGITS, *GRADIENT]
+
+MAX_TABLE_BYTES = 4e9
+"""TMC multiplies out a table `(B, K, K)`; beyond this size its row is left out."""
 
 
-def copy(evidence: Tensor) -> Callable[[], Tensor]:
-    """Return a copy of as many bytes as fusion reads and writes: half of them each way."""
-    moved = evidence.shape[0] * evidence[0].numel() + evidence[0].numel() + 3 * evidence.shape[1]
-    source = torch.rand((moved + 1) // 2)
-    target = torch.empty_like(source)
-    return lambda: target.copy_(source)
+def outputs(evidence: Tensor, **options: Any) -> tuple[Tensor, ...]:
+    """Return the four outputs of `fuse`."""
+    opinion = fuse(evidence, **options)
+    assert opinion.conflict is not None
+    assert opinion.disagreement is not None
+    return opinion.evidence, opinion.uncertainty, opinion.conflict, opinion.disagreement
 
 
-ROWS: dict[str, Callable[[Tensor], Callable[[], Any]]] = {
-    BASE: lambda e: lambda: fuse(e).evidence,
-    "TMC eager": lambda e: lambda: peers.tmc_combine(e),
-    "closed form eager": lambda e: lambda: peers.closed_form(e),
-    "closed form compiled": lambda e: partial(torch.compile(peers.closed_form), e),
-    "all outputs eager": lambda e: lambda: peers.closed_form_opinion(e),
-    "all outputs compiled": lambda e: partial(torch.compile(peers.closed_form_opinion), e),
-    "copy of the bytes": copy,
+def call_of(function: Callable[..., Any], problem: Problem) -> Callable[[], Any]:
+    """Bind a fusion function to a problem."""
+    case: FuseCase = problem.case  # type: ignore[assignment]
+    evidence = problem.inputs["evidence"]
+    options: dict[str, Any] = {"rule": case.rule}
+    options |= {k: problem.inputs[k] for k in ("mask", "discount") if k in problem.inputs}
+    if case.activation is not None:
+        options["activation"] = case.activation
+    if not case.backward:
+        return partial(function, evidence, **options)
+    upstream = [problem.inputs[f"upstream_{i}"] for i in range(4)]
+    return lambda: gradient(function(evidence, **options), evidence, upstream)
+
+
+def two_steps(logits: Tensor, activation: str, **options: Any) -> tuple[Tensor, ...]:
+    """Turn logits into evidence first, and fuse it then."""
+    return outputs(evidence_from_logits(logits, activation), **options)
+
+
+ROWS: dict[str, Callable[[Problem], Callable[[], Any]]] = {
+    "ter_fast": partial(call_of, outputs),
+    "activation, then fuse": partial(call_of, two_steps),
+    "TMC eager": lambda p: partial(peers.tmc_combine, p.inputs["evidence"]),
+    "evidence eager": lambda p: partial(peers.closed_form, p.inputs["evidence"]),
+    "evidence compiled": lambda p: partial(
+        torch.compile(peers.closed_form, fullgraph=True), p.inputs["evidence"]
+    ),
+    "eager": partial(call_of, peers.fuse),
+    "compiled": lambda p: call_of(torch.compile(peers.fuse, fullgraph=True), p),
+    "copy": copy,
 }
 
 
-@pytest.mark.parametrize("row", list(ROWS))
-@pytest.mark.parametrize("shape", SHAPES, ids=lambda s: f"B{s[0]}-K{s[1]}")
+def rows_of(case: FuseCase) -> Iterator[str]:
+    """Choose the rows that tell something about a case."""
+    yield "ter_fast"
+    if case.activation is not None:
+        yield "activation, then fuse"
+    elif replace(case, device="cpu") in FORWARD:
+        if 4 * case.rows * case.classes**2 <= MAX_TABLE_BYTES:
+            yield "TMC eager"
+        yield "evidence eager"
+        if case.views == 2:
+            yield "evidence compiled"
+    yield from ("eager", "compiled", "copy")
+
+
+@pytest.mark.parametrize(("case", "row"), parameters(CASES, rows_of))
+@pytest.mark.benchmark(max_time=0.3, min_rounds=3)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_fuse(benchmark: Any, shape: tuple[int, int], row: str) -> None:
-    """Time one row of one shape."""
-    benchmark.group = f"fuse V=2 B={shape[0]} K={shape[1]}"
-    torch._dynamo.reset()
-    generator = torch.Generator().manual_seed(0)
-    evidence = torch.rand(2, *shape, generator=generator) * 10
-    call = ROWS[row](evidence)
-    with torch.no_grad():
-        answer = call()
-        answer = answer[0] if isinstance(answer, tuple) else answer
-        if "copy" not in row:
-            exact = peers.closed_form(evidence.double())
-            torch.testing.assert_close(answer.double(), exact, rtol=1e-4, atol=1e-6 * shape[1])
-        benchmark(call)
-    if benchmark.stats is None:  # --benchmark-disable
-        return
-    median = benchmark.stats.stats.median
-    MEDIANS[shape, row] = median
-    if (shape, BASE) in MEDIANS:  # not when -k leaves the base row out
-        benchmark.extra_info["times_fuse"] = round(median / MEDIANS[shape, BASE], 3)
+def test_fuse(time_row: Callable[..., None], case: FuseCase, row: str) -> None:
+    time_row(case, row, fuse_problem, ROWS)
