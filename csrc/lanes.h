@@ -76,6 +76,10 @@ struct Number<Doubles> {
 template <class T>
 using Real = typename Number<T>::Real;
 
+// As many numbers one lane may add up in float32. Rounding can go the same way every time, and
+// beyond this it could cost digits that contracts promise; longer rows are computed in float64.
+constexpr std::int64_t kNarrowTerms = 16;
+
 // The value x in every lane.
 template <class T>
 TER_HD T splat(Real<T> x) {

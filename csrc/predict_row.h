@@ -46,19 +46,22 @@ TER_HD typename Team::S confidence_of(ConfidenceKind kind, const Team& team,
   typedef typename Team::S S;
   typedef Real<S> R;
   const R K = static_cast<R>(team.classes());
+  const S one = splat<S>(1);
   const S inverse = uncertainty / K;  // 1 / S
-  if (kind == ConfidenceKind::max_probability) return (first + R(1)) * inverse;
-  if (kind == ConfidenceKind::max_belief) return first * inverse;
-  if (kind == ConfidenceKind::margin) return (first - second) * inverse;
+  // Rounding may push any of these a hair beyond 0 or 1.
+  if (kind == ConfidenceKind::max_probability) {
+    return smaller(S((first + R(1)) * inverse), one);
+  }
+  if (kind == ConfidenceKind::max_belief) return smaller(S(first * inverse), one);
+  if (kind == ConfidenceKind::margin) return smaller(S((first - second) * inverse), one);
   if (kind == ConfidenceKind::one_minus_entropy) {
     T sum{};
     TER_EACH_CHUNK(team, c) {
       const T p = (fused[c] + R(1)) * inverse;
       sum += team.keep(T(p * log_of(p)), c);
     }
-    // Rounding may push the entropy of a uniform opinion a hair above ln K.
     const S confidence = R(1) + team.sum(sum) / log_of(K);
-    return select(confidence < S{}, S{}, confidence);
+    return smaller(larger(confidence, S{}), one);
   }
   // What is returned as uncertainty and as confidence adds up to one.
   return R(1) - team.stored(uncertainty);
@@ -100,7 +103,9 @@ TER_HD bool predict_row(Team& team, const Predict& call, int views, const FuseBu
   trusted = select(s.total > S{}, trusted, S{});
 
   const S inverse = s.uncertainty / static_cast<R>(team.classes());
-  TER_EACH_CHUNK(team, c) { b.fused[c] = T((b.fused[c] + R(1)) * inverse + poison); }
+  TER_EACH_CHUNK(team, c) {
+    b.fused[c] = smaller(T((b.fused[c] + R(1)) * inverse), splat<T>(1)) + poison;
+  }
   team.store_classes(call.probability, 0, b.fused);
   team.store_index(call.prediction, select(poison == S{}, lowest, S{}));
   team.store_scalar(call.confidence, 0, confidence);

@@ -70,7 +70,6 @@ struct Format<float> {
   static constexpr float kLog2High = 0x1.62ep-1f;
   static constexpr float kLog2Low = 3.1946183e-05f;
   static constexpr float kLog2 = 0.693147181f;
-  static constexpr float kInfinity = std::numeric_limits<float>::infinity();
   static constexpr float kExpLeast = -104.0f;
   static constexpr float kExpMost = 89.0f;
   static constexpr float kExpm1Least = -20.0f;
@@ -86,7 +85,6 @@ struct Format<double> {
   static constexpr double kLog2High = 0.693147180559663;
   static constexpr double kLog2Low = 2.8235290563031577e-13;
   static constexpr double kLog2 = 0.6931471805599453;
-  static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   static constexpr double kExpLeast = -746.0;
   static constexpr double kExpMost = 710.0;
   static constexpr double kExpm1Least = -40.0;
@@ -175,7 +173,7 @@ TER_HD T log_of_normal(T x) {
   typedef Format<Real<T>> F;
   const auto biased = biased_exponent<T>(bits_of(x) - F::kSqrtHalf);
   const T f = scaled_down(x, biased) - Real<T>(1);
-  return select(x < F::kInfinity, log_of_parts<T>(f, exponent_value<T>(biased)), x);
+  return select(x < Number<Real<T>>::kInfinity, log_of_parts<T>(f, exponent_value<T>(biased)), x);
 #endif
 }
 
@@ -188,7 +186,8 @@ TER_HD T log_of(T x) {
   const auto subnormal = x < F::kSmallestNormal;
   const T y = log_of_normal<T>(select(subnormal, x * F::kUlps, x)) -
               select(subnormal, splat<T>(F::kFraction * F::kLog2), T{});
-  return select(x < T{}, not_a_number<T>(), select(x == T{}, splat<T>(-F::kInfinity), y));
+  return select(x < T{}, not_a_number<T>(),
+                select(x == T{}, splat<T>(-Number<Real<T>>::kInfinity), y));
 #endif
 }
 
@@ -204,8 +203,8 @@ TER_HD T log1p_of(T x) {
   const T e = exponent_value<T>(biased);
   const T unit = select(e > Real<T>(F::kFraction + 8), T{}, scaled_down(splat<T>(one), biased));
   T y = log_of_parts<T>(scaled_down(x, biased) + (unit - one), e);
-  y = select(x < F::kInfinity, y, x);
-  y = select(x == -one, splat<T>(-F::kInfinity), y);
+  y = select(x < Number<Real<T>>::kInfinity, y, x);
+  y = select(x == -one, splat<T>(-Number<Real<T>>::kInfinity), y);
   return select(x < -one, not_a_number<T>(), y);
 #endif
 }
@@ -222,7 +221,7 @@ TER_HD T log_ratio(T large, T small, T difference) {
   const T e = exponent_value<T>(biased);
   const T unit = select(e > Real<T>(F::kFraction + 8), T{}, scaled_down(splat<T>(one), biased));
   const T y = log_of_parts<T>(scaled_down(difference, biased) / small + (unit - one), e);
-  return select(large < F::kInfinity, y, large);
+  return select(large < Number<Real<T>>::kInfinity, y, large);
 }
 
 // x = n log 2 + r with |r| <= log(2) / 2: exp(r) - 1, and n + 2 bias.

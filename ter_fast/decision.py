@@ -54,8 +54,8 @@ def decide(
     """Fuse V modalities per sample and say what they show, how surely, and whether to trust it.
 
     The same as `evidence_from_logits`, `fuse`, `Opinion.confidence_of` and `Opinion.trusted` after
-    one another, for inference: one pass, no gradient, and probabilities and confidences from sums
-    in float64, so that evidence too large to be stored does no harm. A prediction is trusted iff
+    one another, for inference: one pass, no gradient, and probabilities and confidences from the
+    sums themselves, so that evidence too large to be stored does no harm. A prediction is trusted iff
     `confidence >= threshold` and, where a limit is set, `disagreement <= disagreement_limit`.
 
     Never trusted, however low the threshold: a sample without any evidence (all modalities masked),
@@ -137,8 +137,6 @@ def decide(
 def _threshold(threshold: float | Tensor | None, views: Tensor) -> float | Tensor:
     if not isinstance(threshold, Tensor):
         return math.nan if threshold is None else float(threshold)
-    if threshold.numel() == 1 and threshold.is_cpu:
-        return float(threshold)
     batch = views.shape[1:-1]
     if threshold.device != views.device:
         raise ValueError(

@@ -112,14 +112,17 @@ def _checked_target(evidence: Tensor, target: Tensor) -> Tensor:
             f"target is {target.dtype} {tuple(target.shape)}; expected class indices "
             f"{tuple(evidence.shape[:-1])} or soft targets {tuple(evidence.shape)}"
         )
-    # Looking at the classes on another device would wait for it; there the loss is NaN instead.
-    if target.device.type == "cpu" and target.numel() and not torch.compiler.is_compiling():
+    target = target.long()
+    # Looking at the classes on another device would wait for it, and traced ones cannot be looked at;
+    # there the loss of a class that is none is NaN instead.
+    seen = type(target) is Tensor and target.is_cpu and not _ops.is_watched()
+    if seen and target.numel():
         low, high = int(target.min()), int(target.max())
         if low < 0 or high >= classes:
             raise ValueError(
                 f"target holds class {low if low < 0 else high}; expected 0 to {classes - 1}"
             )
-    return target.long()
+    return target
 
 
 class TrustedCELoss(nn.Module):

@@ -254,6 +254,9 @@ class Model(nn.Module):
         held to the threshold of the modalities that it has; where the model has none for them, the
         row is not trusted, and without any threshold at all `trusted` is None. Call `eval()` first.
 
+        Thresholds are those of whole clips, so a row should be one: a clip of several windows is
+        averaged first, which `predict` does.
+
         Args:
             batch: B windows, as `features.collate` makes them.
 

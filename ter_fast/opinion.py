@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -280,10 +281,17 @@ class Opinion:
 class _PackedOpinion(Opinion):
     """An opinion whose scalars are cut from one buffer when they are first asked for.
 
-    Each cut costs as much as fusing a small batch.
+    Each cut costs as much as fusing a small batch. To all the world it is an `Opinion`.
     """
 
+    __qualname__ = "Opinion"
+
     packed: Tensor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy as an opinion of its own parts."""
+        state = {each.name: getattr(self, each.name) for each in fields(self)}
+        return _restored, (state,)
 
     @cached_property
     def vacuity(self) -> Tensor:
@@ -301,6 +309,10 @@ class _PackedOpinion(Opinion):
         rows, classes = self.evidence.shape
         begin = rows * (classes + index)
         return self.packed[begin : begin + rows]
+
+
+def _restored(state: dict[str, Any]) -> Opinion:
+    return Opinion(**state)
 
 
 def _check_kind(kind: str) -> None:

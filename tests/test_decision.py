@@ -262,6 +262,55 @@ def test_the_operator_is_the_reference(
         assert ((got.trusted == expected.trusted) | near).all()
 
 
+@pytest.mark.parametrize("kind", CONFIDENCE_KINDS)
+def test_confidence_and_probability_stay_within_one(kind: str) -> None:
+    certain = torch.tensor([[606311.4375, 0, 0], [1e6, 0, 0]]).repeat(2, 20, 1)
+    certain[..., 0] *= torch.linspace(0.01, 1, 40)
+    decision = decide(certain, activation=None, confidence=kind)
+    for value in (decision.confidence, decision.probability):
+        assert ((value >= 0) & (value <= 1)).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", CONFIDENCE_KINDS)
+def test_half_precision_decides_as_the_reference_does(kind: str, dtype: torch.dtype) -> None:
+    logits = (torch.randn(2, 500, 6) * 4).to(dtype)
+    logits[:, 0] = -INF
+    threshold = torch.rand(500).to(dtype)
+    arguments = ("dempster", None, None, "softplus", kind, threshold, 0.4)
+    got, expected = _ops.predict(logits, *arguments), reference.predict(logits, *arguments)
+    eps = torch.finfo(dtype).eps
+    for name in FLOATS:
+        torch.testing.assert_close(getattr(got, name), getattr(expected, name), rtol=eps, atol=eps)
+    near = (expected.confidence - threshold).abs() <= 2 * eps
+    near |= (expected.disagreement - 0.4).abs() <= 2 * eps
+    assert ((got.trusted == expected.trusted) | near).all()
+    assert not got.trusted[0]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("threshold", [0.5, torch.tensor(0.5), torch.tensor([0.5]), torch.rand(9)])
+def test_compile_keeps_one_graph(threshold: float | Tensor) -> None:
+    torch._dynamo.reset()
+
+    def both(logits: Tensor, threshold: float | Tensor) -> tuple[Tensor, Tensor]:
+        decision = decide(logits, threshold=threshold)
+        assert decision.trusted is not None
+        return decision.confidence, decision.trusted
+
+    logits = torch.randn(2, 9, 6)
+    compiled_both = torch.compile(both, fullgraph=True)
+    for got, expected in zip(
+        compiled_both(logits, threshold), both(logits, threshold), strict=True
+    ):
+        torch.testing.assert_close(got, expected)
+
+
+def test_a_dtype_without_kernel_or_reference_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"float8.*convert it to one of"):
+        decide(torch.ones(2, 3, 4).to(torch.float8_e4m3fn))
+
+
 @compiled
 @pytest.mark.parametrize("classes", [6, 21])
 def test_opcheck(classes: int) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from ter_fast import reference
 from ter_fast.fusion import fuse
 from ter_fast.opinion import RULES, Opinion
 
@@ -184,6 +185,18 @@ def test_float32_is_right_over_the_whole_range(views: int, classes: int) -> None
     torch.testing.assert_close(fused.conflict.double(), conflict, rtol=0, atol=1e-6)
     assert bool(torch.isfinite(fused.evidence).all() & torch.isfinite(fused.strength).all())
     assert fused.prediction.tolist() == exact.argmax(-1).tolist()
+
+
+@pytest.mark.parametrize("views", [2, 4])
+@pytest.mark.parametrize("classes", [16, 17, 64, 65, 200, 300, 500, 1000, 1024])
+def test_float32_is_right_where_every_rounding_goes_the_same_way(views: int, classes: int) -> None:
+    value = torch.logspace(-3, 6, 400)
+    evidence = value[:, None].expand(views, 400, classes)
+    fused = fuse(evidence)
+    exact = reference.fuse(evidence.double(), "dempster", None, None, 1e300)
+    torch.testing.assert_close(fused.uncertainty.double(), exact[1], rtol=1e-5, atol=0)
+    assert fused.conflict is not None
+    torch.testing.assert_close(fused.conflict.double(), exact[2], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import pickle
@@ -11,10 +12,13 @@ import sys
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from ter_fast import _ops, reference
+from ter_fast import _ops, decide, reference, uncertainty
 from ter_fast.fusion import fuse
-from ter_fast.opinion import ACTIVATIONS, RULES
+from ter_fast.losses import evidential_loss
+from ter_fast.opinion import ACTIVATIONS, RULES, Opinion
 
 compiled = pytest.mark.skipif(
     _ops.backend().name == "pure torch", reason="no compiled extension in this installation"
@@ -168,11 +172,62 @@ def test_one_buffer_or_four_hold_the_same_bits(activation: str | None, dtype: to
         fuse(evidence, activation=activation),
         fuse(evidence.repeat(1, 1000, 1), activation=activation),
     )
-    assert type(small) is not type(large)
+    assert "packed" in vars(small)
+    assert "packed" not in vars(large)
+    assert repr(small).startswith("Opinion(evidence=")
+    assert type(copy.deepcopy(small)) is Opinion
     for name in ("evidence", "uncertainty", "conflict", "disagreement"):
         assert torch.equal(getattr(small, name), getattr(large, name)[:9])
-    copy = pickle.loads(pickle.dumps(small.with_confidence("margin")))
-    assert torch.equal(copy.confidence, small.confidence_of("margin"))
+    again = pickle.loads(pickle.dumps(small.with_confidence("margin")))
+    assert type(again) is Opinion
+    assert torch.equal(again.confidence, small.confidence_of("margin"))
+
+
+@compiled
+def test_a_small_call_fills_memory_of_its_own_device() -> None:
+    evidence = torch.rand(2, 3, 4)
+    expected = fuse(evidence).uncertainty
+    with torch.device("meta"):
+        assert torch.equal(fuse(evidence).uncertainty, expected)
+
+
+CALLS = {
+    "fuse": lambda e: fuse(e).uncertainty,
+    "masked": lambda e: fuse(e, mask=torch.ones(2, 3, dtype=torch.bool)).conflict,
+    "loss": lambda e: evidential_loss(e[0], torch.tensor([0, 1, 2]), kl_weight=0.5),
+    "uncertainty": lambda e: uncertainty(e[0] + 1).entropy,
+    "decide": lambda e: decide(e, activation=None).confidence,
+}
+
+
+@compiled
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+def test_what_torch_traces_is_the_operator_and_not_one_result(name: str) -> None:
+    call = CALLS[name]
+    first, second = torch.rand(2, 3, 4), torch.rand(2, 3, 4) * 9
+    for trace in (torch.jit.trace, lambda f, e: make_fx(f)(*e)):
+        traced = trace(call, (first,))
+        torch.testing.assert_close(traced(second), call(second))
+
+
+@compiled
+@pytest.mark.parametrize("name", ["fuse", "loss", "uncertainty"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_transforms_without_a_rule_are_refused_and_not_wrong(name: str) -> None:
+    call, evidence = CALLS[name], torch.rand(2, 3, 4)
+    with forward_ad.dual_level(), pytest.raises(NotImplementedError):
+        call(forward_ad.make_dual(evidence, torch.ones_like(evidence)))
+    with pytest.raises(RuntimeError, match="vmap"):
+        torch.func.vmap(call)(evidence.expand(5, 2, 3, 4))
+
+
+@compiled
+def test_a_negative_view_is_read_with_its_sign() -> None:
+    evidence = torch.complex(torch.zeros(2, 3, 4), -torch.rand(2, 3, 4)).conj().imag
+    assert evidence.is_neg()
+    torch.testing.assert_close(fuse(evidence).uncertainty, fuse(evidence.clone()).uncertainty)
+    assert fuse(evidence).uncertainty.isfinite().all()
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -395,6 +450,8 @@ for dtype in (torch.float32, torch.float64):
             found = torch.autograd.grad([x.sum() for x in outputs], leaf)
             for x in (*outputs, *found):
                 digest.update(x.detach().numpy().tobytes())
+            for x in _ops.predict(evidence, rule, mask, discount, None, "margin", 0.3, 0.5):
+                digest.update(x.numpy().tobytes())
 print(_ops.backend().reason.split(",")[0], digest.hexdigest())
 """
 
@@ -414,6 +471,19 @@ def test_every_instruction_set_gives_the_same_bits() -> None:
         said[name] = digest
     assert "baseline" in said
     assert len(set(said.values())) == 1
+
+
+@compiled
+def test_an_unknown_instruction_set_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", "import ter_fast"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "TER_FAST_INSTRUCTION_SET": "avx512"},
+    )
+    assert done.returncode == 1
+    assert "TER_FAST_INSTRUCTION_SET is 'avx512': set it to one of baseline" in done.stderr
 
 
 AFTER_FORK = """

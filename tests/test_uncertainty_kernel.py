@@ -230,7 +230,7 @@ def test_opcheck(fields: tuple[str, ...]) -> None:
 def test_an_operator_never_reads_beyond_its_buffers(alpha: Tensor) -> None:
     upstream = torch.ones(alpha.shape[0])
     with pytest.raises(ValueError, match=r"takes torch.float32, torch.float64 \(B, K\)"):
-        torch.ops.ter_fast.uncertainty(alpha, [True] * 6)
+        torch.ops.ter_fast.uncertainty(alpha, [1] * 6)
     with pytest.raises(ValueError, match=r"takes torch.float32, torch.float64 \(B, K\)"):
         torch.ops.ter_fast.uncertainty_backward(alpha, *[upstream] * 6)
 

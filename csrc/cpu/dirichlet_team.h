@@ -155,6 +155,9 @@ using EachRowPerLane = RowPerLane<Vector, Storage, 0>;
 template <template <class> class Step, class Vector, class Storage, class Call>
 void rows_of(const Call& call, std::int64_t begin, std::int64_t end, void* scratch) {
   if (call.in.classes > kClassesPerLane) {
+    if (LanesPerRow<Vector, Storage>::chunks_of(call.in.classes) > kNarrowTerms) {
+      return rows_by<Step, LanesPerRow, Doubles, Storage>(call, begin, end, scratch);
+    }
     return rows_by<Step, LanesPerRow, Vector, Storage>(call, begin, end, scratch);
   }
   return rows_by<Step, EachRowPerLane, Vector, Storage>(call, begin, end, scratch);

@@ -4,9 +4,9 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -95,8 +95,8 @@ void run_rows(std::int64_t rows, std::int64_t elements, std::size_t scratch_byte
     for (std::int64_t i = 1; i < useful; ++i) {
       workers.emplace_back(take, memory[static_cast<std::size_t>(i)].get());
     }
-  } catch (const std::system_error&) {
-    // A process at its thread limit does the work with the threads it got.
+  } catch (const std::exception&) {
+    // A process at its limit of threads or memory does the work with the threads it got.
   }
   take(memory[0].get());
   for (std::thread& worker : workers) worker.join();

@@ -109,7 +109,9 @@ using Narrow = RowPerLane<Floats, float, FixedK>;
 template <class Step, class Call>
 void rows_of_float(const Call& call, std::int64_t begin, std::int64_t end, void* scratch) {
   const FuseArguments& a = call.in;
-  const bool wide = a.views > kNarrowViews;
+  const bool wide =
+      a.views > kNarrowViews || (a.classes > kClassesPerLane &&
+                                 LanesPerRow<Floats, float>::chunks_of(a.classes) > kNarrowTerms);
   if (a.classes > kClassesPerLane) {
     if (wide) return rows_wide<Step, LanesPerRow, float>(call, begin, end, scratch);
     if (a.views == 2) {

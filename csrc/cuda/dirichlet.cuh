@@ -158,7 +158,7 @@ __global__ void __launch_bounds__(kBlock, sizeof(R) == 4 ? Step::kResident : 4)
 template <class Step, class Call>
 void run(const Call& call, int device, void* stream) {
   const Target target{device, stream};
-  const bool wide = call.in.dtype == DType::float64;
+  const bool wide = call.in.dtype == DType::float64 || call.in.classes > kLanes * kNarrowTerms;
   if (call.in.classes <= kClassesPerThread) {
     if (wide) {
       target.by_thread(by_thread<Step, Call, double>, call, Step::kArrays, sizeof(double));

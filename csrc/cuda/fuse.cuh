@@ -284,7 +284,8 @@ bool in_warps(const Target& target, const Call& call, bool wide) {
 template <class Step, class Call>
 void run(const Target& target, const Call& call) {
   const FuseArguments& a = call.in;
-  const bool wide = a.dtype == DType::float64 || a.views > kNarrowViews;
+  const bool wide =
+      a.dtype == DType::float64 || a.views > kNarrowViews || a.classes > kLanes * kNarrowTerms;
   if (a.classes <= kClassesPerThread && in_threads<Step>(target, call, wide)) return;
   if (in_warps<Step>(target, call, wide)) return;
   target.by_warp(by_warp_from_buffer<Step, Call>, call,

@@ -8,7 +8,7 @@ from ter_fast._ops.decision import predict
 from ter_fast._ops.dirichlet import uncertainty
 from ter_fast._ops.fusion import fuse, fuse_packed
 from ter_fast._ops.loss import evidential_loss
-from ter_fast._ops.native import Backend, backend, warn_if_uncompiled
+from ter_fast._ops.native import Backend, backend, is_watched, warn_if_uncompiled
 
 __all__ = [
     "Backend",
@@ -16,6 +16,7 @@ __all__ = [
     "evidential_loss",
     "fuse",
     "fuse_packed",
+    "is_watched",
     "predict",
     "uncertainty",
     "warn_if_uncompiled",

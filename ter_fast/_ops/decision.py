@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from ter_fast import reference
 from ter_fast._ops import native
-from ter_fast._ops.fusion import ACTIVATIONS, CAP, RULES, ready
+from ter_fast._ops.fusion import ACTIVATIONS, CAP, RULES, limit_of, ready
 from ter_fast._ops.native import address
 
 if native.COMPILED:
@@ -58,9 +60,20 @@ def predict(
         discount = discount.to(dtype)
     if isinstance(threshold, Tensor):
         threshold = threshold.to(dtype)
-    halves = evidence.is_cpu and dtype not in native.CPU_DTYPES
-    if halves or not native.runs_kernel(evidence, evidence.shape[0], evidence.shape[2]):
+    limit_of(dtype)
+    if not native.runs_kernel(evidence, evidence.shape[0], evidence.shape[2]):
         return reference.predict(
+            evidence,
+            rule,
+            mask,
+            discount,
+            activation,
+            confidence_kind,
+            threshold,
+            disagreement_limit,
+        )
+    if evidence.is_cpu and dtype not in native.CPU_DTYPES:
+        return _of_half(
             evidence,
             rule,
             mask,
@@ -77,6 +90,46 @@ def predict(
             *torch.ops.ter_fast.predict(evidence, rule, mask, discount, *rest)
         )
     return reference.Predicted(*_predict(evidence, rule, mask, discount, *rest))
+
+
+def _of_half(
+    evidence: Tensor,
+    rule: str,
+    mask: Tensor | None,
+    discount: Tensor | None,
+    activation: str | None,
+    confidence_kind: str,
+    threshold: float | Tensor,
+    disagreement_limit: float,
+) -> reference.Predicted:
+    """Compute in float32, round, and compare what is returned, as the reference does."""
+    dtype = evidence.dtype
+    wide = predict(
+        evidence.float(),
+        rule,
+        mask,
+        None if discount is None else discount.float(),
+        activation,
+        confidence_kind,
+        -math.inf,
+        math.inf,
+    )
+    uncertainty, disagreement = wide.uncertainty.to(dtype), wide.disagreement.to(dtype)
+    if confidence_kind == "one_minus_vacuity":
+        confidence = 1 - uncertainty
+    else:
+        confidence = wide.confidence.to(dtype)
+    # What the kernel trusts at such limits is every row that is valid and has evidence.
+    trusted = wide.trusted & (confidence >= threshold) & (disagreement <= disagreement_limit)
+    return reference.Predicted(
+        wide.probability.to(dtype),
+        wide.prediction,
+        confidence,
+        uncertainty,
+        wide.conflict.to(dtype),
+        disagreement,
+        trusted,
+    )
 
 
 def _predict(

@@ -34,7 +34,7 @@ def uncertainty(alpha: Tensor, fields: tuple[str, ...]) -> tuple[Tensor, ...]:
     known = all(name in reference.FIELDS for name in fields)
     if not known or not native.runs_kernel(alpha, 1, alpha.shape[-1]):
         return reference.uncertainty(alpha, fields)
-    wanted = [name in fields for name in reference.FIELDS]
+    wanted = [int(name in fields) for name in reference.FIELDS]
     dtype = alpha.dtype
     if alpha.is_cpu and dtype not in native.CPU_DTYPES:
         if dtype not in native.DTYPES:
@@ -43,7 +43,7 @@ def uncertainty(alpha: Tensor, fields: tuple[str, ...]) -> tuple[Tensor, ...]:
     return tuple(_call(alpha, wanted))
 
 
-def _call(alpha: Tensor, wanted: list[bool]) -> list[Tensor]:
+def _call(alpha: Tensor, wanted: list[int]) -> list[Tensor]:
     if not native.needs_dispatcher(alpha):
         return _forward(alpha, wanted)
     measures: tuple[Tensor, ...] = _Uncertainty.apply(  # type: ignore[no-untyped-call]
@@ -56,7 +56,7 @@ class _Uncertainty(torch.autograd.Function):
     """The measures with their gradient; both directions are operators of their own."""
 
     @staticmethod
-    def forward(alpha: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
+    def forward(alpha: Tensor, wanted: list[int]) -> tuple[Tensor, ...]:
         return tuple(torch.ops.ter_fast.uncertainty(alpha, wanted))
 
     @staticmethod
@@ -78,7 +78,7 @@ class _Uncertainty(torch.autograd.Function):
         return torch.ops.ter_fast.uncertainty_backward(alpha, *each), None
 
 
-def _forward(alpha: Tensor, wanted: list[bool]) -> list[Tensor]:
+def _forward(alpha: Tensor, wanted: list[int]) -> list[Tensor]:
     alpha = _ready(alpha)
     rows, classes = alpha.shape
     measures = [alpha.new_empty(rows) if is_wanted else None for is_wanted in wanted]
@@ -125,7 +125,7 @@ def _ready(alpha: Tensor) -> Tensor:
     return alpha.contiguous()
 
 
-def _fake_forward(alpha: Tensor, wanted: list[bool]) -> list[Tensor]:
+def _fake_forward(alpha: Tensor, wanted: list[int]) -> list[Tensor]:
     return [alpha.new_empty(alpha.shape[0]) for is_wanted in wanted if is_wanted]
 
 
@@ -135,7 +135,7 @@ def _fake_backward(alpha: Tensor, *gradients: Tensor | None) -> Tensor:
 
 if native.COMPILED:
     native.register(
-        "uncertainty", "(Tensor alpha, bool[] wanted) -> Tensor[]", _forward, _fake_forward
+        "uncertainty", "(Tensor alpha, int[] wanted) -> Tensor[]", _forward, _fake_forward
     )
     native.register(
         "uncertainty_backward",

@@ -94,12 +94,13 @@ def fuse_packed(evidence: Tensor, rule: str, activation: str | None) -> Tensor |
         or not evidence.is_cpu
         or dtype not in native.CPU_DTYPES
         or (evidence.requires_grad and torch.is_grad_enabled())
-        or torch.compiler.is_compiling()
+        or native.is_watched()
+        or evidence.is_neg()
     ):
         return None
     evidence = evidence.contiguous()
     views, rows, classes = evidence.shape
-    packed = torch.empty(rows * (classes + 3), dtype=dtype)
+    packed = evidence.new_empty(rows * (classes + 3))
     fused = packed.data_ptr()
     column = rows * evidence.itemsize
     uncertainty = fused + classes * column
@@ -263,7 +264,7 @@ def ready(
             f"evidence is {evidence.dtype} {tuple(evidence.shape)}: the kernel takes {names} "
             "(V, B, K)"
         )
-    evidence = evidence.contiguous()
+    evidence = evidence.resolve_neg().contiguous()
     if mask is not None:
         if mask.dtype is not torch.bool or mask.shape != evidence.shape[:2]:
             raise ValueError(
@@ -277,7 +278,7 @@ def ready(
                 f"discount is {discount.dtype} {tuple(discount.shape)}: the kernel takes "
                 f"{evidence.dtype} {tuple(evidence.shape[:2])}"
             )
-        discount = discount.contiguous()
+        discount = discount.resolve_neg().contiguous()
     return evidence, mask, discount
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ter_fast import reference
 from ter_fast._ops import native
+from ter_fast._ops.fusion import limit_of
 from ter_fast._ops.native import address
 
 if native.COMPILED:
@@ -34,12 +35,11 @@ def evidential_loss(evidence: Tensor, target: Tensor, kind: str, kl_weight: floa
         >>> evidential_loss(torch.tensor([[8.0, 0.0, 0.0]]), torch.tensor([0]), "log", 0.0)
         tensor([0.2007])
     """
+    limit_of(evidence.dtype)
     if kind not in KINDS or not native.runs_kernel(evidence, 1, evidence.shape[-1]):
         return reference.evidential_loss(evidence, target, kind, kl_weight)
     dtype = evidence.dtype
     if evidence.is_cpu and dtype not in native.CPU_DTYPES:
-        if dtype not in native.DTYPES:
-            return reference.evidential_loss(evidence, target, kind, kl_weight)
         evidence = evidence.float()
     target = target.detach().to(evidence.dtype if target.is_floating_point() else torch.int64)
     return _call(evidence, target, kind, kl_weight).to(dtype)
@@ -48,7 +48,7 @@ def evidential_loss(evidence: Tensor, target: Tensor, kind: str, kl_weight: floa
 def _call(evidence: Tensor, target: Tensor, kind: str, kl_weight: float) -> Tensor:
     if not native.needs_dispatcher(evidence, target):
         return _forward(evidence, target, kind, kl_weight, False)[0]
-    if torch.is_grad_enabled() and evidence.requires_grad:
+    if native.differentiates(evidence):
         loss: Tensor = _EvidentialLoss.apply(  # type: ignore[no-untyped-call]
             evidence, target, kind, kl_weight
         )[0]

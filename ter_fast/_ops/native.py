@@ -5,6 +5,7 @@ The only module that imports `ter_fast._C`.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,16 @@ from importlib.util import find_spec
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+from torch.compiler import is_compiling
+
+# There is no public way to ask for these, and a kernel that ran past them would be silently wrong.
+_tracing_state = torch._C._get_tracing_state
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_transforms = torch._C._functorch.peek_interpreter_stack
+
+INSTRUCTION_SETS = ("baseline", "AVX2", "AVX-512")
+"""Names that the environment variable `TER_FAST_INSTRUCTION_SET` may have, to lower what is used."""
 
 _REASON = ""
 try:
@@ -25,6 +36,11 @@ except ImportError as error:
         _REASON = f"the compiled extension does not load: {error}"
 else:
     COMPILED = True
+    if (wish := os.environ.get("TER_FAST_INSTRUCTION_SET")) not in (None, *INSTRUCTION_SETS):
+        raise ValueError(
+            f"TER_FAST_INSTRUCTION_SET is {wish!r}: set it to one of {', '.join(INSTRUCTION_SETS)}, "
+            "or unset it for the best that the processor has"
+        )
 
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 """The codes by which the extension knows what a buffer holds."""
@@ -129,12 +145,32 @@ def needs_dispatcher(*tensors: Tensor | None) -> bool:
     Subclasses (fake tensors among them), traced code and gradients need it; a plain tensor without
     gradient saves the microseconds that the dispatcher takes.
     """
-    if torch.compiler.is_compiling():
+    if is_watched():
         return True
     gradients = torch.is_grad_enabled()
     return any(
         t is not None and (type(t) is not Tensor or (gradients and t.requires_grad))
         for t in tensors
+    )
+
+
+def is_watched() -> bool:
+    """Say whether torch traces or transforms what runs: compile, trace, dispatch modes, func, jvp."""
+    return (
+        is_compiling()
+        or _tracing_state() is not None
+        or _dispatch_modes() > 0
+        or _transforms() is not None
+        or forward_ad._current_level >= 0
+    )
+
+
+def differentiates(tensor: Tensor) -> bool:
+    """Say whether torch may ask for a derivative by this tensor, backward, forward or transformed."""
+    return (
+        (torch.is_grad_enabled() and tensor.requires_grad)
+        or forward_ad._current_level >= 0
+        or _transforms() is not None
     )
 
 
