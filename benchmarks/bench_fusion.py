@@ -57,6 +57,11 @@ def outputs(evidence: Tensor, **options: Any) -> tuple[Tensor, ...]:
     return opinion.evidence, opinion.uncertainty, opinion.conflict, opinion.disagreement
 
 
+def evidence_alone(evidence: Tensor) -> Tensor:
+    """Fuse and read the fused evidence only: all that TMC's formula and its closed form give."""
+    return fuse(evidence).evidence
+
+
 def call_of(function: Callable[..., Any], problem: Problem) -> Callable[[], Any]:
     """Bind a fusion function to a problem."""
     case: FuseCase = problem.case  # type: ignore[assignment]
@@ -79,6 +84,7 @@ def two_steps(logits: Tensor, activation: str, **options: Any) -> tuple[Tensor, 
 ROWS: dict[str, Callable[[Problem], Callable[[], Any]]] = {
     "ter_fast": partial(call_of, outputs),
     "activation, then fuse": partial(call_of, two_steps),
+    "ter_fast, evidence": lambda p: partial(evidence_alone, p.inputs["evidence"]),
     "TMC eager": lambda p: partial(peers.tmc_combine, p.inputs["evidence"]),
     "evidence eager": lambda p: partial(peers.closed_form, p.inputs["evidence"]),
     "evidence compiled": lambda p: partial(
@@ -96,6 +102,7 @@ def rows_of(case: FuseCase) -> Iterator[str]:
     if case.activation is not None:
         yield "activation, then fuse"
     elif replace(case, device="cpu") in FORWARD:
+        yield "ter_fast, evidence"
         if 4 * case.rows * case.classes**2 <= MAX_TABLE_BYTES:
             yield "TMC eager"
         yield "evidence eager"

@@ -37,17 +37,23 @@ class Target:
 
 
 MILLION = "B=1,000,000 K=6"
+# Our row where only the fused evidence is read, beside peers that give no more.
+EVIDENCE = "ter_fast, evidence"
 TARGETS = [
     *(
-        Target(f"fuse V=2 B={rows} K=6", peer, times)
+        Target(f"fuse V=2 B={rows} K=6", peer, times, ours)
         for rows in (1, 64)
-        for peer, times in (("TMC eager", 15), ("evidence compiled", 3), ("compiled", 3))
+        for peer, times, ours in (
+            ("TMC eager", 15, EVIDENCE),
+            ("evidence compiled", 3, EVIDENCE),
+            ("compiled", 3, "ter_fast"),
+        )
     ),
-    Target(f"fuse V=2 {MILLION}", "TMC eager", 50),
-    Target(f"fuse V=2 {MILLION}", "evidence compiled", 1),
+    Target(f"fuse V=2 {MILLION}", "TMC eager", 50, EVIDENCE),
+    Target(f"fuse V=2 {MILLION}", "evidence compiled", 1, EVIDENCE),
     Target(f"fuse V=2 {MILLION}", "compiled", 1),
     Target(f"fuse V=2 {MILLION}", "copy", 1 / 1.5),
-    Target("fuse V=2 B=65,536 K=101", "TMC eager", 500),
+    Target("fuse V=2 B=65,536 K=101", "TMC eager", 500, EVIDENCE),
     Target(f"loss + gradient, digamma + KL {MILLION}", "eager", 25),
     Target(f"loss + gradient, digamma + KL {MILLION}", "compiled", 25),
     Target(f"uncertainty, all six {MILLION}", "eager", 15),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -278,10 +277,21 @@ class Opinion:
         return torch.where(valid, value, float("nan"))
 
 
-class _PackedOpinion(Opinion):
-    """An opinion whose scalars are cut from one buffer when they are first asked for.
+class _Cut:
+    """A part of a `_PackedOpinion`; once it is cut, the instance's own attribute is found first."""
 
-    Each cut costs as much as fusing a small batch. To all the world it is an `Opinion`.
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, opinion: _PackedOpinion, owner: type) -> Any:
+        opinion.cut()
+        return opinion.__dict__[self.name]
+
+
+class _PackedOpinion(Opinion):
+    """An opinion whose scalars are cut from one buffer when one of them is first asked for.
+
+    The cut costs as much as fusing a small batch. To all the world it is an `Opinion`.
     """
 
     __qualname__ = "Opinion"
@@ -293,22 +303,17 @@ class _PackedOpinion(Opinion):
         state = {each.name: getattr(self, each.name) for each in fields(self)}
         return _restored, (state,)
 
-    @cached_property
-    def vacuity(self) -> Tensor:
-        return self._column(0)
+    vacuity = _Cut()
+    conflict = _Cut()
+    disagreement = _Cut()
 
-    @cached_property
-    def conflict(self) -> Tensor:
-        return self._column(1)
-
-    @cached_property
-    def disagreement(self) -> Tensor:
-        return self._column(2)
-
-    def _column(self, index: int) -> Tensor:
-        rows, classes = self.evidence.shape
-        begin = rows * (classes + index)
-        return self.packed[begin : begin + rows]
+    def cut(self) -> None:
+        """Put the scalars beside the evidence."""
+        evidence = self.evidence
+        rows = len(evidence)
+        sizes = [evidence.numel(), rows, rows, rows]
+        _, vacuity, conflict, disagreement = self.packed.split_with_sizes(sizes)
+        self.__dict__.update(vacuity=vacuity, conflict=conflict, disagreement=disagreement)
 
 
 def _restored(state: dict[str, Any]) -> Opinion:

@@ -11,45 +11,6 @@
 namespace ter {
 namespace {
 
-// Kept out of line and chosen by the number of classes at run time, so that the maths around them
-// exists once. Other numbers of classes are read and written with strides.
-#define TER_EACH_TRANSPOSED(TER_CASE) \
-  TER_CASE(2)                         \
-  TER_CASE(3)                         \
-  TER_CASE(4)                         \
-  TER_CASE(5)                         \
-  TER_CASE(6)                         \
-  TER_CASE(7)                         \
-  TER_CASE(8)                         \
-  TER_CASE(9)                         \
-  TER_CASE(10)
-
-template <class Vector, class Storage>
-TER_APART void load_block(const Storage* source, int K, Vector* target) {
-  switch (K) {
-#define TER_CASE(k) \
-  case k:           \
-    return load_rows<k>(source, k, target);
-    TER_EACH_TRANSPOSED(TER_CASE)
-#undef TER_CASE
-    default:
-      return load_rows<0>(source, K, target);
-  }
-}
-
-template <class Vector, class Storage>
-TER_APART void store_block(const Vector* source, int K, Storage* target) {
-  switch (K) {
-#define TER_CASE(k) \
-  case k:           \
-    return store_rows<k>(source, k, target);
-    TER_EACH_TRANSPOSED(TER_CASE)
-#undef TER_CASE
-    default:
-      return store_rows<0>(source, K, target);
-  }
-}
-
 template <class Base>
 struct DirichletTeam : Base {
   typedef typename Base::T T;
@@ -57,28 +18,9 @@ struct DirichletTeam : Base {
   typedef typename Base::Storage Storage;
   static constexpr bool kRowPerLane = std::is_same<T, S>::value;
 
-  TER_MEMBER void load_classes(const void* base, std::int64_t at, T* target) const {
-    if constexpr (kRowPerLane) {
-      if (base != nullptr && this->count == Base::kRows) {
-        const std::int64_t offset = (at + this->row) * this->classes_;
-        return load_block(static_cast<const Storage*>(base) + offset, this->classes_, target);
-      }
-    }
-    Base::load_classes(base, at, target);
-  }
-  TER_MEMBER void store_classes(void* base, std::int64_t at, const T* source) const {
-    if constexpr (kRowPerLane) {
-      if (this->count == Base::kRows) {
-        const std::int64_t offset = (at + this->row) * this->classes_;
-        return store_block(source, this->classes_, static_cast<Storage*>(base) + offset);
-      }
-    }
-    Base::store_classes(base, at, source);
-  }
-
   TER_MEMBER S stage_target(const LossArguments& a, T* y) const {
     if (a.soft != nullptr) {
-      load_classes(a.soft, 0, y);
+      this->load_classes(a.soft, 0, y);
       return S{};
     }
     if constexpr (kRowPerLane) {
@@ -99,7 +41,7 @@ struct DirichletTeam : Base {
   }
 
   TER_MEMBER void load_positive(const void* base, T* target) const {
-    load_classes(base, 0, target);
+    this->load_classes(base, 0, target);
     if constexpr (kRowPerLane) {
       for (int lane = this->count; lane < Base::kRows; ++lane) {
         for (int k = 0; k < this->classes_; ++k) set(target[k], lane, Real<T>(1));

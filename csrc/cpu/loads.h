@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 #include <utility>
 
 #include "../lanes.h"
@@ -206,10 +205,10 @@ TER_HD void store_lanes(const Vector& x, std::int64_t stride, int count, Storage
 // Whether K vectors of rows are transposed in registers: where there is an instruction that picks
 // lanes out of two vectors. Elsewhere strided loads are as good as what a compiler makes of the
 // shuffles.
-template <class Vector, class Storage, int K>
+template <int K>
 constexpr bool kTransposes =
 #if defined(__AVX512F__) && defined(TER_VECTORS)
-    K > 1 && K <= 12 && std::is_same<Real<Vector>, Storage>::value;
+    K > 1 && K <= 12;
 #else
     false;
 #endif
@@ -342,10 +341,10 @@ TER_HD void transpose_out(const Vector* in, int step, Vector* out) {
 template <int FixedK, class Vector, class Storage>
 TER_HD void load_rows(const Storage* source, int K, Vector* target) {
 #if defined(__AVX512F__) && defined(TER_VECTORS)
-  if constexpr (kTransposes<Vector, Storage, FixedK>) {
+  if constexpr (kTransposes<FixedK>) {
     Vector in[FixedK];
     for (int j = 0; j < FixedK; ++j) {
-      __builtin_memcpy(&in[j], source + j * kLanes<Vector>, sizeof in[j]);
+      in[j] = gather<Vector>(source + j * kLanes<Vector>, 1);
     }
     return transpose_in<FixedK>(in, target, 1);
   }
@@ -356,17 +355,57 @@ TER_HD void load_rows(const Storage* source, int K, Vector* target) {
 template <int FixedK, class Vector, class Storage>
 TER_HD void store_rows(const Vector* source, int K, Storage* target) {
 #if defined(__AVX512F__) && defined(TER_VECTORS)
-  if constexpr (kTransposes<Vector, Storage, FixedK>) {
+  if constexpr (kTransposes<FixedK>) {
     Vector out[FixedK];
     transpose_out<FixedK>(source, 1, out);
     for (int j = 0; j < FixedK; ++j) {
-      __builtin_memcpy(target + j * kLanes<Vector>, &out[j], sizeof out[j]);
+      scatter(out[j], 1, target + j * kLanes<Vector>);
     }
     return;
   }
 #endif
   for (int k = 0; k < K; ++k) scatter(source[k], K, target + k);
 }
+
+// Kept out of line and chosen by the number of classes at run time, so that the maths around them
+// exists once. Other numbers of classes are read and written with strides.
+#define TER_EACH_TRANSPOSED(TER_CASE) \
+  TER_CASE(2)                         \
+  TER_CASE(3)                         \
+  TER_CASE(4)                         \
+  TER_CASE(5)                         \
+  TER_CASE(6)                         \
+  TER_CASE(7)                         \
+  TER_CASE(8)                         \
+  TER_CASE(9)                         \
+  TER_CASE(10)
+
+template <class Vector, class Storage>
+TER_APART void load_block(const Storage* source, int K, Vector* target) {
+  switch (K) {
+#define TER_CASE(k) \
+  case k:           \
+    return load_rows<k>(source, k, target);
+    TER_EACH_TRANSPOSED(TER_CASE)
+#undef TER_CASE
+    default:
+      return load_rows<0>(source, K, target);
+  }
+}
+
+template <class Vector, class Storage>
+TER_APART void store_block(const Vector* source, int K, Storage* target) {
+  switch (K) {
+#define TER_CASE(k) \
+  case k:           \
+    return store_rows<k>(source, k, target);
+    TER_EACH_TRANSPOSED(TER_CASE)
+#undef TER_CASE
+    default:
+      return store_rows<0>(source, K, target);
+  }
+}
+#undef TER_EACH_TRANSPOSED
 
 }  // namespace
 }  // namespace ter

@@ -71,13 +71,17 @@ struct RowPerLane : TeamBase<Vector, FixedK> {
       return;
     }
     const Storage* source = static_cast<const Storage*>(base) + (at + this->row) * K;
-    if (this->count == kRows) return load_rows<FixedK>(source, K, target);
+    if (this->count == kRows) {
+      return FixedK ? load_rows<FixedK>(source, K, target) : load_block(source, K, target);
+    }
     for (int k = 0; k < K; ++k) target[k] = load_lanes<T>(source + k, K, this->count);
   }
   TER_MEMBER void store_classes(void* base, std::int64_t at, const T* source) const {
     const int K = this->classes();
     Storage* target = static_cast<Storage*>(base) + (at + this->row) * K;
-    if (this->count == kRows) return store_rows<FixedK>(source, K, target);
+    if (this->count == kRows) {
+      return FixedK ? store_rows<FixedK>(source, K, target) : store_block(source, K, target);
+    }
     for (int k = 0; k < K; ++k) store_lanes(source[k], K, this->count, target + k);
   }
   TER_MEMBER S load_scalar(const void* base, std::int64_t at) const {
