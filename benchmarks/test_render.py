@@ -83,14 +83,19 @@ def test_page_compares_with_targets_and_says_what_was_not_run() -> None:
         "machine_info": info | {"cores": 2, "caches": {}, "gpu": None},
         "commit_info": {"id": None, "dirty": False},
         "datetime": "2026-01-02T03:04:05",
-        "benchmarks": [row("ter_fast", 1e-6), row("TMC eager", 2e-5), row("compiled", 2e-6)],
+        "benchmarks": [
+            row("ter_fast", 1e-6),
+            row("ter_fast, evidence", 5e-7),
+            row("TMC eager", 2e-5),
+            row("compiled", 2e-6),
+        ],
     }
     text = "\n".join(render.page(measured, [sweep(1, 4)], []))
-    assert "| fuse V=2 B=64 K=6 | TMC eager | ≥ 15x | 20x | met |" in text
+    assert "| fuse V=2 B=64 K=6 | TMC eager | ≥ 15x | 40x | met |" in text
     assert "| fuse V=2 B=64 K=6 | compiled | ≥ 3x | 2x | **missed** |" in text
     assert "| fuse V=2 B=1 K=6 | TMC eager | ≥ 15x | not run |  |" in text
     assert "none: rows on a GPU were not run" in text
-    assert "| fuse V=2 B=64 K=6 | 1 µs | 1 | 20x | 2x |" in text
+    assert "| fuse V=2 B=64 K=6 | 1 µs | 1 | 0.5x | 20x | 2x |" in text
     assert "elements^2.00" in text
 
 
