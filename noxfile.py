@@ -58,6 +58,8 @@ def sanitizer_runtimes(session: nox.Session) -> str:
 @nox.session
 def sanitize(session: nox.Session) -> None:
     """Run the kernels' tests under GCC's address and undefined-behaviour sanitizers."""
+    session.install(*CONSTRAINTS, "--config-settings=cmake.define.TER_FAST_CUDA=OFF", ".[test]")
+    # After the rest, which would put a plain build in its place.
     session.install(
         *CONSTRAINTS,
         "--config-settings=cmake.define.TER_FAST_CUDA=OFF",
@@ -66,7 +68,6 @@ def sanitize(session: nox.Session) -> None:
         "--no-deps",
         ".",
     )
-    session.install(*CONSTRAINTS, ".[test]")
     session.run(
         "pytest",
         *KERNEL_TESTS,
