@@ -4,6 +4,7 @@
 #pragma once
 
 #include "loads.h"
+#include "transpose.h"
 
 namespace ter {
 namespace {
