@@ -21,7 +21,7 @@ PACKAGE = Path(ter_fast.__file__).parent
 LAYERS = (
     ("errors",),
     ("_C",),
-    ("_ops", "reference", "_arrays", "_sweep", "_views"),
+    ("_ops", "reference", "_arrays", "_views"),
     (
         *("opinion", "fusion", "decision", "losses", "uncertainty", "thresholds", "metrics"),
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
@@ -125,9 +125,9 @@ def test_only_ops_imports_the_extension() -> None:
 
 def test_this_test_sees_what_it_looks_for() -> None:
     """The parser must find an import that is known to be there, lazy ones apart."""
-    assert "_sweep" in dependencies("thresholds", lazy=True)
-    assert "_sweep" not in dependencies("thresholds", lazy=False)
-    assert "errors" in dependencies("thresholds", lazy=False)
+    assert "thresholds.loops" in dependencies("thresholds.exact", lazy=True)
+    assert "thresholds.loops" not in dependencies("thresholds.exact", lazy=False)
+    assert "errors" in dependencies("thresholds.exact", lazy=False)
 
 
 def fresh_import() -> tuple[float, list[str]]:

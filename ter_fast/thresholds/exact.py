@@ -1,8 +1,4 @@
-"""Trusted precision, recall, F1 and accuracy at every threshold on the confidence, exactly.
-
-A prediction is trusted at threshold t when its confidence c >= t. Correct or wrong, trusted or
-not, give TP (correct, trusted), FP (wrong, trusted), FN (correct, not trusted) and TN.
-"""
+"""The exact sweep: trusted metrics at every distinct threshold, and the areas under their curves."""
 
 from __future__ import annotations
 
@@ -16,42 +12,12 @@ from numpy.typing import NDArray
 
 from ter_fast._arrays import Vector, as_vector
 from ter_fast.errors import DataError
+from ter_fast.thresholds.scores import TrustedScores, accept_all_f1, trusted_scores
 
 Criterion = Literal["balance", "f1", "accuracy"]
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Scores = NDArray[np.floating[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedScores:
-    """Hold the trusted metrics at one threshold.
-
-    Attributes:
-        threshold: Confidence from which a prediction is trusted.
-        precision: TP / (TP + FP); 1 where nothing is accepted.
-        recall: TP / (TP + FN); 0 where no prediction is correct.
-        f1: 2 TP / (2 TP + FP + FN); 0 where no prediction is correct.
-        accuracy: (TP + TN) / N; NaN without samples.
-        coverage: (TP + FP) / N; NaN without samples.
-        risk: FP / (TP + FP), the selective risk; 0 where nothing is accepted.
-        lift: `f1` minus the F1 of trusting every prediction.
-        accepted: TP + FP.
-        accepted_correct: TP.
-        n: N, samples without a real confidence included.
-    """
-
-    threshold: float
-    precision: float
-    recall: float
-    f1: float
-    accuracy: float
-    coverage: float
-    risk: float
-    lift: float
-    accepted: int
-    accepted_correct: int
-    n: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +162,7 @@ class Sweep:
     @property
     def accept_all_f1(self) -> float:
         """Return 2a / (1 + a) for accuracy a: the trusted F1 of trusting every prediction."""
-        return 2 * self.n_correct / max(self.n + self.n_correct, 1)
+        return accept_all_f1(self.n, self.n_correct)
 
     @property
     def aurc(self) -> float:
@@ -274,13 +240,13 @@ class Sweep:
 
     @cached_property
     def _best(self) -> tuple[int, int, int]:
-        from ter_fast._sweep import choose
+        from ter_fast.thresholds.loops import choose
 
         return choose(self.accepted, self.accepted_correct, self.n_correct)
 
     @cached_property
     def _rank(self) -> tuple[float, float, int, int]:
-        from ter_fast._sweep import rank
+        from ter_fast.thresholds.loops import rank
 
         return rank(self.accepted, self.accepted_correct, self.n, self.n_correct)
 
@@ -292,21 +258,7 @@ class Sweep:
         )
 
     def _scores(self, threshold: float, accepted: int, right: int) -> TrustedScores:
-        wrong = self.n - self.n_correct
-        f1 = 2 * right / max(accepted + self.n_correct, 1)
-        return TrustedScores(
-            threshold=threshold,
-            precision=right / accepted if accepted else 1.0,
-            recall=right / max(self.n_correct, 1),
-            f1=f1,
-            accuracy=(2 * right - accepted + wrong) / self.n if self.n else math.nan,
-            coverage=accepted / self.n if self.n else math.nan,
-            risk=(accepted - right) / max(accepted, 1),
-            lift=f1 - self.accept_all_f1,
-            accepted=accepted,
-            accepted_correct=right,
-            n=self.n,
-        )
+        return trusted_scores(threshold, accepted, right, self.n, self.n_correct)
 
 
 def sweep(confidence: Vector, correct: Vector) -> Sweep:
@@ -342,7 +294,7 @@ def sweep(confidence: Vector, correct: Vector) -> Sweep:
             "an infinite confidence says that something overflowed before it got here; "
             "mark such samples NaN, which is never trusted"
         )
-    from ter_fast._sweep import count_keys, count_values
+    from ter_fast.thresholds.loops import count_keys, count_values
 
     count = count_values if lowest < 0 else count_keys
     threshold, accepted, accepted_correct = count(scores, right)

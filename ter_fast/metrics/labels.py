@@ -1,0 +1,134 @@
+"""Figures of predicted labels: accuracy, unweighted average recall, F1, the confusion matrix.
+
+Arguments come prediction first, target second, as in torchmetrics. Without samples a figure is NaN.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ter_fast._arrays import Vector, as_vector
+from ter_fast.errors import DataError
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+
+def accuracy(prediction: Vector, target: Vector) -> float:
+    """Return the share of labels predicted right.
+
+    Example:
+        >>> accuracy([0, 1, 1, 2], [0, 1, 2, 2])
+        0.75
+    """
+    predicted, true = as_label_pair(prediction, target)
+    return float(np.mean(predicted == true)) if true.size else math.nan
+
+
+def confusion_matrix(
+    prediction: Vector, target: Vector, num_classes: int | None = None
+) -> NDArray[np.int64]:
+    """Count how often each class (row) was taken for each class (column), (K, K).
+
+    Args:
+        prediction: (N,) predicted labels in 0 … K - 1.
+        target: (N,) true labels in 0 … K - 1.
+        num_classes: K; one more than the largest label when left out.
+
+    Raises:
+        DataError: Shapes differ, labels are no integers, or a label is outside 0 … K - 1.
+
+    Example:
+        >>> confusion_matrix([0, 1, 1], [0, 1, 0]).tolist()
+        [[1, 1], [0, 1]]
+    """
+    predicted, true = as_label_pair(prediction, target)
+    largest = int(max(predicted.max(initial=-1), true.max(initial=-1)))
+    size = largest + 1 if num_classes is None else num_classes
+    if largest >= size:
+        raise DataError(
+            f"label {largest} is outside 0 … {size - 1}; raise num_classes or mend the labels"
+        )
+    return np.bincount(true * size + predicted, minlength=size**2).reshape(size, size)
+
+
+def unweighted_average_recall(prediction: Vector, target: Vector) -> float:
+    """Return the mean of the recalls of the classes that occur in the target (balanced accuracy).
+
+    UAR = 1/|T| sum_{k in T} (right predictions of k) / (samples of k).
+
+    Example:
+        >>> unweighted_average_recall([0, 0, 0, 1], [0, 0, 1, 1])
+        0.75
+    """
+    matrix = confusion_matrix(prediction, target)
+    support = matrix.sum(axis=1)
+    present = support > 0
+    return (
+        float(np.mean(matrix.diagonal()[present] / support[present])) if any(present) else math.nan
+    )
+
+
+def macro_f1(prediction: Vector, target: Vector) -> float:
+    """Return the mean F1 of the classes that occur in the target or among the predictions.
+
+    F1_k = 2 TP_k / (2 TP_k + FP_k + FN_k).
+
+    Example:
+        >>> macro_f1([0, 0, 1, 1], [0, 0, 1, 0])
+        0.7333333333333334
+    """
+    scores, _ = _f1_per_class(prediction, target)
+    return float(np.mean(scores)) if scores.size else math.nan
+
+
+def weighted_f1(prediction: Vector, target: Vector) -> float:
+    """Return the F1 of the classes, averaged with their number of samples in the target.
+
+    Example:
+        >>> weighted_f1([0, 0, 1, 1], [0, 0, 1, 0])
+        0.7666666666666667
+    """
+    scores, support = _f1_per_class(prediction, target)
+    return float(np.average(scores, weights=support)) if scores.size else math.nan
+
+
+def as_label_pair(prediction: Vector, target: Vector) -> tuple[Labels, Labels]:
+    """Return (N,) predicted and true labels as integers.
+
+    Raises:
+        DataError: Shapes differ, or one is no vector of labels.
+    """
+    predicted, true = as_labels("prediction", prediction), as_labels("target", target)
+    if predicted.shape != true.shape:
+        raise DataError(
+            f"{predicted.size} predictions but {true.size} targets; give one of each per sample"
+        )
+    return predicted, true
+
+
+def as_labels(name: str, value: Vector) -> Labels:
+    """Return labels (N,) as integers from 0.
+
+    Raises:
+        DataError: They are no vector of integers, or one is below 0; the message names them.
+    """
+    array = as_vector(name, value)
+    # An empty list is an array of floats.
+    if array.dtype.kind == "f" and array.size:
+        raise DataError(f"{name} has dtype {array.dtype}; give integer labels, not probabilities")
+    labels = array.astype(np.int64)
+    if labels.min(initial=0) < 0:
+        raise DataError(f"{name} holds the label {labels.min()}; labels start at 0, so drop it")
+    return labels
+
+
+def _f1_per_class(prediction: Vector, target: Vector) -> tuple[Floats, Labels]:
+    matrix = confusion_matrix(prediction, target)
+    support = matrix.sum(axis=1)
+    both = support + matrix.sum(axis=0)
+    present = both > 0
+    return 2 * matrix.diagonal()[present] / both[present], support[present]
