@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ter_fast.config import TrustedThreshold
 from ter_fast.errors import DataError
-from ter_fast.labelled import Labelled, judge, label, modalities_present, restricted, with_pairs
+from ter_fast.labelled import Labelled, label, modalities_present, outcomes, restricted, with_pairs
+from ter_fast.opinion import CONFIDENCE_KINDS
+from ter_fast.outcomes import Outcomes
+from ter_fast.promise import Promise, recorded_scores
 from ter_fast.thresholds import Sweep, TrustedScores, sweep
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
     from ter_fast.model import Model
 
+BEST = "best"
+_HELD_OUT, _HELD_OUT_TO_COMPARE = 0.2, 0.5
+
 
 def calibrate(
     model: Model,
     *datasets: Dataset,
-    criterion: str = "balance",
+    criterion: str | None = None,
+    risk: float | None = None,
+    delta: float | None = None,
+    promise: str | None = None,
     confidence: str | None = None,
     disagreement_limit: float | None = None,
     disagreement_quantile: float | None = None,
@@ -33,72 +43,157 @@ def calibrate(
 ) -> Model:
     """Set the model's trusted thresholds on validation data, one for each set of modalities.
 
-    A disagreement limit does not move the thresholds; it only takes trust away from what they accept.
-    A threshold lies halfway between the lowest confidence that it accepts and the next one below.
-    A dataset that has several modalities calibrates each of them alone and all of them together.
-    Datasets of one modality each calibrate that modality, and label-matched pairs of their clips
-    calibrate the two together; the threshold's record says so.
+    By a `criterion`, a disagreement limit does not move the thresholds; it only takes trust away from
+    what they accept. A threshold lies halfway between the lowest confidence that it accepts and the
+    next one below. A dataset that has several modalities calibrates each of them alone and all of them
+    together. Datasets of one modality each calibrate that modality, and label-matched pairs of their
+    clips calibrate the two together; the threshold's record says so.
+
+    By a `risk`, each set of modalities gets a threshold of `ter_fast.thresholds.guaranteed`: of the
+    predictions that it trusts, at most this share are wrong, with probability 1 - delta over the
+    draw of the validation data, for that set alone. A fifth of the speakers (or clips) is held out to choose
+    the levels that are tested on the others, and to set the limit of a `disagreement_quantile`; the
+    promise is about predictions within the limit. A set of which nothing can be promised is left
+    without a threshold, with a warning that says why and how many clips or speakers would do. The
+    data must be new to the model, settings included: a limit or a kind of confidence that was chosen
+    on the same clips before voids the promise.
+
+    Every record compares the kinds of confidence by AURC on the validation data.
 
     Args:
         model: the model; changed in place.
         *datasets: labelled clips that the model has not trained on.
-        criterion: "balance" (trusted precision meets trusted recall), "f1", "accuracy",
-            "precision=P" (lowest threshold that reaches P) or "coverage=Q".
-        confidence: the kind of confidence from now on; None keeps the model's.
+        criterion: "balance" (trusted precision meets trusted recall; the default without a risk), "f1",
+            "accuracy", "precision=P" (lowest threshold that reaches P) or "coverage=Q".
+        risk: largest share of wrong predictions among the trusted ones, inside (0, 1).
+        delta: largest probability that the promise is broken; 0.05 when left out.
+        promise: "groups", for new speakers drawn like those of the data, each counting alike (the
+            default), or "clips", for further clips of the same speakers.
+        confidence: the kind of confidence from now on; None keeps the model's. "best" takes the kind of
+            the lowest AURC, averaged over the sets of modalities: on the same data, which flatters it a
+            little, or with a risk on a held-out half, so that the promise stands.
         disagreement_limit: predictions whose modalities disagree more are not trusted; None keeps the
             model's limit, infinity takes it away.
         disagreement_quantile: set that limit instead so that this share of the validation clips that
             have several modalities and are predicted right stays within it.
-        seed: of the pairing.
+        seed: of the pairing and of what is held out.
         **options: `progress`, `face_model`, `workers` (see `ter_fast.prepare.prepare`).
 
     Returns:
         The model.
 
     Raises:
-        DataError: both a limit and a quantile, no dataset, two with the same modalities, or a
-            criterion that the data meet for no set of modalities. Where they meet it for some, the
-            others are left without a threshold, with a warning.
+        DataError: both a limit and a quantile, a criterion beside a risk, a delta or promise without
+            one, no dataset, two with the same modalities, or a criterion or risk that the data meet
+            for no set of modalities. Where they meet it for some, the others are left without a
+            threshold, with a warning.
     """
     if not datasets:
         raise DataError("calibrate needs validation data; give at least one dataset")
     if disagreement_limit is not None and disagreement_quantile is not None:
         raise DataError("give disagreement_limit or disagreement_quantile, not both")
+    wanted = _promise(criterion, risk, delta, promise, confidence, seed)
     found = with_pairs(model, [label(model, each, **options) for each in datasets], seed)
+    held = [wanted.held_out(each) if wanted else frozenset() for each in found]
+    parts = list(_parts(model, found, held, wanted))
     limit = model.config.disagreement_limit if disagreement_limit is None else disagreement_limit
     if disagreement_quantile is not None:
-        limit = _disagreement_limit(model, found, disagreement_quantile)
+        limit = _disagreement_limit(model, parts, disagreement_quantile)
     if limit is not None and math.isinf(limit):
         limit = None
-    base = replace(
-        model.config,
-        confidence=confidence or model.config.confidence,
-        disagreement_limit=limit,
+    kind = _best_confidence(model, parts) if confidence == BEST else confidence
+    before = model.config
+    kept = before.thresholds
+    if kind not in (None, before.confidence):
         # Thresholds of another confidence would mean nothing.
-        thresholds={}
-        if confidence not in (None, model.config.confidence)
-        else model.config.thresholds,
+        kept = {}
+    elif limit != before.disagreement_limit:
+        # A promise is about what was trusted under the limit that it was made with.
+        kept = {name: record for name, record in kept.items() if not record.promise}
+    if wanted:
+        kept = {name: kept[name] for name in kept if name not in {part.name for part in parts}}
+    base = replace(
+        before, confidence=kind or before.confidence, disagreement_limit=limit, thresholds=kept
     )
-    before, model.config = model.config, base
+    model.config = base
     try:
-        model.config = base.with_thresholds(_thresholds(model, found, criterion))
+        model.config = base.with_thresholds(
+            _thresholds(model, parts, wanted or criterion or "balance")
+        )
     except DataError:
         model.config = before
         raise
     return model
 
 
-def _disagreement_limit(model: Model, data: Sequence[Labelled], share: float) -> float:
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Clips that have a set of modalities, and of them only these.
+
+    Attributes:
+        name: of the modalities, joined by "+".
+        data: the clips.
+        held: (N,) those that a promise is not tested on.
+        whole: the set holds all modalities of the data.
+    """
+
+    name: str
+    data: Labelled
+    held: NDArray[np.bool_]
+    whole: bool
+
+    def to_choose(self, model: Model) -> Outcomes:
+        """Return the answers to the clips that may be used to choose anything."""
+        return outcomes(model, self.data).subset(self.held if self.held.any() else ~self.held)
+
+
+def _promise(
+    criterion: str | None,
+    risk: float | None,
+    delta: float | None,
+    promise: str | None,
+    confidence: str | None,
+    seed: int,
+) -> Promise | None:
+    if risk is None:
+        if delta is not None or promise is not None:
+            raise DataError("delta and promise say how a risk is to be kept; give risk as well")
+        return None
+    if criterion is not None:
+        raise DataError(
+            f"a risk and the criterion {criterion!r} both choose the threshold; give one of them"
+        )
+    share = _HELD_OUT_TO_COMPARE if confidence == BEST else _HELD_OUT
+    return Promise(risk, 0.05 if delta is None else delta, promise or "groups", share, seed)
+
+
+def _parts(
+    model: Model,
+    found: Sequence[Labelled],
+    held: Sequence[frozenset[str]],
+    wanted: Promise | None,
+) -> Iterator[_Part]:
+    """List every set of modalities with the clips that have it, and which of them are held out."""
+    for data, names in zip(found, held, strict=True):
+        modalities = modalities_present(model, data)
+        for size in range(1, len(modalities) + 1):
+            for subset in combinations(modalities, size):
+                if data.pairing and size < len(modalities):
+                    continue
+                part = restricted(model, data, subset)
+                rows = wanted.rows(part, names) if wanted else np.zeros(len(part.labels), np.bool_)
+                yield _Part("+".join(subset), part, rows, size == len(modalities))
+
+
+def _disagreement_limit(model: Model, parts: Sequence[_Part], share: float) -> float:
     if not 0 < share <= 1:
         raise DataError(f"disagreement_quantile is {share}; expected a share above 0, at most 1")
     found = []
-    for each in data:
-        modalities = modalities_present(model, each)
-        if len(modalities) > 1:
-            part = restricted(model, each, modalities)
-            opinion, _ = model.opinions(part.evidence.values, part.evidence.mask)
-            if opinion.disagreement is not None:
-                found.append(opinion.disagreement[opinion.prediction == part.labels].numpy())
+    for part in parts:
+        if part.whole and "+" in part.name:
+            answers = part.to_choose(model)
+            if answers.disagreement is not None:
+                found.append(answers.disagreement[answers.correct])
     values = np.concatenate(found) if found else np.empty(0)
     if not values.size:
         raise DataError(
@@ -108,41 +203,61 @@ def _disagreement_limit(model: Model, data: Sequence[Labelled], share: float) ->
     return float(np.quantile(values, share))
 
 
+def _best_confidence(model: Model, parts: Sequence[_Part]) -> str:
+    areas = []
+    for part in parts:
+        found = _areas(part.to_choose(model))
+        if not any(map(math.isnan, found.values())):
+            areas.append(found)
+    if not areas:
+        raise DataError("no clip could be used to compare the kinds of confidence")
+    return min(CONFIDENCE_KINDS, key=lambda kind: sum(found[kind] for found in areas))
+
+
 def _thresholds(
-    model: Model, found: Sequence[Labelled], criterion: str
+    model: Model, parts: Sequence[_Part], rule: Promise | str
 ) -> dict[str, TrustedThreshold]:
     records: dict[str, TrustedThreshold] = {}
     refused: list[str] = []
-    for data in found:
-        modalities = modalities_present(model, data)
-        for size in range(1, len(modalities) + 1):
-            for subset in combinations(modalities, size):
-                if data.pairing and size < len(modalities):
-                    continue
-                part = restricted(model, data, subset)
-                opinion, confidence, correct = judge(model, part)
-                # The limit only takes trust away: a threshold chosen under it would sink to make up
-                # for what it takes, and let less certain clips in.
-                free = sweep(opinion.confidence, correct)
-                try:
-                    threshold = _between(free, _choose(free, criterion).threshold)
-                except DataError as error:
-                    refused.append(f"{'+'.join(subset)}: {error}")
-                    continue
-                chosen = sweep(confidence, correct).at(threshold)
-                scores = {
-                    name: getattr(chosen, name)
-                    for name in ("precision", "recall", "f1", "accuracy", "coverage", "lift")
-                }
-                scores["accept_all_f1"] = free.accept_all_f1
-                records["+".join(subset)] = TrustedThreshold(
-                    threshold, criterion, part.name, free.n, part.pairing, scores
-                )
+    for part in parts:
+        answers = outcomes(model, part.data)
+        try:
+            if isinstance(rule, Promise):
+                record = rule.record(part.name, answers, part.held)
+            else:
+                record = _by_criterion(rule, answers)
+        except DataError as error:
+            refused.append(f"{part.name}: {error}")
+            continue
+        records[part.name] = replace(record, aurc_by_confidence=_areas(answers))
     if not records:
         raise DataError("; ".join(refused) or "no clip could be used to calibrate")
     for each in refused:
         warnings.warn(f"not calibrated for {each}", UserWarning, stacklevel=3)
     return records
+
+
+def _areas(answers: Outcomes) -> dict[str, float]:
+    """Return the area under the risk-coverage curve by kind of confidence."""
+    return {
+        kind: sweep(values, answers.correct).aurc for kind, values in answers.confidences.items()
+    }
+
+
+def _by_criterion(criterion: str, answers: Outcomes) -> TrustedThreshold:
+    # The limit only takes trust away: a threshold chosen under it would sink to make up for what
+    # it takes, and let less certain clips in.
+    free = sweep(answers.confidence, answers.correct)
+    threshold = _between(free, _choose(free, criterion).threshold)
+    chosen = sweep(answers.ranked, answers.correct).at(threshold)
+    return TrustedThreshold(
+        threshold,
+        criterion,
+        answers.name,
+        free.n,
+        answers.pairing,
+        recorded_scores(chosen, free.accept_all_f1),
+    )
 
 
 def _between(result: Sweep, threshold: float) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -14,6 +17,7 @@ from ter_fast.errors import TerFastError
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
+    from ter_fast.evaluate import Evaluation
     from ter_fast.model import Model
 
 app = typer.Typer(
@@ -201,10 +205,28 @@ def calibrate(
     ] = None,
     split: Annotated[str, typer.Option(help="Split to calibrate on.")] = "validation",
     criterion: Annotated[
-        str, typer.Option(help="balance, f1, accuracy, precision=P or coverage=Q.")
-    ] = "balance",
+        str | None,
+        typer.Option(help="balance (the default), f1, accuracy, precision=P or coverage=Q."),
+    ] = None,
+    risk: Annotated[
+        float | None,
+        typer.Option(
+            help="In place of a criterion: promise that at most this share of the trusted is wrong."
+        ),
+    ] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(help="Largest probability that the promise is broken; 0.05 when left out."),
+    ] = None,
+    promise: Annotated[
+        str | None,
+        typer.Option(
+            help="groups: for new speakers (the default); clips: for further clips of the same."
+        ),
+    ] = None,
     confidence: Annotated[
-        str | None, typer.Option(help="Kind of confidence to use from now on.")
+        str | None,
+        typer.Option(help="Kind of confidence to use from now on; best: that of the lowest AURC."),
     ] = None,
     disagreement_limit: Annotated[
         float | None, typer.Option(help="Not trusted above this disagreement.")
@@ -231,15 +253,19 @@ def calibrate(
         raise TerFastError(
             f"--model {model} is not a folder that can be changed; give --out FOLDER"
         )
-    loaded.calibrate(
-        *(_dataset([each], loaded.config.labels).split(split) for each in data),
-        criterion=criterion,
-        confidence=confidence,
-        disagreement_limit=disagreement_limit,
-        disagreement_quantile=disagreement_quantile,
-        face_model=face_model,
-        progress=not quiet,
-    )
+    with _warnings_as_sentences():
+        loaded.calibrate(
+            *(_dataset([each], loaded.config.labels).split(split) for each in data),
+            criterion=criterion,
+            risk=risk,
+            delta=delta,
+            promise=promise,
+            confidence=confidence,
+            disagreement_limit=disagreement_limit,
+            disagreement_quantile=disagreement_quantile,
+            face_model=face_model,
+            progress=not quiet,
+        )
     loaded.save_pretrained(out or model)
     Console().print(thresholds_table(loaded.config), f"saved to {out or model}")
 
@@ -252,8 +278,17 @@ def evaluate(
     modalities: Annotated[
         str, typer.Option(help="Use only these, such as audio or audio,video.")
     ] = "",
+    by: Annotated[
+        str, typer.Option(help="Attributes of the clips to break trust down by, such as sex,age.")
+    ] = "",
+    against: Annotated[
+        str | None, typer.Option(help="A second model: the differences on the same clips.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Also write the figures as JSON.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for the report; or a .json for the figures alone."
+        ),
     ] = None,
     device: DeviceOption = "cpu",
     face_model: FaceModelOption = None,
@@ -263,18 +298,29 @@ def evaluate(
 
     Give --data twice, one dataset per modality, to measure a joined model on pairs of equal label.
     """
-    from ter_fast.present import evaluation_table
+    from ter_fast.present import comparison_table, evaluation_table
 
-    loaded = _load(model, device)
-    figures = loaded.evaluate(
-        *(_dataset([each], loaded.config.labels).split(split) for each in data),
-        modalities=_names(modalities) or None,
-        face_model=face_model,
-        progress=not quiet,
-    )
-    if out is not None:
-        figures.to_json(out)
+    first, *others = (_load(each, device) for each in (model, against) if each is not None)
+
+    def measure(loaded: Model) -> Evaluation:
+        return loaded.evaluate(
+            *(_dataset([each], loaded.config.labels).split(split) for each in data),
+            modalities=_names(modalities) or None,
+            by=_names(by) or None,
+            face_model=face_model,
+            progress=not quiet,
+        )
+
+    figures = measure(first)
     Console().print(evaluation_table(figures))
+    for other in others:
+        Console().print(comparison_table(figures.compare(measure(other)), model, str(against)))
+    if out is None:
+        return
+    if out.suffix == ".json":
+        figures.to_json(out)
+    else:
+        Console().print(f"report: {figures.save(out)}")
 
 
 @app.command()
@@ -317,6 +363,27 @@ def _load(name: str, device: str = "cpu") -> Model:
         raise TerFastError(
             f"the device {device!r} cannot be used ({str(error).splitlines()[0]}); try --device cpu"
         ) from error
+
+
+@contextlib.contextmanager
+def _warnings_as_sentences() -> Iterator[None]:
+    """Print what the package warns of as sentences, without the lines of code that warned."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _say_warning
+        yield
+
+
+def _say_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    Console(stderr=True, soft_wrap=True).print(
+        f"[bold yellow]warning:[/] {_escape(str(message))}", highlight=False
+    )
 
 
 def _dataset(specifications: list[str], labels: tuple[str, ...] = ()) -> Dataset:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,27 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast import metrics
+from ter_fast.breakdown import Breakdown, break_down
 from ter_fast.errors import DataError
-from ter_fast.labelled import judge, label, modalities_present, pair, restricted
-from ter_fast.opinion import CONFIDENCE_KINDS
+from ter_fast.figures import Figure, bootstrap_of, differences, figures_of
+from ter_fast.labelled import label, modalities_present, outcomes, pair, restricted
+from ter_fast.outcomes import Outcomes
 from ter_fast.prediction import write_atomically
-from ter_fast.thresholds import Sweep, sweep
+from ter_fast.thresholds import sweep
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
     from ter_fast.model import Model
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure and the ends of its 95 % interval, resampled by group."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 @dataclass(frozen=True)
@@ -42,20 +32,24 @@ class Evaluation:
 
     Attributes:
         name: of the data.
-        modalities: that were used, joined by "+".
+        modalities: that were used, joined by "+"; "" where a model has no such parts.
         pairing: "label-matched" for pairs of clips of two corpora, else "".
         samples: clips measured: those that have all of these modalities.
         excluded: clips that lack one of them.
         groups: speakers or sources among them.
+        without_confidence: clips whose confidence is NaN: counted, never trusted.
         threshold: trusted threshold in force; None when the model is not calibrated for these.
-        figures: accuracy, uar, macro_f1, weighted_f1, nll, brier, ece, aurc, failure_auroc,
-            accept_all_f1 and, with a threshold, trusted_precision, trusted_recall, trusted_f1,
-            trusted_accuracy, coverage and lift, each with its interval.
-        aurc_by_confidence: area under the risk-coverage curve by kind of confidence: which ranks errors best.
-        recall_by_class: recall of each class that occurs.
+        figures: by name (see `ter_fast.figures.figures_of`), each with its interval.
+        aurc_by_confidence: area under the risk-coverage curve by kind of confidence: which ranks
+            errors best.
+        breakdowns: by what clips were grouped by ("class", "predicted class", "sex", "group", …), then by
+            its values.
         confusion: rows true, columns predicted, in the order of `labels`.
+        trusted_confusion: the same of trusted predictions alone; None without a threshold.
         labels: class names.
         errors: what was wrong with files that could not be used.
+        note: what limits the intervals, such as few groups; "" for nothing.
+        outcomes: every clip's answer.
     """
 
     name: str
@@ -64,28 +58,77 @@ class Evaluation:
     samples: int
     excluded: int
     groups: int
+    without_confidence: int
     threshold: float | None
     figures: Mapping[str, Figure]
     aurc_by_confidence: Mapping[str, float]
-    recall_by_class: Mapping[str, float]
+    breakdowns: Mapping[str, Mapping[str, Breakdown]]
     confusion: tuple[tuple[int, ...], ...]
+    trusted_confusion: tuple[tuple[int, ...], ...] | None
     labels: tuple[str, ...]
     errors: tuple[str, ...]
+    note: str
+    outcomes: Outcomes = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values, for JSON."""
-        return asdict(self)
+        """Return plain Python values, for JSON; the clips' answers apart."""
+        return {
+            each.name: _plain(getattr(self, each.name))
+            for each in fields(self)
+            if each.name != "outcomes"
+        }
 
     def to_json(self, path: str | Path) -> None:
         """Write the figures as JSON, null where a figure has no value; all of it or nothing."""
-        text = json.dumps(_finite(self.to_dict()), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        # A file name need not be text; its stray bytes are written as escapes.
+        write_atomically(
+            path, lambda target: target.write_text(text, "utf-8", errors="backslashreplace")
+        )
+
+    def compare(
+        self, other: Evaluation, resamples: int = 2000, seed: int = 0
+    ) -> dict[str, metrics.Comparison]:
+        """Return this model's figures minus another's on the same clips, resampled in pairs.
+
+        Two intervals that overlap do not make two models alike: on the same clips they err together.
+
+        Args:
+            other: of another model, on the same data.
+            resamples: bootstrap draws of whole groups.
+            seed: of the draws.
+
+        Raises:
+            DataError: the other answers are not to the same clips.
+        """
+        return differences(self.outcomes, other.outcomes, resamples, seed)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the report: a page to read, and the pictures and tables behind it.
+
+        Args:
+            folder: made if it is not there. It gets `index.html`, which needs no other file,
+                `figures/` (PNG and SVG), `tables/` (CSV) and `evaluation.json`.
+
+        Returns:
+            The page.
+
+        Raises:
+            TerFastError: matplotlib or Jinja2 is missing, or the folder cannot be written to.
+        """
+        from ter_fast.report import write_report
+
+        return write_report(self, folder)
 
 
-def _finite(value: Any) -> Any:
-    """Replace NaN and infinity, which JSON does not know, by None."""
-    if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
+def _plain(value: Any) -> Any:
+    """Return what JSON knows; NaN and infinity, which it does not know, become None."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, (Figure, Breakdown)):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -93,7 +136,8 @@ def evaluate(
     model: Model,
     *datasets: Dataset,
     modalities: Sequence[str] | None = None,
-    resamples: int = 1000,
+    by: Sequence[str] | None = None,
+    resamples: int = 2000,
     seed: int = 0,
     **options: Any,
 ) -> Evaluation:
@@ -103,12 +147,14 @@ def evaluate(
         model: the model.
         *datasets: one dataset, or two of one modality each, whose clips are paired by label.
         modalities: use only these, on the clips that have all of them; None for all there are.
+        by: attributes of the clips to break the figures down by; None for those known to matter.
         resamples: bootstrap draws of whole groups.
         seed: of the bootstrap and the pairing.
         **options: `progress`, `face_model`, `workers` (see `ter_fast.prepare.prepare`).
 
     Raises:
-        DataError: no dataset, more than two, or no clip with these modalities.
+        DataError: no dataset, more than two, no clip with these modalities, or an attribute that no
+            clip has.
     """
     found = [label(model, each, **options) for each in datasets]
     if len(found) not in (1, 2):
@@ -134,58 +180,72 @@ def evaluate(
         raise DataError(
             f"no clip of {data.name} has {' and '.join(names)}; choose other modalities"
         )
-    opinion, confidence, correct = judge(model, data)
-    record = model.config.thresholds.get("+".join(names))
-    true, predicted = data.labels.numpy(), opinion.prediction.numpy()
-    probability = opinion.probability.double().numpy()
-
-    def figure(statistic: Callable[..., float], *arrays: NDArray[Any]) -> Figure:
-        value = float(statistic(*arrays))
-        interval = metrics.bootstrap_interval(
-            statistic, *arrays, groups=np.asarray(data.groups), resamples=resamples, seed=seed
-        )
-        return Figure(value, interval.low, interval.high)
-
-    def trust(read: Callable[[Sweep], float]) -> Figure:
-        return figure(lambda c, r: read(sweep(c, r)), confidence, correct)
-
-    figures = {
-        "accuracy": figure(metrics.accuracy, predicted, true),
-        "uar": figure(metrics.unweighted_average_recall, predicted, true),
-        "macro_f1": figure(metrics.macro_f1, predicted, true),
-        "weighted_f1": figure(metrics.weighted_f1, predicted, true),
-        "nll": figure(metrics.negative_log_likelihood, probability, true),
-        "brier": figure(metrics.brier, probability, true),
-        "ece": figure(metrics.expected_calibration_error, probability, true),
-        "aurc": trust(lambda s: s.aurc),
-        "failure_auroc": trust(lambda s: s.failure_auroc),
-        "accept_all_f1": trust(lambda s: s.accept_all_f1),
-    }
-    if record is not None:
-        threshold = record.threshold
-        for name in ("precision", "recall", "f1", "accuracy"):
-            figures[f"trusted_{name}"] = trust(lambda s, name=name: getattr(s.at(threshold), name))  # type: ignore[misc]
-        for name in ("coverage", "lift"):
-            figures[name] = trust(lambda s, name=name: getattr(s.at(threshold), name))  # type: ignore[misc]
-    matrix = metrics.confusion_matrix(predicted, true, len(model.config.labels))
-    return Evaluation(
-        name=data.name,
+    return measure(
+        outcomes(model, data),
+        by=by,
+        resamples=resamples,
+        seed=seed,
         modalities="+".join(names),
-        pairing=data.pairing,
-        samples=len(true),
-        excluded=everything - len(true),
-        groups=len(set(data.groups)),
-        threshold=None if record is None else record.threshold,
-        figures=figures,
-        aurc_by_confidence={
-            kind: sweep(opinion.confidence_of(kind), correct).aurc for kind in CONFIDENCE_KINDS
-        },
-        recall_by_class={
-            name: float(matrix[row, row] / matrix[row].sum())
-            for row, name in enumerate(model.config.labels)
-            if matrix[row].sum()
-        },
-        confusion=tuple(tuple(int(value) for value in row) for row in matrix),
-        labels=model.config.labels,
+        excluded=everything - len(data.labels),
         errors=data.errors,
     )
+
+
+def measure(
+    answers: Outcomes,
+    *,
+    by: Sequence[str] | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+    modalities: str = "",
+    excluded: int = 0,
+    errors: Sequence[str] = (),
+) -> Evaluation:
+    """Measure answers to labelled clips: those of a model of this package, or of any other.
+
+    Args:
+        answers: at least one clip's.
+        by: attributes to break the figures down by; None for those known to matter.
+        resamples: bootstrap draws of whole groups.
+        seed: of the bootstrap.
+        modalities: that were used, for the record.
+        excluded: clips left out, for the record.
+        errors: what was wrong with files, for the record.
+
+    Raises:
+        DataError: an attribute that no clip has.
+
+    Example:
+        >>> answers = Outcomes.from_arrays([[0.8, 0.2], [0.4, 0.6]], [0, 0], threshold=0.7)
+        >>> measure(answers).figures["trusted_precision"].value
+        1.0
+    """
+    correct = answers.correct
+    return Evaluation(
+        name=answers.name,
+        modalities=modalities,
+        pairing=answers.pairing,
+        samples=len(answers),
+        excluded=excluded,
+        groups=len(set(answers.groups)),
+        without_confidence=int(np.isnan(answers.confidence).sum()),
+        threshold=answers.threshold,
+        figures=figures_of(answers, resamples, seed),
+        aurc_by_confidence={
+            kind: sweep(values, correct).aurc for kind, values in answers.confidences.items()
+        },
+        breakdowns=break_down(answers, by, resamples, seed),
+        confusion=_confusion(answers, np.ones(len(answers), bool)),
+        trusted_confusion=None if answers.trusted is None else _confusion(answers, answers.trusted),
+        labels=answers.labels,
+        errors=tuple(errors),
+        note=bootstrap_of(answers, resamples, seed).note,
+        outcomes=answers,
+    )
+
+
+def _confusion(answers: Outcomes, chosen: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
+    matrix = metrics.confusion_matrix(
+        answers.prediction[chosen], answers.target[chosen], len(answers.labels)
+    )
+    return tuple(tuple(int(value) for value in row) for row in matrix)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
 from ter_fast.inference import Evidence, clip_evidence
-from ter_fast.opinion import Opinion
+from ter_fast.opinion import CONFIDENCE_KINDS, Opinion
+from ter_fast.outcomes import ModalityOutcomes, Outcomes
 from ter_fast.prepare import prepare
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ter_fast.model import Model
 
 _PAIRED = "label-matched"
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Labelled:
         evidence: `(V, N, K)` and its mask.
         labels: `(N,)` true classes.
         groups: `(N,)` speaker or source.
+        paths: `(N,)` files; of a pair, both.
+        attributes: `(N,)` what else is known of each clip, such as sex.
         pairing: "label-matched" for pairs of clips of two single-modality corpora, else "".
         errors: what was wrong with files that could not be used.
     """
@@ -40,6 +43,8 @@ class Labelled:
     evidence: Evidence
     labels: torch.Tensor
     groups: tuple[str, ...]
+    paths: tuple[str, ...]
+    attributes: tuple[Mapping[str, str], ...]
     pairing: str = ""
     errors: tuple[str, ...] = ()
 
@@ -53,7 +58,13 @@ def label(model: Model, dataset: Dataset, **options: Any) -> Labelled:
     found = Evidence(evidence.values.cpu(), evidence.mask.cpu())
     splits = "/".join(dict.fromkeys(sample.split for sample in dataset if sample.split))
     return Labelled(
-        f"{dataset.name} {splits}".strip(), found, data.labels, data.groups, errors=data.errors
+        f"{dataset.name} {splits}".strip(),
+        found,
+        data.labels,
+        data.groups,
+        tuple(sample.path for sample in data.samples),
+        tuple(sample.attributes for sample in data.samples),
+        errors=data.errors,
     )
 
 
@@ -88,9 +99,33 @@ def pair(first: Labelled, second: Labelled, seed: int = 0) -> Labelled:
     )
     groups = tuple(few.groups[row] for row in rows)
     return Labelled(
-        f"{first.name} with {second.name}", evidence, first.labels[left], groups, _PAIRED,
+        f"{first.name} with {second.name}",
+        evidence,
+        first.labels[left],
+        groups,
+        _joined(first.paths, second.paths, left, right, lambda a, b: f"{a} + {b}"),
+        _joined(first.attributes, second.attributes, left, right, _agreed),
+        _PAIRED,
         (*first.errors, *second.errors),
-    )  # fmt: skip
+    )
+
+
+def _joined(
+    first: Sequence[Entry],
+    second: Sequence[Entry],
+    left: Sequence[int],
+    right: Sequence[int],
+    join: Callable[[Entry, Entry], Entry],
+) -> tuple[Entry, ...]:
+    return tuple(join(first[a], second[b]) for a, b in zip(left, right, strict=True))
+
+
+def _agreed(first: Mapping[str, str], second: Mapping[str, str]) -> Mapping[str, str]:
+    """Keep what one clip of a pair says and the other does not deny."""
+    both = {**first, **second}
+    return {
+        key: both[key] for key in both if first.get(key, both[key]) == second.get(key, both[key])
+    }
 
 
 def modalities_present(model: Model, data: Labelled) -> tuple[str, ...]:
@@ -105,8 +140,19 @@ def restricted(model: Model, data: Labelled, modalities: Sequence[str]) -> Label
     rows = data.evidence.mask[chosen].all(0)
     mask = data.evidence.mask[:, rows] & chosen[:, None]
     values = torch.where(mask[..., None], data.evidence.values[:, rows], 0)
-    groups = tuple(group for group, keep in zip(data.groups, rows.tolist(), strict=True) if keep)
-    return replace(data, evidence=Evidence(values, mask), labels=data.labels[rows], groups=groups)
+    kept = np.flatnonzero(rows.numpy())
+
+    def take(values: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        return tuple(values[row] for row in kept)
+
+    return replace(
+        data,
+        evidence=Evidence(values, mask),
+        labels=data.labels[rows],
+        groups=take(data.groups),
+        paths=take(data.paths),
+        attributes=take(data.attributes),
+    )
 
 
 def with_pairs(model: Model, data: Sequence[Labelled], seed: int) -> list[Labelled]:
@@ -129,11 +175,40 @@ def with_pairs(model: Model, data: Sequence[Labelled], seed: int) -> list[Labell
     return found
 
 
-def judge(model: Model, data: Labelled) -> tuple[Opinion, NDArray[Any], NDArray[np.bool_]]:
-    """Return the fused opinions, the confidences, and which predictions are right."""
-    opinion, _ = model.opinions(data.evidence.values, data.evidence.mask)
-    confidence, limit = opinion.confidence.numpy(), model.config.disagreement_limit
-    # A prediction above the disagreement limit is not trusted at any threshold, as one without confidence.
-    if limit is not None and opinion.disagreement is not None:
-        confidence = np.where(opinion.disagreement.numpy() > limit, np.nan, confidence)
-    return opinion, confidence, (opinion.prediction == data.labels).numpy()
+def outcomes(model: Model, data: Labelled) -> Outcomes:
+    """Return what the model answers for labelled clips, with the threshold of their modalities."""
+    opinion, each = model.opinions(data.evidence.values, data.evidence.mask)
+    names = modalities_present(model, data)
+    record = model.config.thresholds.get("+".join(names))
+    disagreement = opinion.disagreement if len(names) > 1 else None
+    keys = dict.fromkeys(key for one in data.attributes for key in one)
+    return Outcomes(
+        name=data.name,
+        labels=model.config.labels,
+        target=data.labels.numpy(),
+        probability=opinion.probability.double().numpy(),
+        prediction=opinion.prediction.numpy(),
+        confidence=opinion.confidence.numpy(),
+        threshold=None if record is None else record.threshold,
+        groups=data.groups,
+        paths=data.paths,
+        attributes={key: tuple(one.get(key, "") for one in data.attributes) for key in keys},
+        confidences={kind: opinion.confidence_of(kind).numpy() for kind in CONFIDENCE_KINDS},
+        confidence_kind=model.config.confidence,
+        uncertainty=opinion.uncertainty.double().numpy(),
+        disagreement=None if disagreement is None else disagreement.double().numpy(),
+        disagreement_limit=model.config.disagreement_limit,
+        modalities={
+            name: _alone(each[name], data.evidence.mask[model.config.modalities.index(name)])
+            for name in names
+        },
+        pairing=data.pairing,
+        promise="" if record is None else record.promise,
+    )
+
+
+def _alone(opinion: Opinion, present: torch.Tensor) -> ModalityOutcomes:
+    return ModalityOutcomes(
+        torch.where(present[:, None], opinion.belief.double(), torch.nan).numpy(),
+        torch.where(present, opinion.uncertainty.double(), torch.nan).numpy(),
+    )

@@ -379,7 +379,11 @@ class Model(nn.Module):
         return fit(self, train, validation, **settings)
 
     def calibrate(self, *datasets: Dataset, **settings: Any) -> Model:
-        """Set the trusted thresholds on validation data; see `ter_fast.calibrate.calibrate`."""
+        """Set the trusted thresholds on validation data, by a criterion or with a promised risk.
+
+        `calibrate(validation, risk=0.1, delta=0.05)` promises that at most a tenth of the trusted
+        predictions is wrong; predictions then say so in `promise`. See `ter_fast.calibrate.calibrate`.
+        """
         from ter_fast.calibrate import calibrate
 
         return calibrate(self, *datasets, **settings)

@@ -208,6 +208,7 @@ def _conclude(
         trusted=trusted,
         threshold=None if record is None else record.threshold,
         reasons=(*reasons, *notes),
+        promise=record.promise if record is not None and trusted else "",
     )
 
 

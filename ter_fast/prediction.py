@@ -47,6 +47,8 @@ class Prediction:
         labels: class names in the order of the evidence.
         reasons: why it is not trusted, and why a modality is missing.
         error: what was wrong with the file; "" when nothing was.
+        promise: what is promised of trusted predictions like this one, and for whom (which clips or
+            speakers); "" when it is not trusted, or its threshold comes without a guarantee.
     """
 
     path: str
@@ -65,6 +67,7 @@ class Prediction:
     labels: tuple[str, ...] = field(default=(), repr=False)
     reasons: tuple[str, ...] = ()
     error: str = ""
+    promise: str = ""
 
     def row(self) -> dict[str, Any]:
         """Return the prediction as one row of the table, columns in their fixed order."""

@@ -14,7 +14,7 @@ from ter_fast.errors import DataError, TerFastError
 from ter_fast.inference import Window, dataset_sources, prepared
 
 if TYPE_CHECKING:
-    from ter_fast.data import Dataset
+    from ter_fast.data import Dataset, Sample
     from ter_fast.model import Model
 
 
@@ -26,7 +26,7 @@ class PreparedData:
         clips: windows of each clip `(N,)`.
         labels: class of each clip `(N,)` int64, among the model's classes.
         targets: soft targets `(N, K)` float32; one-hot where the data have no votes.
-        groups: speaker or source of each clip.
+        samples: the clips' entries in the dataset, with path, group and attributes.
         empty: by modality, a tensor without rows.
         errors: what was wrong with files that could not be used.
     """
@@ -34,9 +34,14 @@ class PreparedData:
     clips: list[list[Window]]
     labels: Tensor
     targets: Tensor
-    groups: tuple[str, ...]
+    samples: tuple[Sample, ...]
     empty: dict[str, Tensor]
     errors: tuple[str, ...]
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Speaker or source of each clip."""
+        return tuple(sample.group for sample in self.samples)
 
     def report(self) -> None:
         """Warn of the clips that could not be used."""
@@ -114,7 +119,7 @@ def prepare(
         clips,
         labels,
         targets,
-        tuple(sample.group for sample in chosen),
+        tuple(chosen),
         preparer.empty,
         tuple(errors),
     )

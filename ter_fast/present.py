@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ter_fast import _ops
-from ter_fast.config import ModelConfig
+from ter_fast.breakdown import Breakdown
+from ter_fast.config import ModelConfig, TrustedThreshold
 from ter_fast.opinion import Opinion
 from ter_fast.prediction import Prediction, Predictions
 
 if TYPE_CHECKING:
     from ter_fast.evaluate import Evaluation
+    from ter_fast.metrics import Comparison
     from ter_fast.model import Model
 
 _NOTICE = "Labels are expressions as acted or perceived, not what a person feels."
@@ -88,6 +91,8 @@ class PredictionTable:
             f"then what each modality alone says. {_NOTICE}",
             "dim",
         )
+        for promise in dict.fromkeys(each.promise for each in self.predictions if each.promise):
+            yield Text(f"Promised: {promise}.", "dim")
 
     def _row(self, prediction: Prediction) -> list[Text]:
         threshold = "" if prediction.threshold is None else f" / {prediction.threshold:.2f}"
@@ -133,14 +138,35 @@ def thresholds_table(config: ModelConfig) -> RenderableType:
             *(f"{record.scores[each]:.3f}" if each in record.scores else "–" for each in columns),
         )
         clips = f"{record.pairing} pairs" if record.pairing else "clips"
+        apart = record.guarantee.get("held_out")
         origins.append(
             f"{name}: by {record.criterion} on {record.samples} {clips} of {record.data}"
+            + (f", and {apart} more to choose what was tested" if apart else "")
         )
+    origins += [
+        f"{name}, promised: {record.promise}"
+        for name, record in config.thresholds.items()
+        if record.promise
+    ]
+    origins += [
+        f"{name}: {_ranking(record, config.confidence)}"
+        for name, record in config.thresholds.items()
+        if record.best_confidence
+    ]
     if config.disagreement_limit is not None:
         origins.append(f"not trusted above a disagreement of {config.disagreement_limit:.4f}")
     if not origins:
         return Text("No trusted threshold yet: run calibrate.", "yellow")
     return Group(table, Text("\n".join(origins), "dim"))
+
+
+def _ranking(record: TrustedThreshold, used: str) -> str:
+    """Say which confidence ranked errors best where the threshold was chosen."""
+    areas, best = record.aurc_by_confidence, record.best_confidence
+    text = f"{best} ranks errors best there (AURC {areas[best]:.4f}"
+    if areas.get(used, math.nan) > areas[best]:
+        text += f"; {used}, which is in use, {areas[used]:.4f}"
+    return f"{text})"
 
 
 def evaluation_table(evaluation: Evaluation) -> RenderableType:
@@ -159,15 +185,25 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
         table.add_row(
             name.replace("_", " "), f"{figure.value:.4f}", f"{figure.low:.4f} … {figure.high:.4f}"
         )
-    classes = _table("class", "recall", title="Recall by class")
-    for name, recall in evaluation.recall_by_class.items():
-        classes.add_row(name, f"{recall:.3f}")
+    parts: list[RenderableType] = [table]
+    parts += [_breakdown(by, rows) for by, rows in evaluation.breakdowns.items() if by != "group"]
     ranking = _table(
         "confidence", "AURC", title="Which confidence ranks errors best (lower is better)"
     )
     for name, area in sorted(evaluation.aurc_by_confidence.items(), key=lambda pair: pair[1]):
         ranking.add_row(name, f"{area:.4f}")
-    parts: list[RenderableType] = [table, classes, ranking]
+    parts.append(ranking)
+    if evaluation.outcomes.promise:
+        parts.append(Text(f"the threshold's promise: {evaluation.outcomes.promise}"))
+    if evaluation.note:
+        parts.append(Text(evaluation.note, "yellow"))
+    if evaluation.without_confidence:
+        parts.append(
+            Text(
+                f"{evaluation.without_confidence} clips have no confidence and are never trusted",
+                "red",
+            )
+        )
     if evaluation.errors:
         parts.append(
             Text(
@@ -176,6 +212,48 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
             )
         )
     return Group(*parts)
+
+
+def comparison_table(
+    differences: Mapping[str, Comparison], first: str, second: str
+) -> RenderableType:
+    """Return the differences between two models on the same clips."""
+    table = _table(
+        "figure",
+        "difference",
+        "95 % interval",
+        "p",
+        title=f"{escape(first)} minus {escape(second)}",
+    )
+    for name, each in differences.items():
+        table.add_row(
+            name.replace("_", " "),
+            f"{each.difference:+.4f}",
+            f"{each.low:+.4f} … {each.high:+.4f}",
+            f"{each.p_value:.3f}",
+        )
+    note = "Resampled in pairs by group. A p-value each, not corrected for looking at many figures."
+    return Group(table, Text(note, "dim"))
+
+
+def _breakdown(by: str, rows: Mapping[str, Breakdown]) -> Table:
+    columns = {
+        "accuracy": "accuracy",
+        "trusted_precision": "trusted precision",
+        "trusted_recall": "trusted recall",
+        "coverage": "coverage",
+    }
+    held = {key: name for key, name in columns.items() if key in next(iter(rows.values())).figures}
+    table = _table(by, "clips", *held.values(), title=f"By {by}")
+    for value, row in rows.items():
+        # Where nothing is trusted, precision is 1 by definition, which reads like praise.
+        none_trusted = "coverage" in row.figures and row.figures["coverage"].value == 0
+        cells = (
+            "–" if none_trusted and key == "trusted_precision" else f"{row.figures[key].value:.3f}"
+            for key in held
+        )
+        table.add_row(escape(value), str(row.samples), *cells)
+    return table
 
 
 def information() -> dict[str, Any]:

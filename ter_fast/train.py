@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,6 +23,7 @@ from ter_fast.inference import Evidence, clip_evidence
 from ter_fast.losses import TrustedCELoss
 from ter_fast.metrics import unweighted_average_recall
 from ter_fast.prepare import PreparedData, prepare
+from ter_fast.scaling import fit_evidence_scale
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
@@ -312,13 +312,18 @@ def _scores(model: Model, found: Evidence, data: PreparedData) -> dict[str, floa
 
 
 def _fit_scale(model: Model, data: PreparedData) -> None:
-    """Choose the factor on the one expert's evidence that minimizes the validation clips' NLL."""
+    """Put the factor on the one expert's evidence that minimizes the validation clips' NLL."""
     name = model.config.modalities[0]
-    evidence = clip_evidence(model, data.clips, data.empty, 64).values[0].cpu().double()
-    scales = torch.from_numpy(np.geomspace(1e-2, 1e2, 401))
-    alpha = 1 + scales[:, None, None] * evidence
-    likelihood = (alpha / alpha.sum(-1, keepdim=True)).log() * data.targets
-    factor = float(scales[int(likelihood.sum((1, 2)).argmax())])
+    evidence = clip_evidence(model, data.clips, data.empty, 64).values[0]
+    try:
+        with warnings.catch_warnings():
+            # Validation clips that are all right push the factor to its bound: that is what it is for.
+            warnings.filterwarnings("ignore", message="the evidence scale reached its bound")
+            factor = fit_evidence_scale(evidence, data.targets)
+    except DataError as error:
+        # What was learned is worth more than its scale.
+        warnings.warn(f"the evidence scale of {name} stays as it was: {error}", stacklevel=3)
+        return
     expert = model.config.experts[name]
     scale = expert.evidence_scale * factor
     model.config = replace(model.config, experts={name: replace(expert, evidence_scale=scale)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,12 +231,64 @@ def test_train_calibrate_evaluate_predict(run: Run, tmp_path: Path) -> None:
     assert figures["samples"] == 6
     assert figures["figures"]["uar"]["value"] > 0.8
     assert "uar" in measured.out
-    assert "Recall by class" in measured.out
+    assert "By class" in measured.out
+
+    report = tmp_path / "report"
+    measured = run(
+        "evaluate", "-d", manifest, "-m", folder, "-o", report, "--against", folder, "-q"
+    )
+    assert measured.code == 0, measured.err
+    assert (report / "index.html").is_file()
+    assert f"report: {report / 'index.html'}" in measured.out.replace("\n", "")
+    assert "+0.0000" in measured.out
+    refused = run("evaluate", "-d", manifest, "-m", folder, "--by", "mood", "-q")
+    assert refused.code == 1
+    assert "no clip has the attribute mood" in refused.err
 
     answer = run("predict", tmp_path / "data" / "test-0-low.wav", "-m", folder, "--json")
     row = json.loads(answer.out)
     assert row["label"] == "low"
     assert row["threshold"] == pytest.approx(record.threshold)
+
+
+def test_a_promised_risk_is_printed_once_below_the_table(run: Run, tmp_path: Path) -> None:
+    manifest = tone_corpus(tmp_path / "data", {"train": 8, "validation": 40})
+    folder = tmp_path / "model"
+    trained = run("train", "-d", manifest, "-o", folder, "--epochs", 6, "--batch-size", 8, "-q")
+    assert trained.code == 0, trained.err
+    found = run("calibrate", "-d", manifest, "-m", folder, "--risk", 0.3, "--delta", 0.2, "-q")
+    assert found.code == 0, found.err
+    record = Model.from_pretrained(folder).config.thresholds["audio"]
+    words = " ".join(found.out.split())
+    assert f"audio, promised: {record.promise}" in words
+    assert "new speakers or sources drawn like the 32 of the calibration data" in words
+    assert "ranks errors best there (AURC" in words
+    clips = sorted((tmp_path / "data").glob("validation-*.wav"))[:20]
+    answer = " ".join(run("predict", *clips, "-m", folder).out.split())
+    assert answer.count(f"Promised: {record.promise}.") == 1
+    few = run("calibrate", "-d", manifest, "-m", folder, "--risk", 0.01, "-q")
+    assert few.code == 1
+    assert "without a single error it takes 299" in few.err
+    assert Model.from_pretrained(folder).config.thresholds["audio"] == record
+
+
+def test_a_set_without_a_promise_is_a_sentence_on_stderr(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "both"
+    tiny_model("audio", "video", labels=LABELS).save_pretrained(folder)
+    sounds = tone_corpus(tmp_path / "sounds", {"validation": 12})
+    faces = film_corpus(tmp_path / "faces", {"validation": 12}, sound=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        found = run(
+            "calibrate", "-d", sounds, "-d", faces, "-m", folder, "--risk", 0.9, "--delta", 0.3, "-q"
+        )  # fmt: skip
+    assert found.code == 0, found.err
+    lines = found.err.strip().splitlines()
+    assert any(
+        line.startswith("warning: not calibrated for audio+video: label-matched pairs cross")
+        for line in lines
+    )
+    assert not any("UserWarning" in line for line in lines)
 
 
 def test_calibrate_needs_a_folder_that_can_be_changed(

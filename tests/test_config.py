@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +31,17 @@ def config(**changes: Any) -> ModelConfig:
         "thresholds": {
             "audio": TrustedThreshold(0.25, "f1", "corpus validation", 12, "", {"f1": 0.9}),
             "audio+video": TrustedThreshold(0.5, "balance", "a with b", 9, "label-matched"),
+            "video": TrustedThreshold(
+                0.75,
+                "risk=0.1",
+                "corpus validation",
+                400,
+                "",
+                {"f1": 0.5},
+                "for new speakers, …",
+                {"risk": 0.1, "unit": "groups", "groups": 40, "bound": 0.0625},
+                {"margin": 0.25, "max_belief": 0.125},
+            ),
         },
         "training": (
             TrainingRecord(("audio",), "corpus", "CC0", {"train": 3}, {"epochs": 2}),
@@ -71,6 +83,23 @@ def test_terms_are_named_once_and_thresholds_are_replaced_by_name() -> None:
     assert second.thresholds["audio"].threshold == 0.9
     assert second.thresholds["audio+video"] == first.thresholds["audio+video"]
     assert first.thresholds["audio"].threshold == 0.25
+
+
+def test_a_record_without_a_promise_is_read_as_before() -> None:
+    values = json.loads(config().to_json())
+    for record in values["thresholds"].values():
+        for name in ("promise", "guarantee", "aurc_by_confidence"):
+            del record[name]
+    found = ModelConfig.from_dict(values).thresholds["audio"]
+    assert found == config().thresholds["audio"]
+    assert (found.promise, found.guarantee, found.best_confidence) == ("", {}, "")
+
+
+def test_the_best_confidence_is_the_one_of_the_lowest_area() -> None:
+    record = config().thresholds["video"]
+    assert record.best_confidence == "max_belief"
+    areas = {"margin": float("nan"), "max_belief": 0.5}
+    assert replace(record, aurc_by_confidence=areas).best_confidence == "max_belief"
 
 
 def without(*path: str) -> Callable[[dict[str, Any]], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,17 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name: str) -> None:
     result = doctest.testmod(importlib.import_module(name), optionflags=FLAGS, verbose=False)
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize(
+    "page", sorted((Path(__file__).parents[1] / "docs").glob("*.md")), ids=lambda page: page.name
+)
+def test_pages(page: Path) -> None:
+    result = doctest.testfile(
+        str(page), module_relative=False, optionflags=FLAGS, encoding="utf-8", verbose=False
+    )
+    assert result.attempted > 0
     assert result.failed == 0
 
 

@@ -1,4 +1,4 @@
-"""Thresholds and figures against what the predictions themselves say."""
+"""Figures against what the predictions themselves say."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
 from ter_fast import DataError, Model, ModelError, Predictions
 from ter_fast.data import Dataset, load_dataset
-from ter_fast.inference import Evidence
-from ter_fast.labelled import Labelled, pair
+from ter_fast.evaluate import measure
+from ter_fast.figures import differences
 from ter_fast.opinion import CONFIDENCE_KINDS
+from ter_fast.outcomes import Outcomes
 from ter_fast.thresholds import sweep
-from tiny import film_corpus, tiny_model, tone_corpus, with_threshold
+from tiny import film_corpus, tiny_model, tone_corpus
 
 LABELS = ("high", "low")
 QUIET = {"progress": False, "resamples": 20}
@@ -50,135 +51,6 @@ def predicted(model: Model, dataset: Dataset) -> tuple[Predictions, np.ndarray, 
     found = model.predict([sample.path for sample in dataset])
     correct = np.array([p.label == s.label for p, s in zip(found, dataset, strict=True)])
     return found, np.array([p.confidence for p in found], np.float32), correct
-
-
-# -- calibration ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("criterion", ["balance", "f1", "coverage=0.5"])
-def test_the_threshold_is_the_sweeps_on_the_predictions(
-    voice: Model, tones: Dataset, criterion: str
-) -> None:
-    data = tones.split("validation")
-    _, confidence, correct = predicted(voice, data)
-    result = sweep(confidence, correct)
-    chosen = result.at_coverage(0.5) if "=" in criterion else result.best(criterion)  # type: ignore[arg-type]
-    assert chosen is not None
-    assert voice.calibrate(data, criterion=criterion, progress=False) is voice
-    record = voice.config.thresholds["audio"]
-    # Halfway to the next confidence below, so that it accepts the very same clips.
-    assert result.at(record.threshold).accepted == chosen.accepted
-    below = result.threshold[result.threshold < chosen.threshold].max(initial=-np.inf)
-    middle = (chosen.threshold + below) / 2 if np.isfinite(below) else chosen.threshold
-    assert record.threshold == pytest.approx(middle, abs=1e-7)
-    assert (record.criterion, record.samples, record.pairing) == (criterion, 12, "")
-    assert record.data == "tones validation"
-    for name in ("precision", "recall", "f1", "accuracy", "coverage"):
-        assert record.scores[name] == pytest.approx(getattr(chosen, name))
-    accuracy = correct.mean()
-    assert record.scores["accept_all_f1"] == pytest.approx(2 * accuracy / (1 + accuracy))
-
-
-def test_films_calibrate_each_modality_and_both(both: Model, films: Dataset) -> None:
-    both.calibrate(films.split("validation"), progress=False)
-    assert set(both.config.thresholds) == {"audio", "video", "audio+video"}
-    assert {each.samples for each in both.config.thresholds.values()} == {8}
-    assert {each.pairing for each in both.config.thresholds.values()} == {""}
-    sound = Model.from_experts(audio=both)
-    sound.calibrate(films.split("validation"), progress=False)
-    assert sound.config.thresholds["audio"].threshold == pytest.approx(
-        both.config.thresholds["audio"].threshold, abs=1e-6
-    )
-    found = both.predict([sample.path for sample in films])
-    assert all(each.trusted is not None for each in found)
-
-
-def test_two_corpora_are_paired_by_label(both: Model, tones: Dataset, tmp_path: Path) -> None:
-    mute = film_corpus(tmp_path, {"validation": 4}, sound=False, name="mute")
-    faces = load_dataset(str(mute)).split("validation")
-    both.calibrate(tones.split("validation"), faces, progress=False)
-    records = both.config.thresholds
-    assert set(records) == {"audio", "video", "audio+video"}
-    assert [records[name].samples for name in ("audio", "video", "audio+video")] == [12, 8, 8]
-    assert records["audio+video"].pairing == "label-matched"
-    assert records["audio"].pairing == records["video"].pairing == ""
-    assert records["audio+video"].data == "tones validation with mute validation"
-    figures = both.evaluate(tones.split("validation"), faces, **QUIET)
-    assert (figures.pairing, figures.samples) == ("label-matched", 8)
-    assert figures.figures["coverage"].value == pytest.approx(
-        records["audio+video"].scores["coverage"]
-    )
-
-
-def labelled(name: str, view: int, labels: list[int], groups: list[str]) -> Labelled:
-    values = torch.zeros(2, len(labels), 2)
-    values[view] = torch.arange(1.0, len(labels) + 1)[:, None]
-    mask = torch.zeros(2, len(labels), dtype=torch.bool)
-    mask[view] = True
-    return Labelled(name, Evidence(values, mask), torch.tensor(labels), tuple(groups))
-
-
-def test_pairs_have_one_label_and_use_each_clip_once() -> None:
-    voices = labelled("v", 0, [0, 0, 0, 1, 1], ["x", "x", "y", "y", "y"])
-    faces = labelled("f", 1, [1, 1, 1, 0, 0], list("abcde"))
-    pairs = pair(voices, faces)
-    assert pairs.pairing == "label-matched"
-    assert sorted(pairs.labels.tolist()) == [0, 0, 1, 1]
-    assert pairs.evidence.mask.all()
-    for view, source in enumerate((voices, faces)):
-        rows = (pairs.evidence.values[view, :, 0] - 1).long()
-        assert len(set(rows.tolist())) == 4
-        assert torch.equal(source.labels[rows], pairs.labels)
-    left = (pairs.evidence.values[0, :, 0] - 1).long().tolist()
-    assert pairs.groups == tuple(voices.groups[row] for row in left)
-    assert pair(voices, faces, 1).labels.tolist() == pairs.labels.tolist()
-    draws = {
-        tuple(pair(voices, faces, seed).evidence.values.flatten().tolist()) for seed in range(9)
-    }
-    assert len(draws) > 1
-
-
-def test_corpora_without_a_class_in_common_are_not_paired() -> None:
-    with pytest.raises(DataError, match="v and f have no class in common"):
-        pair(labelled("v", 0, [0], ["x"]), labelled("f", 1, [1], ["y"]))
-
-
-@pytest.mark.parametrize(
-    ("criterion", "message"),
-    [
-        ("best", "criterion is 'best'; expected balance, f1, accuracy, precision=P or coverage=Q"),
-        ("precision", "criterion is 'precision'; expected"),
-        ("f1=3", "criterion is 'f1=3'; expected"),
-        ("precision=high", "expected a number after precision="),
-        ("precision=1.5", "precision"),
-    ],
-)
-def test_a_criterion_that_is_none_changes_nothing(
-    voice: Model, tones: Dataset, criterion: str, message: str
-) -> None:
-    with_threshold(voice, 0.3, "audio")
-    before = voice.config
-    with pytest.raises(DataError, match=message):
-        voice.calibrate(
-            tones.split("validation"), criterion=criterion, confidence="margin", progress=False
-        )
-    assert voice.config == before
-
-
-def test_without_data_there_is_nothing_to_calibrate_on(voice: Model) -> None:
-    with pytest.raises(DataError, match="needs validation data"):
-        voice.calibrate()
-
-
-def test_another_confidence_drops_the_other_thresholds(both: Model, tones: Dataset) -> None:
-    with_threshold(both, 0.3, "video", "audio+video")
-    both.calibrate(tones.split("validation"), progress=False)
-    assert set(both.config.thresholds) == {"audio", "video", "audio+video"}
-    both.calibrate(tones.split("validation"), confidence="margin", progress=False)
-    assert set(both.config.thresholds) == {"audio"}
-    assert both.config.confidence == "margin"
-    with pytest.raises(ModelError, match="confidence is 'luck'"):
-        both.calibrate(tones.split("validation"), confidence="luck", progress=False)
 
 
 # -- evaluation -----------------------------------------------------------------------------------
@@ -220,9 +92,13 @@ def test_figures_are_those_of_the_predictions(voice: Model, tones: Dataset) -> N
         for a in LABELS
     ]
     assert [list(row) for row in figures.confusion] == counts
-    assert figures.recall_by_class == {
-        name: pytest.approx(counts[k][k] / sum(counts[k])) for k, name in enumerate(LABELS)
-    }
+    for k, name in enumerate(LABELS):
+        row = figures.breakdowns["class"][name]
+        assert row.figures["accuracy"].value == pytest.approx(counts[k][k] / sum(counts[k]))
+        assert row.samples == sum(counts[k])
+    assert figures.trusted_confusion is not None
+    assert np.sum(figures.trusted_confusion) == trusted.sum()
+    assert np.trace(figures.trusted_confusion) == right
     for kind in CONFIDENCE_KINDS:
         ranks = np.array([float(each.opinion.confidence_of(kind)) for each in found], np.float32)
         assert figures.aurc_by_confidence[kind] == pytest.approx(
@@ -233,7 +109,7 @@ def test_figures_are_those_of_the_predictions(voice: Model, tones: Dataset) -> N
 def test_intervals_hold_the_value_and_repeat(voice: Model, tones: Dataset) -> None:
     first = voice.evaluate(tones.split("test"), progress=False, resamples=200)
     again = voice.evaluate(tones.split("test"), progress=False, resamples=200)
-    assert first == again
+    assert json.dumps(first.to_dict()) == json.dumps(again.to_dict())
     for name, figure in first.figures.items():
         assert figure.low <= figure.high, name
     assert first.figures["nll"].low <= first.figures["nll"].value <= first.figures["nll"].high
@@ -319,18 +195,70 @@ def test_figures_are_valid_json_even_where_one_has_no_value(
     assert back["labels"] == list(LABELS)
 
 
-def test_the_disagreement_limit_may_be_a_quantile(both: Model, films: Dataset) -> None:
-    data = films.split("validation")
-    both.calibrate(data, disagreement_quantile=0.5, progress=False)
-    limit = both.config.disagreement_limit
-    assert limit is not None
-    shown = [both.predict(sample.path) for sample in data]
-    right = [p for p, sample in zip(shown, data, strict=True) if p.label == sample.label]
-    within = [p for p in right if p.disagreement <= limit + 1e-6]
-    assert len(right) / 2 <= len(within) <= len(right) / 2 + 1
-    both.calibrate(data, progress=False)
-    assert both.config.disagreement_limit == limit
-    both.calibrate(data, disagreement_limit=math.inf, progress=False)
-    assert both.config.disagreement_limit is None
-    with pytest.raises(DataError, match="not both"):
-        both.calibrate(data, disagreement_limit=0.5, disagreement_quantile=0.5, progress=False)
+# -- two models, and anyone's answers -------------------------------------------------------------
+
+
+def test_a_model_does_not_differ_from_itself(voice: Model, tones: Dataset) -> None:
+    data = tones.split("test")
+    figures = voice.evaluate(data, **QUIET)
+    found = figures.compare(voice.evaluate(data, **QUIET), resamples=50)
+    assert found["accuracy"] == (0, 0, 0, 1)
+    assert "trusted_f1" not in found
+
+
+def test_differences_are_those_of_the_figures(both: Model, films: Dataset) -> None:
+    data = films.split("test")
+    both.calibrate(films.split("validation"), progress=False)
+    joint = both.evaluate(data, **QUIET)
+    alone = both.evaluate(data, modalities=["video"], **QUIET)
+    found = joint.compare(alone, resamples=50)
+    assert found.keys() == joint.figures.keys() & alone.figures.keys()
+    for name, each in found.items():
+        expected = joint.figures[name].value - alone.figures[name].value
+        assert each.difference == pytest.approx(expected, nan_ok=True), name
+
+
+def test_other_clips_have_no_paired_difference(voice: Model, tones: Dataset) -> None:
+    test, validation = (voice.evaluate(tones.split(s), **QUIET) for s in ("test", "validation"))
+    with pytest.raises(DataError, match="8 and 12 clips that are not the same"):
+        test.compare(validation)
+    relabelled = replace(test.outcomes, groups=("other",) * 8)
+    with pytest.raises(DataError, match="different labels or groups"):
+        differences(test.outcomes, relabelled)
+
+
+def test_a_file_name_that_is_no_text_is_written_all_the_same(tmp_path: Path) -> None:
+    found = measure(Outcomes.from_arrays([[0.8, 0.2]], [0]), resamples=2, errors=["\udcff.wav bad"])
+    found.to_json(tmp_path / "f.json")
+    assert json.loads((tmp_path / "f.json").read_text("utf-8"))["errors"] == ["\udcff.wav bad"]
+
+
+@pytest.mark.parametrize("case", ["right", "wrong", "one class", "constant", "nan", "one clip"])
+def test_lopsided_answers_are_measured(case: str) -> None:
+    size = 1 if case == "one clip" else 40
+    generator = np.random.default_rng(0)
+    probability = generator.dirichlet([1, 1, 1], size)
+    target = probability.argmax(1)
+    confidence = generator.random(size)
+    if case == "wrong":
+        target = (target + 1) % 3
+    elif case == "one class":
+        target = np.zeros(size, int)
+    elif case == "constant":
+        confidence = np.full(size, 0.5)
+    elif case == "nan":
+        confidence[::2] = np.nan
+    answers = Outcomes.from_arrays(probability, target, confidence=confidence, threshold=0.5)
+    found = measure(answers, resamples=20)
+    value = {name: figure.value for name, figure in found.figures.items()}
+    trusted = confidence >= 0.5
+    assert value["accuracy"] == (target == probability.argmax(1)).mean()
+    assert value["coverage"] == trusted.mean()
+    assert found.without_confidence == np.isnan(confidence).sum()
+    assert math.isnan(value["failure_auroc"]) == (case not in ("one class",))
+    json.dumps(found.to_dict(), allow_nan=False)
+    if case == "wrong":
+        assert (value["trusted_f1"], value["risk"], value["accept_all_f1"]) == (0, 1, 0)
+    if case == "one clip":
+        assert "no intervals" in found.note
+        assert math.isnan(found.figures["accuracy"].low)

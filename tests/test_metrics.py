@@ -1,4 +1,4 @@
-"""`ter_fast.metrics` against scikit-learn, and the bootstrap against what it promises."""
+"""`ter_fast.metrics` against scikit-learn."""
 
 from __future__ import annotations
 
@@ -159,85 +159,8 @@ def test_tensors_are_welcome() -> None:
         (lambda: metrics.brier([[2.0, -1.0]], [0]), "not a distribution over classes"),
         (lambda: metrics.brier([[2.0, 3.0]], [0]), "not logits or evidence"),
         (lambda: metrics.expected_calibration_error([[1.0]], [0], bins=0), "at least one"),
-        (lambda: metrics.bootstrap_interval(np.mean), "one row per sample"),
-        (lambda: metrics.bootstrap_interval(np.mean, 3.0), "one row per sample"),
-        (lambda: metrics.bootstrap_interval(np.mean, [1, 2], [1]), "one row per sample"),
-        (lambda: metrics.bootstrap_interval(np.mean, [1, 2], groups=[1]), "one row per sample"),
-        (lambda: metrics.bootstrap_interval(np.mean, [1, 2], resamples=0), "0 resamples"),
-        (lambda: metrics.bootstrap_interval(np.mean, [1, 2], level=1.0), "level 1.0"),
     ],
 )
 def test_bad_input_is_named(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         call()
-
-
-def mean(values: NDArray[Any]) -> float:
-    return float(values.mean())
-
-
-def test_bootstrap_equals_the_normal_interval_of_a_mean() -> None:
-    values = np.random.default_rng(1).normal(3.0, 2.0, 1000)
-    low, high = metrics.bootstrap_interval(mean, values, resamples=4000)
-    half = 1.96 * values.std() / math.sqrt(values.size)
-    assert low == pytest.approx(values.mean() - half, abs=0.1 * half)
-    assert high == pytest.approx(values.mean() + half, abs=0.1 * half)
-
-
-def test_clusters_widen_the_interval() -> None:
-    """Twenty clips that are all alike within a speaker are worth one."""
-    speaker = np.repeat([f"s{i}" for i in range(50)], 20)
-    values = np.repeat(np.random.default_rng(2).normal(size=50), 20)
-    alone = metrics.bootstrap_interval(mean, values)
-    clustered = metrics.bootstrap_interval(mean, values, groups=speaker)
-    ratio = (clustered.high - clustered.low) / (alone.high - alone.low)
-    assert ratio == pytest.approx(math.sqrt(20), rel=0.1)
-
-
-def test_groups_are_drawn_whole() -> None:
-    groups = np.array([0, 1, 0, 2, 2, 2])
-    sizes = {0: 2, 1: 1, 2: 3}
-
-    def whole(drawn: NDArray[np.int64]) -> float:
-        labels, counts = np.unique(drawn, return_counts=True)
-        wholes = [
-            n % sizes[group] == 0 for group, n in zip(labels.tolist(), counts.tolist(), strict=True)
-        ]
-        draws = sum(
-            n // sizes[group] for group, n in zip(labels.tolist(), counts.tolist(), strict=True)
-        )
-        return float(all(wholes) and draws == 3)
-
-    interval = metrics.bootstrap_interval(whole, groups, groups=groups, resamples=200)
-    assert interval == (1.0, 1.0)
-
-
-def test_bootstrap_repeats_with_its_seed_and_resamples_rows_together() -> None:
-    prediction = np.arange(200) % 3
-    target = np.arange(200) % 4 % 3
-
-    def both(a: Labels, b: Labels) -> float:
-        return metrics.accuracy(a, b)
-
-    first = metrics.bootstrap_interval(both, prediction, target, seed=7, resamples=300)
-    assert first == metrics.bootstrap_interval(both, prediction, target, seed=7, resamples=300)
-    assert first != metrics.bootstrap_interval(both, prediction, target, seed=8, resamples=300)
-    assert metrics.bootstrap_interval(both, target, target, resamples=50) == (1.0, 1.0)
-
-
-def test_an_interval_that_cannot_be_had_is_nan() -> None:
-    for interval in (
-        metrics.bootstrap_interval(mean, [1.0]),
-        metrics.bootstrap_interval(mean, []),
-        metrics.bootstrap_interval(mean, [1.0, 2.0], groups=["a", "a"]),
-        metrics.bootstrap_interval(lambda _: math.nan, [1.0, 2.0], resamples=10),
-    ):
-        assert math.isnan(interval.low)
-        assert math.isnan(interval.high)
-
-
-def test_draws_without_the_statistic_are_left_out() -> None:
-    def only_when_mixed(values: NDArray[Any]) -> float:
-        return 5.0 if len(set(values.tolist())) > 1 else math.nan
-
-    assert metrics.bootstrap_interval(only_when_mixed, [1, 2], resamples=100) == (5.0, 5.0)

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pandas
@@ -82,6 +83,11 @@ def test_missing_values_are_none_in_a_row() -> None:
     assert failed["error"] == "c.mp4 does not exist"
     numbers = ("start", "end", "confidence", "uncertainty", "conflict", "p_anger")
     assert [failed[name] for name in numbers] == [None] * 6
+
+
+def test_a_promise_is_no_column() -> None:
+    promised = replace(three()[0], promise="for new speakers, at most 0.1 …")
+    assert promised.row() == three()[0].row()
 
 
 def test_csv_round_trip(tmp_path: Path) -> None:

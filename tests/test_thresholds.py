@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 from ter_fast.errors import DataError
-from ter_fast.thresholds import Criterion, Sweep, sweep
+from ter_fast.thresholds import Criterion, Sweep, counting, sweep
 
 Samples = tuple[NDArray[Any], NDArray[np.bool_]]
 
@@ -126,6 +128,86 @@ def test_the_fast_way_equals_the_general_way(data: Samples) -> None:
     assert fast.threshold.tolist() == general.threshold.tolist()[1:]
     assert fast.accepted.tolist() == general.accepted.tolist()[1:]
     assert fast.accepted_correct.tolist() == general.accepted_correct.tolist()[1:]
+
+
+@settings(relaxed, max_examples=60)
+@given(samples(), st.integers(1, 50))
+def test_compiled_code_equals_plain_code_to_the_bit(data: Samples, repeat: int) -> None:
+    """The one for many samples, the other for few: nobody may notice where one takes over."""
+    # Long ties take the closed form.
+    confidence, correct = (np.repeat(column, repeat) for column in data)
+    answers = []
+    for few in (0, 2**40):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(counting, "FEW", few)
+            curve = sweep(confidence, correct)
+            areas = (curve.aurc, curve.e_aurc, curve.augrc, curve.failure_auroc)
+            criteria: tuple[Criterion, ...] = ("balance", "f1", "accuracy")
+            best = [curve.best(criterion) for criterion in criteria]
+        answers.append((curve, np.array(areas), best))
+    (one, areas, best), (two, other_areas, other_best) = answers
+    assert one.threshold.dtype == two.threshold.dtype
+    np.testing.assert_array_equal(one.threshold, two.threshold)
+    np.testing.assert_array_equal(one.accepted, two.accepted)
+    np.testing.assert_array_equal(one.accepted_correct, two.accepted_correct)
+    np.testing.assert_array_equal(areas, other_areas)
+    assert best == other_best
+
+
+@pytest.mark.parametrize("few", [0, 2**40])
+def test_sums_of_many_blocks_are_the_same_in_both(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(5)
+    confidence = generator.random(50_000)
+    correct = generator.random(confidence.size) < 0.8
+    order = np.argsort(-confidence)
+    risk = np.cumsum(~correct[order]) / np.arange(1, confidence.size + 1)
+    monkeypatch.setattr(counting, "FEW", few)
+    aurc = sweep(confidence, correct).aurc
+    assert aurc == pytest.approx(math.fsum(risk) / confidence.size, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "right"),
+    [
+        ((1_000,), (990,)),
+        ((20, 33, 70_000), (20, 30, 100)),
+        ((60_000, 40, 300), (59_999, 0, 299)),
+        ((31, 5_000, 31), (31, 5_000, 30)),
+    ],
+)
+def test_long_ties_are_summed_in_closed_form(
+    sizes: tuple[int, ...], right: tuple[int, ...]
+) -> None:
+    """Against the definition: j of a tie's members hold j times its error rate."""
+    confidence = np.repeat(np.linspace(0.9, 0.1, len(sizes)), sizes)
+    correct = np.concatenate([np.arange(n) < good for n, good in zip(sizes, right, strict=True)])
+    risks: list[float] = []
+    seen = wrong = 0
+    for n, good in zip(sizes, right, strict=True):
+        risks += [(wrong + (n - good) * j / n) / (seen + j) for j in range(1, n + 1)]
+        seen, wrong = seen + n, wrong + n - good
+    aurc = sweep(confidence, correct).aurc
+    assert aurc == pytest.approx(math.fsum(risks) / seen, rel=1e-14)
+
+
+def test_few_samples_need_no_numba() -> None:
+    """Importing it, and compiling for the first time ever, would cost a second."""
+    code = """
+import sys
+import numpy as np
+from ter_fast.thresholds import BinnedSweep, sweep, sweep_by
+c = np.random.default_rng(0).random(10_000)
+right, group = c > 0.3, np.arange(10_000) % 7
+stream = BinnedSweep()
+stream.update(c, right)
+for curve in (sweep(c, right), sweep_by(c, right, group), stream):
+    curve.best(), curve.at(0.5), curve.aurc, curve.e_aurc, curve.failure_auroc, curve.fpr95
+stream.error_bound
+sys.exit("numba" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=300).returncode == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -4,7 +4,30 @@ A prediction is trusted at threshold t when its confidence c >= t. Correct or wr
 not, give TP (correct, trusted), FP (wrong, trusted), FN (correct, not trusted) and TN.
 """
 
-from ter_fast.thresholds.exact import Criterion, Sweep, sweep
-from ter_fast.thresholds.scores import TrustedScores
+from ter_fast.thresholds.binned import BinnedSweep
+from ter_fast.thresholds.bounds import ErrorBound
+from ter_fast.thresholds.counting import Criterion
+from ter_fast.thresholds.exact import Sweep, sweep
+from ter_fast.thresholds.grouped import GroupedSweep, sweep_by
+from ter_fast.thresholds.guarantee import guaranteed, guaranteed_by_class, guaranteed_worst_group
+from ter_fast.thresholds.guarantee.grids import Grid, grid_from
+from ter_fast.thresholds.guarantee.promises import Guarantee
+from ter_fast.thresholds.scores import GroupedScores, TrustedScores
 
-__all__ = ["Criterion", "Sweep", "TrustedScores", "sweep"]
+__all__ = [
+    "BinnedSweep",
+    "Criterion",
+    "ErrorBound",
+    "Grid",
+    "GroupedScores",
+    "GroupedSweep",
+    "Guarantee",
+    "Sweep",
+    "TrustedScores",
+    "grid_from",
+    "guaranteed",
+    "guaranteed_by_class",
+    "guaranteed_worst_group",
+    "sweep",
+    "sweep_by",
+]

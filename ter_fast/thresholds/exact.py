@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast._arrays import Vector, as_vector
+from ter_fast._arrays import Vector
 from ter_fast.errors import DataError
+from ter_fast.thresholds import counting
+from ter_fast.thresholds.counting import Criterion, Ranking, criterion_index
+from ter_fast.thresholds.samples import Scores, paired
 from ter_fast.thresholds.scores import TrustedScores, accept_all_f1, trusted_scores
 
-Criterion = Literal["balance", "f1", "accuracy"]
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Scores = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +90,8 @@ class Sweep:
         """
         if math.isnan(threshold):
             raise DataError("threshold is NaN; give a real number, or use .best() to choose one")
-        with np.errstate(over="ignore"):
-            least = self.threshold.dtype.type(threshold)
-        # The smallest number of the confidences' own dtype that reaches the threshold: searching
-        # for a wider number would make NumPy widen, and so copy, the whole array.
-        if float(least) < threshold:
-            least = np.nextafter(least, self.threshold.dtype.type(np.inf))
-        index = int(np.searchsorted(self.threshold, least))
+        # Searching for a wider number would make NumPy widen, and so copy, the whole array.
+        index = int(np.searchsorted(self.threshold, at_least(threshold, self.threshold.dtype)))
         if index == self.threshold.size:
             return self._scores(float(threshold), 0, 0)
         return self._scores(
@@ -119,12 +117,10 @@ class Sweep:
             >>> sweep([0.9, 0.8, 0.4], [True, False, False]).best().threshold
             0.9
         """
-        if criterion not in get_args(Criterion):
-            known = ", ".join(get_args(Criterion))
-            raise DataError(f"unknown criterion {criterion!r}; choose one of {known}")
+        row = criterion_index(criterion)
         if self.threshold.size == 0 or self.accepted_correct[0] == 0:
             return None
-        index = self._best[get_args(Criterion).index(criterion)]
+        index = int(self._best[row, 0])
         right, accepted = int(self.accepted_correct[index]), int(self.accepted[index])
         if criterion == "accuracy" and 2 * right < accepted:
             return None
@@ -151,7 +147,8 @@ class Sweep:
         Raises:
             DataError: The coverage is outside [0, 1].
         """
-        reached = int(np.count_nonzero(self.coverage >= _fraction("coverage", coverage)))
+        least = _fraction("coverage", coverage)
+        reached = self._count(lambda i: bool(self.accepted[i] / self.n >= least))
         return self._at_index(reached - 1) if reached else None
 
     @property
@@ -174,7 +171,7 @@ class Sweep:
         Reference:
             Geifman, Uziel and El-Yaniv 2019, "Bias-Reduced Uncertainty Estimation".
         """
-        return self._rank[0] / self.n if self.n else math.nan
+        return float(self._ranking.aurc[0])
 
     @property
     def e_aurc(self) -> float:
@@ -183,7 +180,7 @@ class Sweep:
         The optimum is exact for N samples: 1/N sum_{j=1}^{W} j / (C + j), with C correct and W
         wrong, instead of its limit for large N.
         """
-        return (self._rank[0] - self._rank[1]) / self.n if self.n else math.nan
+        return float(self._ranking.e_aurc[0])
 
     @property
     def augrc(self) -> float:
@@ -195,13 +192,12 @@ class Sweep:
             Traub et al. 2024, "Overcoming Common Flaws in the Evaluation of Selective
             Classification Systems".
         """
-        return self._rank[2] / (2 * self.n**2) if self.n else math.nan
+        return float(self._ranking.augrc[0])
 
     @property
     def failure_auroc(self) -> float:
         """Return P(c_correct > c_wrong) + P(c_correct = c_wrong) / 2; NaN without both kinds."""
-        pairs = self.n_correct * (self.n - self.n_correct)
-        return self._rank[3] / (2 * pairs) if pairs else math.nan
+        return float(self._ranking.failure_auroc[0])
 
     @property
     def fpr95(self) -> float:
@@ -213,7 +209,8 @@ class Sweep:
         wrong = self.n - self.n_correct
         if not self.n_correct * wrong:
             return math.nan
-        index = int(np.count_nonzero(self.recall >= 0.95)) - 1
+        reached = self._count(lambda i: bool(self.accepted_correct[i] / self.n_correct >= 0.95))
+        index = reached - 1
         if index < 0:
             return 1.0
         return int(self.accepted[index] - self.accepted_correct[index]) / wrong
@@ -239,16 +236,22 @@ class Sweep:
         return math.nan if scores is None else scores.risk
 
     @cached_property
-    def _best(self) -> tuple[int, int, int]:
-        from ter_fast.thresholds.loops import choose
-
-        return choose(self.accepted, self.accepted_correct, self.n_correct)
+    def _best(self) -> NDArray[np.int64]:
+        offsets, _, n_correct = self._as_group
+        return counting.choose(self.accepted, self.accepted_correct, offsets, n_correct)
 
     @cached_property
-    def _rank(self) -> tuple[float, float, int, int]:
-        from ter_fast.thresholds.loops import rank
+    def _ranking(self) -> Ranking:
+        return counting.rank(self.accepted, self.accepted_correct, *self._as_group)
 
-        return rank(self.accepted, self.accepted_correct, self.n, self.n_correct)
+    @property
+    def _as_group(self) -> tuple[Counts, Counts, Counts]:
+        """Return offsets (2,), samples (1,) and correct samples (1,)."""
+        return np.array([0, self.threshold.size]), np.array([self.n]), np.array([self.n_correct])
+
+    def _count(self, accepts_enough: Callable[[int], bool]) -> int:
+        """Return how many thresholds, from the lowest on, pass a test that the higher ones fail."""
+        return bisect_left(range(self.threshold.size), True, key=lambda i: not accepts_enough(i))
 
     def _at_index(self, index: int) -> TrustedScores:
         return self._scores(
@@ -281,23 +284,8 @@ def sweep(confidence: Vector, correct: Vector) -> Sweep:
         >>> curve.threshold.tolist(), curve.accepted.tolist(), curve.accepted_correct.tolist()
         ([0.3, 0.8, 0.9], [4, 3, 1], [2, 2, 1])
     """
-    scores = _confidence(confidence)
-    right = _correct(correct)
-    if scores.size != right.size:
-        raise DataError(
-            f"{scores.size} confidences but {right.size} correct flags; give one for each sample"
-        )
-    lowest = np.fmin.reduce(scores, initial=0)
-    highest = np.fmax.reduce(scores, initial=0)
-    if np.isinf(lowest) or np.isinf(highest):
-        raise DataError(
-            "an infinite confidence says that something overflowed before it got here; "
-            "mark such samples NaN, which is never trusted"
-        )
-    from ter_fast.thresholds.loops import count_keys, count_values
-
-    count = count_values if lowest < 0 else count_keys
-    threshold, accepted, accepted_correct = count(scores, right)
+    scores, right = paired(confidence, correct)
+    threshold, accepted, accepted_correct, _ = counting.tally(scores, right)
     real = int(accepted[0]) if accepted.size else 0
     return Sweep(
         threshold=threshold,
@@ -309,22 +297,13 @@ def sweep(confidence: Vector, correct: Vector) -> Sweep:
     )
 
 
-def _confidence(value: Vector) -> Scores:
-    array = as_vector("confidence", value)
-    if array.dtype.kind == "f":
-        # In native byte order, with nothing between the elements, so that bits can be read off.
-        wide = np.float64 if array.dtype.itemsize > 4 else np.float32
-        return np.ascontiguousarray(array, dtype=wide)
-    return array.astype(np.float64)
-
-
-def _correct(value: Vector) -> NDArray[np.bool_]:
-    array = as_vector("correct", value)
-    right = array.astype(np.bool_)
-    if array.dtype.kind != "b" and not np.array_equal(right, array):
-        stray = array[right != array][0]
-        raise DataError(f"correct holds {stray}; give booleans, or 0 and 1")
-    return np.ascontiguousarray(right)
+def at_least(threshold: float | Floats, dtype: np.dtype[Any]) -> Scores:
+    """Return the smallest numbers of a floating dtype that are at least these."""
+    with np.errstate(over="ignore"):
+        least: Scores = np.asarray(threshold, np.float64).astype(dtype)
+    return np.where(
+        least.astype(np.float64) < threshold, np.nextafter(least, dtype.type(np.inf)), least
+    )
 
 
 def _fraction(name: str, value: float) -> float:

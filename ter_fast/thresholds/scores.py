@@ -1,9 +1,15 @@
-"""Trusted precision, recall, F1 and accuracy at one threshold, from four counts."""
+"""Trusted precision, recall, F1 and accuracy at one threshold, of one group or many."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +67,60 @@ def trusted_scores(
         accepted_correct=right,
         n=n,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupedScores:
+    """Hold the trusted metrics of each group, (G,) each, named and defined as in `TrustedScores`.
+
+    Attributes:
+        threshold: Confidence from which a prediction is trusted.
+        precision: TP / (TP + FP).
+        recall: TP / (TP + FN).
+        f1: 2 TP / (2 TP + FP + FN).
+        accuracy: (TP + TN) / N.
+        coverage: (TP + FP) / N.
+        risk: FP / (TP + FP).
+        lift: `f1` minus the F1 of trusting every prediction of the group.
+        accepted: TP + FP.
+        accepted_correct: TP.
+        n: N.
+    """
+
+    threshold: Floats
+    precision: Floats
+    recall: Floats
+    f1: Floats
+    accuracy: Floats
+    coverage: Floats
+    risk: Floats
+    lift: Floats
+    accepted: Counts
+    accepted_correct: Counts
+    n: Counts
+
+
+def grouped_scores(
+    threshold: Floats, accepted: Counts, right: Counts, n: Counts, n_correct: Counts
+) -> GroupedScores:
+    """Return for each group what `trusted_scores` returns for one; every group has samples."""
+    least_one = np.maximum(accepted, 1)
+    f1 = 2 * right / np.maximum(accepted + n_correct, 1)
+    return GroupedScores(
+        threshold=threshold,
+        precision=np.where(accepted > 0, right / least_one, 1.0),
+        recall=right / np.maximum(n_correct, 1),
+        f1=f1,
+        accuracy=(2 * right - accepted + n - n_correct) / n,
+        coverage=accepted / n,
+        risk=(accepted - right) / least_one,
+        lift=f1 - grouped_accept_all_f1(n, n_correct),
+        accepted=accepted,
+        accepted_correct=right,
+        n=n,
+    )
+
+
+def grouped_accept_all_f1(n: Counts, n_correct: Counts) -> Floats:
+    """Return for each group what `accept_all_f1` returns for one."""
+    return 2 * n_correct / (n + n_correct)

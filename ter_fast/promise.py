@@ -1,0 +1,147 @@
+"""Calibration that keeps a promise: what is held out, what is tested, and what is then said."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ter_fast.config import TrustedThreshold
+from ter_fast.errors import DataError
+from ter_fast.labelled import Labelled
+from ter_fast.outcomes import Outcomes
+from ter_fast.thresholds import TrustedScores, grid_from, guaranteed, sweep
+
+Flags = NDArray[np.bool_]
+
+UNITS = ("groups", "clips")
+_OF_PAIRS = (
+    "; calibrated on label-matched pairs of clips of two corpora, so for clips of one person it holds only as "
+    "far as the modalities are independent given the emotion"
+)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What `calibrate` is asked to promise.
+
+    Attributes:
+        risk: largest share of wrong predictions among the trusted ones.
+        delta: largest probability that the promise is broken.
+        unit: "groups" for new speakers, "clips" for further clips of the same ones.
+        share: of the units, held out to choose whatever is chosen before the test.
+        seed: of that choice.
+    """
+
+    risk: float
+    delta: float
+    unit: str
+    share: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, value in (("risk", self.risk), ("delta", self.delta)):
+            if not 0 < value < 1:
+                raise DataError(f"{name} is {value}; give a share inside (0, 1), such as 0.1")
+        if self.unit not in UNITS:
+            raise DataError(f"promise is {self.unit!r}; expected one of {', '.join(UNITS)}")
+
+    def held_out(self, data: Labelled) -> frozenset[str]:
+        """Choose the groups, or the files, that are not tested but choose the levels of the test."""
+        names = np.unique(np.array(self._names(data), object))
+        size = min(max(1, round(self.share * len(names))), len(names) - 1)
+        return frozenset(np.random.default_rng(self.seed).permutation(names)[:size].tolist())
+
+    def rows(self, data: Labelled, held: frozenset[str]) -> Flags:
+        """Say which clips of the data, or of a part of them, are held out, (N,)."""
+        return np.array([name in held for name in self._names(data)], np.bool_)
+
+    def _names(self, data: Labelled | Outcomes) -> tuple[str, ...]:
+        return data.groups if self.unit == "groups" else data.paths
+
+    def record(self, modalities: str, answers: Outcomes, held: Flags) -> TrustedThreshold:
+        """Return the threshold for these modalities and what is promised of it.
+
+        Args:
+            modalities: joined by "+".
+            answers: to the clips that have them.
+            held: (N,) those that are held out.
+
+        Raises:
+            DataError: no threshold can be promised; the message says why and how many would do.
+        """
+        self._refuse_what_groups_cannot_promise(answers)
+        # Confidences above the disagreement limit are NaN there: what is promised is about the rest.
+        confidence, correct = answers.ranked, answers.correct
+        groups = np.array(answers.groups)[~held] if self.unit == "groups" else None
+        found = guaranteed(
+            confidence[~held],
+            correct[~held],
+            self.risk,
+            self.delta,
+            grid=grid_from(confidence[held]),
+            groups=groups,
+        )
+        if (threshold := found.threshold) is None:
+            raise DataError(self._why_none(found.reason, found.samples_needed, answers, held))
+        found = replace(found, scope=modalities)
+        tested = sweep(confidence[~held], correct[~held])
+        return TrustedThreshold(
+            threshold,
+            f"risk={self.risk:g}",
+            answers.name,
+            found.n,
+            answers.pairing,
+            recorded_scores(tested.at(threshold), tested.accept_all_f1),
+            promise=found.promise + (_OF_PAIRS if answers.pairing else ""),
+            guarantee={
+                "risk": self.risk,
+                "delta": self.delta,
+                "method": found.method,
+                "unit": found.unit,
+                "clips": found.n,
+                "groups": found.groups,
+                "held_out": int(held.sum()),
+                "accepted": found.accepted,
+                "errors": found.errors,
+                "bound": found.bound,
+            },
+        )
+
+    def _refuse_what_groups_cannot_promise(self, data: Outcomes) -> None:
+        names = set(self._names(data))
+        if self.unit == "groups" and data.pairing:
+            raise DataError(
+                "label-matched pairs cross the speakers of two corpora, so that nothing can be promised for new "
+                "speakers; promise='clips' promises it for further pairs"
+            )
+        if self.unit == "groups" and "" in names:
+            raise DataError(
+                "some clips name no group, so that nothing can be promised for new speakers; name the speakers, "
+                "or give promise='clips'"
+            )
+        if len(names) < 2:
+            raise DataError(
+                f"{len(names)} {self.unit}, of which some must be held out to choose the levels; give more"
+            )
+
+    def _why_none(self, reason: str, needed: int | None, data: Outcomes, held: Flags) -> str:
+        apart = len({name for name, out in zip(self._names(data), held, strict=True) if out})
+        text = f"{reason} (besides {apart} that were held out to choose the levels"
+        if needed is not None:
+            text += f"; about {math.ceil(needed / (1 - self.share))} in all"
+        text += ")"
+        if self.unit == "groups":
+            text += (
+                "; promise='clips' asks for less: it is about further clips of the same speakers"
+            )
+        return text
+
+
+def recorded_scores(chosen: TrustedScores, accept_all_f1: float) -> dict[str, float]:
+    """Return the scores of a threshold that stand in its record."""
+    names = ("precision", "recall", "f1", "accuracy", "coverage", "lift")
+    scores = {name: float(getattr(chosen, name)) for name in names}
+    return {**scores, "accept_all_f1": accept_all_f1}

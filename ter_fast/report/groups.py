@@ -1,0 +1,166 @@
+"""Dots and intervals: trust by class and group, belief by modality, and kinds of confidence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+
+from ter_fast.breakdown import Breakdown
+from ter_fast.figures import Figure
+from ter_fast.outcomes import ModalityOutcomes, Outcomes
+from ter_fast.report.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Plot, axes, draw, legend
+from ter_fast.report.words import clean, confidence_of, number, shortened, title_of, why_missing
+
+if TYPE_CHECKING:
+    from ter_fast.evaluate import Evaluation
+
+_ROW = 30.0
+_FRAME = 92.0
+_NAME = 17
+_TRAPS = {
+    "class": "Of a class, accuracy is its recall: how often it is found, not how often it is named.",
+    "predicted class": "A class that is named often and wrongly shows only here, not by true class.",
+    "group": "One speaker or source has nothing to resample, so its dots have no interval: chance "
+    "and character look alike.",
+}
+_TRAP = "Small groups swing widely: two dots differ only where their intervals say so."
+
+
+def breakdown_plot(by: str, rows: Mapping[str, Breakdown], name: str) -> Plot:
+    """Return accuracy and trusted precision of each class or group, with their intervals."""
+    trusted = all("trusted_precision" in each.figures for each in rows.values())
+    drawn = ("accuracy", "trusted_precision") if trusted else ("accuracy",)
+    if by == "group":
+        # Whoever the model fails stands at the top.
+        rows = dict(sorted(rows.items(), key=lambda row: row[1].figures["accuracy"].value))
+    return draw(
+        name,
+        f"Trust by {by}" if trusted else f"Accuracy by {by}",
+        partial(_dots, rows, drawn),
+        shows=f"{listed_titles(drawn)} of each {by}, with 95\u00a0% intervals where there is more than "
+        "one group to resample.",
+        trap=_TRAPS.get(by, _TRAP),
+        height=_FRAME + _ROW * len(rows),
+    )
+
+
+def listed_titles(names: Sequence[str]) -> str:
+    """Return the titles of figures as a sentence begins."""
+    return " and ".join(
+        title if not place else title.lower() for place, title in enumerate(map(title_of, names))
+    )
+
+
+def belief_plots(answers: Outcomes) -> list[Plot]:
+    """Return how much each modality believes in each class, where it is true and where it is not."""
+    return [
+        draw(
+            f"belief-{place}",
+            f"Belief of {name}",
+            partial(_belief, said, answers),
+            shows=f"The mean belief mass that {name} alone gives to a class: in clips of that class "
+            "(filled) and in all others (open); the last row is what it leaves uncommitted.",
+            trap="Only the gap between the two dots tells classes apart; a class with two high dots "
+            "is simply a favourite.",
+            height=_FRAME + 22 * (len(answers.labels) + 1),
+        )
+        for place, (name, said) in enumerate(answers.modalities.items(), start=1)
+        if not np.isnan(said.uncertainty).all()
+    ]
+
+
+def ranking_plot(evaluation: Evaluation) -> Plot:
+    """Return the area under the risk-coverage curve by kind of confidence."""
+    kinds = sorted(evaluation.aurc_by_confidence.items(), key=lambda pair: pair[1])
+    return draw(
+        "confidence-kinds",
+        "Which confidence ranks errors best",
+        partial(_ranking, kinds, evaluation),
+        shows="AURC of each kind of confidence on these clips, between a perfect order and a random "
+        "one; further left is better.",
+        trap="Choosing the kind on these clips and reporting its AURC on them flatters it: choose on "
+        "validation data.",
+        height=_FRAME + 30 * len(kinds),
+    )
+
+
+def _dots(rows: Mapping[str, Breakdown], drawn: Sequence[str], figure: Drawing) -> None:
+    ax = axes(figure, "", "")
+    styles: dict[str, dict[str, Any]] = {
+        "accuracy": {"marker": "o", "color": MUTED, "mfc": "none", "mew": 1.6},
+        "trusted_precision": {"marker": "D", "color": BLUE},
+    }
+    for place, name in enumerate(drawn):
+        offset = (place - (len(drawn) - 1) / 2) * 0.34
+        for height, row in enumerate(rows.values()):
+            figure_of = row.figures[name]
+            if why_missing(name, row.figures):
+                continue
+            _interval(ax, figure_of, height + offset, styles[name]["color"])
+            ax.plot([figure_of.value], [height + offset], ls="none", **styles[name])
+        ax.plot([], [], ls="none", label=title_of(name).lower(), **styles[name])
+    _rows(ax, list(rows))
+    ax.set_xlim(-0.03, 1.03)
+    legend(figure, ax)
+
+
+def _interval(ax: Axes, figure_of: Figure, height: float, colour: str) -> None:
+    if not (math.isnan(figure_of.low) or math.isnan(figure_of.high)):
+        ax.plot([figure_of.low, figure_of.high], [height, height], color=colour, lw=1.6)
+
+
+def _belief(said: ModalityOutcomes, answers: Outcomes, figure: Drawing) -> None:
+    ax = axes(figure, "", "mean belief mass")
+    there = ~np.isnan(said.uncertainty)
+    for k in range(len(answers.labels)):
+        own = said.belief[there & (answers.target == k), k]
+        rest = said.belief[there & (answers.target != k), k]
+        ends = [float(each.mean()) if each.size else math.nan for each in (rest, own)]
+        ax.plot(ends, [k, k], color=MUTED, lw=1.2, zorder=1)
+        ax.plot(ends[:1], [k], "o", color=GREEN, mfc="none", mew=1.6, ls="none")
+        ax.plot(ends[1:], [k], "o", color=GREEN, ls="none")
+    ax.plot([], [], "o", color=GREEN, ls="none", label="clips of the class")
+    ax.plot([], [], "o", color=GREEN, mfc="none", mew=1.6, ls="none", label="other clips")
+    mean = float(said.uncertainty[there].mean())
+    ax.plot([mean], [len(answers.labels)], "s", color=INK, ls="none", label="uncertainty")
+    _rows(ax, [*answers.labels, "uncommitted"])
+    ax.set_xlim(-0.03, 1.03)
+    legend(figure, ax, columns=3)
+
+
+def _ranking(
+    kinds: Sequence[tuple[str, float]], evaluation: Evaluation, figure: Drawing
+) -> None:  # fmt: skip
+    ax = axes(figure, "", "AURC")
+    figures = evaluation.figures
+    best = figures["aurc"].value - figures["e_aurc"].value
+    random = 1 - figures["accuracy"].value
+    ax.axvline(best, color=GREEN, ls=(0, (5, 1.5)), lw=1.4, label="perfect order")
+    ax.axvline(random, color=MUTED, ls=(0, (1, 1.5)), lw=1.4, label="random order")
+    in_use = evaluation.outcomes.confidence_kind
+    for height, (kind, area) in enumerate(kinds):
+        chosen = kind == in_use
+        ax.plot(
+            [area], [height], ls="none", marker="D" if chosen else "o",
+            color=ORANGE if chosen else BLUE, mec=INK if chosen else BLUE,
+            label="in use" if chosen else None, zorder=3,
+        )  # fmt: skip
+        ax.annotate(
+            number(area), (area, height), xytext=(0, 7), textcoords="offset points", ha="center",
+            color=INK,
+        )  # fmt: skip
+    _rows(ax, [confidence_of(kind).replace(" minus ", " − ") for kind, _ in kinds], 28)
+    ax.margins(x=0.12)
+    legend(figure, ax, columns=3)
+
+
+def _rows(ax: Axes, names: Sequence[str], length: int = _NAME) -> None:
+    ax.set_yticks(range(len(names)), [shortened(clean(name), length) for name in names])
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.spines["left"].set_visible(False)

@@ -1,0 +1,50 @@
+"""The page: one file of HTML that asks the network for nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from ter_fast.report.sections import Section, facts_of
+from ter_fast.report.words import NOTICE, clean
+
+if TYPE_CHECKING:
+    from ter_fast.evaluate import Evaluation
+
+_FOLDER = Path(__file__).parent
+
+
+def page_of(evaluation: Evaluation, sections: Sequence[Section]) -> str:
+    """Return the page."""
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_readable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # Both are our own files, and "</" occurs in neither.
+    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
+    css = (_FOLDER / "page.css").read_text(encoding="utf-8")
+    page: str = environment.get_template("page.html").render(
+        title=evaluation.name,
+        notice=NOTICE,
+        facts=facts_of(evaluation),
+        sections=sections,
+        css=Markup(css),
+        script=Markup(script),
+        # The browser runs this script and no other, whatever a file name may hold.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+    return page
+
+
+def _readable(value: Any) -> Any:
+    return value if isinstance(value, Markup) or not isinstance(value, str) else clean(value)
