@@ -120,10 +120,11 @@ def kernels(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Time everything against its peers, and write page, plots and figures (about ten minutes)."""
-    session.install(*CONSTRAINTS, ".[test]", "matplotlib")
+    session.install(*CONSTRAINTS, ".[test]")
     folder = session.create_tmp()
     figures, sweeps = f"{folder}/bench.json", f"{folder}/scaling.json"
     session.run("pytest", "--benchmark", f"--benchmark-json={figures}", *session.posargs)
     if not session.posargs:  # a part of the rows makes no page
         session.run("python", "benchmarks/scaling.py", sweeps)
         session.run("python", "benchmarks/render.py", figures, sweeps, "benchmarks/results")
+        session.run("python", "benchmarks/guarantee.py", "--out", "benchmarks/results/guarantee.md")

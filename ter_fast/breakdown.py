@@ -53,7 +53,7 @@ def break_down(
     """Return figures by class, by predicted class, by attributes and by group.
 
     Raises:
-        DataError: `by` names an attribute that no clip has.
+        DataError: `by` names an attribute that no clip has, or that is named like a table of its own.
     """
     if unknown := [name for name in by or () if name not in answers.attributes]:
         known = ", ".join(answers.attributes) or "none"
@@ -63,9 +63,14 @@ def break_down(
         "class": [answers.labels[k] for k in answers.target],
         "predicted class": [answers.labels[k] for k in answers.prediction],
     }
+    if taken := [name for name in wanted if name in {*columns, "group"}]:
+        raise DataError(
+            f"the attribute {', '.join(taken)} has the name of a table that is always there; rename it"
+        )
     for name in wanted:
         values = answers.attributes.get(name, ())
         values = tuple(map(_age_band, values)) if name == "age" else values
+        values = tuple(value or "unknown" for value in values)
         if len(set(values)) > 1:
             columns[name] = values
     if 1 < len(set(answers.groups)) <= min(MOST_GROUPS, len(answers) - 1):
@@ -73,7 +78,7 @@ def break_down(
     order = {name: place for place, name in enumerate(answers.labels)}
     return {
         column: {
-            value or "unknown": _one(answers, np.asarray(values) == value, resamples, seed)
+            value: _one(answers, np.asarray(values) == value, resamples, seed)
             for value in sorted(set(values), key=lambda each: (order.get(each, 0), each))
         }
         for column, values in columns.items()

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.config import TrustedThreshold
+from ter_fast.criterion import by_criterion, parse
 from ter_fast.errors import DataError
 from ter_fast.labelled import Labelled, label, modalities_present, outcomes, restricted, with_pairs
 from ter_fast.opinion import CONFIDENCE_KINDS
 from ter_fast.outcomes import Outcomes
-from ter_fast.promise import Promise, recorded_scores
-from ter_fast.thresholds import Sweep, TrustedScores, sweep
+from ter_fast.promise import Promise, warn_of_known_clips
+from ter_fast.thresholds import sweep
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
@@ -47,7 +48,8 @@ def calibrate(
     what they accept. A threshold lies halfway between the lowest confidence that it accepts and the
     next one below. A dataset that has several modalities calibrates each of them alone and all of them
     together. Datasets of one modality each calibrate that modality, and label-matched pairs of their
-    clips calibrate the two together; the threshold's record says so.
+    clips calibrate the two together; the threshold's record says so. Where one dataset holds just a set
+    of modalities and another holds more, the first calibrates that set.
 
     By a `risk`, each set of modalities gets a threshold of `ter_fast.thresholds.guaranteed`: of the
     predictions that it trusts, at most this share are wrong, with probability 1 - delta over the
@@ -55,8 +57,8 @@ def calibrate(
     the levels that are tested on the others, and to set the limit of a `disagreement_quantile`; the
     promise is about predictions within the limit. A set of which nothing can be promised is left
     without a threshold, with a warning that says why and how many clips or speakers would do. The
-    data must be new to the model, settings included: a limit or a kind of confidence that was chosen
-    on the same clips before voids the promise.
+    data must be new to the model, settings included: clips that stopped its training, or on which a
+    limit or a kind of confidence was chosen before, void the promise. Of training data a warning tells.
 
     Every record compares the kinds of confidence by AURC on the validation data.
 
@@ -93,6 +95,12 @@ def calibrate(
     if disagreement_limit is not None and disagreement_quantile is not None:
         raise DataError("give disagreement_limit or disagreement_quantile, not both")
     wanted = _promise(criterion, risk, delta, promise, confidence, seed)
+    # What cannot be is said before an hour of decoding, not after.
+    parse(criterion or "balance")
+    if confidence not in (None, BEST):
+        replace(model.config, confidence=confidence)
+    if wanted:
+        warn_of_known_clips(model, datasets)
     found = with_pairs(model, [label(model, each, **options) for each in datasets], seed)
     held = [wanted.held_out(each) if wanted else frozenset() for each in found]
     parts = list(_parts(model, found, held, wanted))
@@ -101,7 +109,11 @@ def calibrate(
         limit = _disagreement_limit(model, parts, disagreement_quantile)
     if limit is not None and math.isinf(limit):
         limit = None
-    kind = _best_confidence(model, parts) if confidence == BEST else confidence
+    kind = confidence
+    if confidence == BEST:
+        # A pair that is held out may join clips that are tested alone.
+        apart = [part for part in parts if not (wanted and part.data.pairing)]
+        kind = _best_confidence(model, apart, limit)
     before = model.config
     kept = before.thresholds
     if kind not in (None, before.confidence):
@@ -133,7 +145,7 @@ class _Part:
     Attributes:
         name: of the modalities, joined by "+".
         data: the clips.
-        held: (N,) those that a promise is not tested on.
+        held: (N,) those that may be used to choose anything; a promise is tested on the others.
         whole: the set holds all modalities of the data.
     """
 
@@ -144,7 +156,7 @@ class _Part:
 
     def to_choose(self, model: Model) -> Outcomes:
         """Return the answers to the clips that may be used to choose anything."""
-        return outcomes(model, self.data).subset(self.held if self.held.any() else ~self.held)
+        return outcomes(model, self.data).subset(self.held)
 
 
 def _promise(
@@ -163,8 +175,11 @@ def _promise(
         raise DataError(
             f"a risk and the criterion {criterion!r} both choose the threshold; give one of them"
         )
-    share = _HELD_OUT_TO_COMPARE if confidence == BEST else _HELD_OUT
-    return Promise(risk, 0.05 if delta is None else delta, promise or "groups", share, seed)
+    compared = confidence == BEST
+    share = _HELD_OUT_TO_COMPARE if compared else _HELD_OUT
+    return Promise(
+        risk, 0.05 if delta is None else delta, promise or "groups", share, seed, compared
+    )
 
 
 def _parts(
@@ -173,15 +188,18 @@ def _parts(
     held: Sequence[frozenset[str]],
     wanted: Promise | None,
 ) -> Iterator[_Part]:
-    """List every set of modalities with the clips that have it, and which of them are held out."""
-    for data, names in zip(found, held, strict=True):
-        modalities = modalities_present(model, data)
+    """List every set of modalities with the clips that have it, and which of them are held out.
+
+    Data that hold just these modalities go before a part of data that hold more.
+    """
+    sets = [modalities_present(model, data) for data in found]
+    for data, modalities, names in zip(found, sets, held, strict=True):
         for size in range(1, len(modalities) + 1):
             for subset in combinations(modalities, size):
-                if data.pairing and size < len(modalities):
+                if size < len(modalities) and (data.pairing or subset in sets):
                     continue
                 part = restricted(model, data, subset)
-                rows = wanted.rows(part, names) if wanted else np.zeros(len(part.labels), np.bool_)
+                rows = wanted.rows(part, names) if wanted else np.ones(len(part.labels), np.bool_)
                 yield _Part("+".join(subset), part, rows, size == len(modalities))
 
 
@@ -200,13 +218,14 @@ def _disagreement_limit(model: Model, parts: Sequence[_Part], share: float) -> f
             "no validation clip has several modalities and is predicted right; "
             "leave disagreement_quantile out"
         )
-    return float(np.quantile(values, share))
+    # A float32, as the disagreements are, so that whoever compares rounds nothing.
+    return float(np.float32(np.quantile(values, share)))
 
 
-def _best_confidence(model: Model, parts: Sequence[_Part]) -> str:
+def _best_confidence(model: Model, parts: Sequence[_Part], limit: float | None) -> str:
     areas = []
     for part in parts:
-        found = _areas(part.to_choose(model))
+        found = _areas(replace(part.to_choose(model), disagreement_limit=limit))
         if not any(map(math.isnan, found.values())):
             areas.append(found)
     if not areas:
@@ -225,7 +244,7 @@ def _thresholds(
             if isinstance(rule, Promise):
                 record = rule.record(part.name, answers, part.held)
             else:
-                record = _by_criterion(rule, answers)
+                record = by_criterion(rule, answers)
         except DataError as error:
             refused.append(f"{part.name}: {error}")
             continue
@@ -240,56 +259,6 @@ def _thresholds(
 def _areas(answers: Outcomes) -> dict[str, float]:
     """Return the area under the risk-coverage curve by kind of confidence."""
     return {
-        kind: sweep(values, answers.correct).aurc for kind, values in answers.confidences.items()
+        kind: sweep(answers.within_limit(values), answers.correct).aurc
+        for kind, values in answers.confidences.items()
     }
-
-
-def _by_criterion(criterion: str, answers: Outcomes) -> TrustedThreshold:
-    # The limit only takes trust away: a threshold chosen under it would sink to make up for what
-    # it takes, and let less certain clips in.
-    free = sweep(answers.confidence, answers.correct)
-    threshold = _between(free, _choose(free, criterion).threshold)
-    chosen = sweep(answers.ranked, answers.correct).at(threshold)
-    return TrustedThreshold(
-        threshold,
-        criterion,
-        answers.name,
-        free.n,
-        answers.pairing,
-        recorded_scores(chosen, free.accept_all_f1),
-    )
-
-
-def _between(result: Sweep, threshold: float) -> float:
-    """Move a threshold halfway to the next confidence below, which accepts the very same clips.
-
-    Left at one clip's exact confidence, it would turn that clip around with the rounding of another
-    batch size or machine.
-    """
-    index = int(np.searchsorted(result.threshold, threshold))
-    below = float(result.threshold[index - 1]) if index else threshold
-    return (threshold + below) / 2
-
-
-def _choose(result: Sweep, criterion: str) -> TrustedScores:
-    name, _, value = criterion.partition("=")
-    if name in ("balance", "f1", "accuracy") and not value:
-        scores = result.best(name)  # type: ignore[arg-type]
-    elif name in ("precision", "coverage") and value:
-        try:
-            share = float(value)
-        except ValueError:
-            raise DataError(
-                f"criterion is {criterion!r}; expected a number after {name}="
-            ) from None
-        scores = result.at_precision(share) if name == "precision" else result.at_coverage(share)
-    else:
-        raise DataError(
-            f"criterion is {criterion!r}; expected balance, f1, accuracy, precision=P or coverage=Q"
-        )
-    if scores is None:
-        raise DataError(
-            f"no threshold meets the criterion {criterion!r} on these data ({result.n_correct} of {result.n} "
-            "predictions are correct); choose another criterion, or train a better model"
-        )
-    return scores

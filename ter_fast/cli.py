@@ -243,6 +243,9 @@ def calibrate(
 ) -> None:
     """Set the trusted thresholds on validation data.
 
+    With --risk, on data that had no part in the model: not in its training, not in stopping it, not in
+    the choice of its settings.
+
     Give --data twice, one dataset per modality, to calibrate a model joined from two experts: clips of
     equal label are then paired.
     """

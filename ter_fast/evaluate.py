@@ -232,7 +232,8 @@ def measure(
         threshold=answers.threshold,
         figures=figures_of(answers, resamples, seed),
         aurc_by_confidence={
-            kind: sweep(values, correct).aurc for kind, values in answers.confidences.items()
+            kind: sweep(answers.within_limit(values), correct).aurc
+            for kind, values in answers.confidences.items()
         },
         breakdowns=break_down(answers, by, resamples, seed),
         confusion=_confusion(answers, np.ones(len(answers), bool)),

@@ -181,6 +181,8 @@ def outcomes(model: Model, data: Labelled) -> Outcomes:
     names = modalities_present(model, data)
     record = model.config.thresholds.get("+".join(names))
     disagreement = opinion.disagreement if len(names) > 1 else None
+    # An opinion without any evidence is never trusted, however low the threshold.
+    known = (opinion.evidence > 0).any(-1)
     keys = dict.fromkeys(key for one in data.attributes for key in one)
     return Outcomes(
         name=data.name,
@@ -188,7 +190,7 @@ def outcomes(model: Model, data: Labelled) -> Outcomes:
         target=data.labels.numpy(),
         probability=opinion.probability.double().numpy(),
         prediction=opinion.prediction.numpy(),
-        confidence=opinion.confidence.numpy(),
+        confidence=torch.where(known, opinion.confidence, torch.nan).numpy(),
         threshold=None if record is None else record.threshold,
         groups=data.groups,
         paths=data.paths,

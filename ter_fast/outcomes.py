@@ -107,12 +107,12 @@ class Outcomes:
             labels: Class names (K,); "0" … "K - 1" when left out.
             groups: (N,) speakers or sources; each clip its own when left out.
             paths: (N,) names of the clips; their numbers when left out.
-            attributes: By name, (N,) values to break trust down by.
+            attributes: By name, (N,) values to break trust down by; "", None or NaN where unknown.
             name: Name of the data.
 
         Raises:
             DataError: Lengths or shapes differ, the rows are no probabilities, a label is outside
-                0 … K - 1, or there are no samples.
+                0 … K - 1, a group is missing, the threshold is NaN, or there are no samples.
 
         Example:
             >>> found = Outcomes.from_arrays([[0.8, 0.2], [0.4, 0.6]], [0, 0], threshold=0.7)
@@ -133,15 +133,21 @@ class Outcomes:
         largest = chances.max(axis=1)
         kind = "max_probability" if confidence is None else "confidence"
         sure = largest if confidence is None else as_vector("confidence", confidence)
-        columns: dict[str, Sequence[object]] = {
-            "confidence": sure.tolist(),
-            "groups": range(size) if groups is None else groups,
-            "paths": range(size) if paths is None else paths,
-            **(attributes or {}),
-        }
-        for column, values in columns.items():
+        speakers = range(size) if groups is None else _as_list(groups)
+        files = range(size) if paths is None else _as_list(paths)
+        known = {key: _as_list(values) for key, values in (attributes or {}).items()}
+        for column, values in (
+            *(("confidence", sure), ("groups", speakers), ("paths", files)),
+            *known.items(),
+        ):
             if len(values) != size:
                 raise DataError(f"{column} has {len(values)} entries for {size} samples")
+        if threshold is not None and np.isnan(threshold):
+            raise DataError("threshold is NaN; give a number, or None where none was calibrated")
+        if any(map(_is_missing, speakers)):
+            raise DataError(
+                "groups holds None or NaN; name what is missing, or leave those clips out"
+            )
         return cls(
             name=name,
             labels=names,
@@ -150,10 +156,14 @@ class Outcomes:
             # NaN would win an argmax, whose row no class deserves.
             prediction=np.where(np.isnan(chances), -1, chances).argmax(axis=1),
             confidence=sure if sure.dtype.kind == "f" else sure.astype(np.float64),
-            threshold=threshold,
-            groups=tuple(map(str, columns["groups"])),
-            paths=tuple(map(str, columns["paths"])),
-            attributes={key: tuple(map(str, columns[key])) for key in attributes or {}},
+            # JSON knows no number of NumPy's.
+            threshold=None if threshold is None else float(threshold),
+            groups=tuple(map(str, speakers)),
+            paths=tuple(map(str, files)),
+            attributes={
+                key: tuple("" if _is_missing(value) else str(value) for value in values)
+                for key, values in known.items()
+            },
             confidences={kind: sure},
             confidence_kind=kind,
         )
@@ -170,9 +180,13 @@ class Outcomes:
     @property
     def ranked(self) -> NDArray[np.floating[Any]]:
         """Return the confidences (N,), NaN where disagreement forbids trust at any threshold."""
+        return self.within_limit(self.confidence)
+
+    def within_limit(self, confidence: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        """Return some confidences (N,), NaN where disagreement forbids trust at any threshold."""
         if self.disagreement_limit is None or self.disagreement is None:
-            return self.confidence
-        return np.where(self.disagreement > self.disagreement_limit, np.nan, self.confidence)
+            return confidence
+        return np.where(self.disagreement > self.disagreement_limit, np.nan, confidence)
 
     @property
     def trusted(self) -> Flags | None:
@@ -237,6 +251,19 @@ class Outcomes:
                 label = int(said[name][i])
                 row[f"{name}_label"] = "" if label < 0 else self.labels[label]
                 row[f"{name}_uncertainty"] = float(each.uncertainty[i])
-            row |= {key: values[i] for key, values in self.attributes.items()}
+            known = {key: values[i] for key, values in self.attributes.items()}
+            # An attribute may be called "label"; what the model said keeps its name.
+            row |= {f"attribute_{key}" if key in row else key: known[key] for key in known}
             found.append(row)
         return found
+
+
+def _as_list(values: Any) -> Sequence[object]:
+    """Return the entries as Python has them: those of a tensor print as tensors."""
+    found: Sequence[object] = values.tolist() if hasattr(values, "tolist") else values
+    return found
+
+
+def _is_missing(value: object) -> bool:
+    # As they print: NumPy and pandas have types of their own for each.
+    return value is None or (not isinstance(value, str) and str(value) in ("nan", "NaT", "<NA>"))

@@ -188,7 +188,7 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     parts: list[RenderableType] = [table]
     parts += [_breakdown(by, rows) for by, rows in evaluation.breakdowns.items() if by != "group"]
     ranking = _table(
-        "confidence", "AURC", title="Which confidence ranks errors best (lower is better)"
+        "confidence", "AURC, lower is better", title="Which confidence ranks errors best"
     )
     for name, area in sorted(evaluation.aurc_by_confidence.items(), key=lambda pair: pair[1]):
         ranking.add_row(name, f"{area:.4f}")

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.config import TrustedThreshold
+from ter_fast.criterion import recorded_scores
 from ter_fast.errors import DataError
 from ter_fast.labelled import Labelled
 from ter_fast.outcomes import Outcomes
-from ter_fast.thresholds import TrustedScores, grid_from, guaranteed, sweep
+from ter_fast.thresholds import grid_from, guaranteed, sweep
+
+if TYPE_CHECKING:
+    from ter_fast.data import Dataset
+    from ter_fast.model import Model
 
 Flags = NDArray[np.bool_]
 
@@ -33,6 +41,7 @@ class Promise:
         unit: "groups" for new speakers, "clips" for further clips of the same ones.
         share: of the units, held out to choose whatever is chosen before the test.
         seed: of that choice.
+        compared: the kind of confidence is chosen on what is held out, too.
     """
 
     risk: float
@@ -40,6 +49,7 @@ class Promise:
     unit: str
     share: float
     seed: int
+    compared: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("risk", self.risk), ("delta", self.delta)):
@@ -72,9 +82,14 @@ class Promise:
         Raises:
             DataError: no threshold can be promised; the message says why and how many would do.
         """
-        self._refuse_what_groups_cannot_promise(answers)
+        self._refuse_what_cannot_be_promised(answers)
         # Confidences above the disagreement limit are NaN there: what is promised is about the rest.
         confidence, correct = answers.ranked, answers.correct
+        if np.isnan(confidence[held]).all():
+            raise DataError(
+                f"none of the {int(held.sum())} clips that were held out to choose the levels can be trusted at "
+                "any; give more data"
+            )
         groups = np.array(answers.groups)[~held] if self.unit == "groups" else None
         found = guaranteed(
             confidence[~held],
@@ -110,12 +125,17 @@ class Promise:
             },
         )
 
-    def _refuse_what_groups_cannot_promise(self, data: Outcomes) -> None:
+    def _refuse_what_cannot_be_promised(self, data: Outcomes) -> None:
         names = set(self._names(data))
         if self.unit == "groups" and data.pairing:
             raise DataError(
                 "label-matched pairs cross the speakers of two corpora, so that nothing can be promised for new "
                 "speakers; promise='clips' promises it for further pairs"
+            )
+        if self.compared and data.pairing:
+            raise DataError(
+                "label-matched pairs hold clips on which the kind of confidence was chosen, so that nothing can be "
+                "promised for them; choose the kind on other clips, and give it by its name"
             )
         if self.unit == "groups" and "" in names:
             raise DataError(
@@ -140,8 +160,25 @@ class Promise:
         return text
 
 
-def recorded_scores(chosen: TrustedScores, accept_all_f1: float) -> dict[str, float]:
-    """Return the scores of a threshold that stand in its record."""
-    names = ("precision", "recall", "f1", "accuracy", "coverage", "lift")
-    scores = {name: float(getattr(chosen, name)) for name in names}
-    return {**scores, "accept_all_f1": accept_all_f1}
+def warn_of_known_clips(model: Model, datasets: Sequence[Dataset]) -> None:
+    """Warn of data by which, going by their names and splits, the model was trained or stopped."""
+    known = {
+        (name, split)
+        for record in model.config.training
+        for name in record.data.split("+")
+        for split in record.samples
+    }
+    given = {
+        (name, sample.split)
+        for dataset in datasets
+        for name in dataset.name.split("+")
+        for sample in dataset
+    }
+    if known & given:
+        names = ", ".join(f"{name} {split}" for name, split in sorted(known & given))
+        warnings.warn(
+            f"the model was trained or stopped by {names}: a promise needs clips that had no part in the "
+            "model, and may not hold when it is made on these",
+            UserWarning,
+            stacklevel=3,
+        )

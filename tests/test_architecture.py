@@ -27,7 +27,7 @@ LAYERS = (
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
         *("data", "prediction", "outcomes", "figures", "breakdown", "scaling", "conformal"),
     ),
-    ("inference", "prepare", "labelled", "pretrained", "predict", "promise"),
+    ("inference", "prepare", "labelled", "pretrained", "predict", "promise", "criterion"),
     ("model", "train", "calibrate", "evaluate", "report"),
     ("present",),
     ("cli", "__main__", "__init__"),

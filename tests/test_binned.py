@@ -127,6 +127,19 @@ def test_the_bound_is_reached() -> None:
             assert error > 0.1
 
 
+def test_the_bound_of_fpr95_is_reached() -> None:
+    data = np.linspace(0.51, 0.74, 10), np.arange(10) >= 7
+    assert (sweep(*data).fpr95, binned(data, bins=1).fpr95) == (0.0, 1.0)
+    assert binned(data, bins=1).error_bound.fpr95 == 1.0
+
+
+def test_the_bound_of_a_coverage_counts_both_kinds() -> None:
+    data = np.linspace(0.51, 0.74, 10), np.arange(10) >= 7
+    asked = (each.at_coverage(0.1) for each in (sweep(*data), binned(data, bins=1)))
+    assert [scores.coverage for scores in asked if scores] == [0.1, 1.0]
+    assert binned(data, bins=1).error_bound.coverage == 1.0
+
+
 def test_saturated_confidences_cost_nothing() -> None:
     correct = np.arange(1000) % 3 > 0
     data = np.where(np.arange(1000) % 2, 1.0, 0.25), correct

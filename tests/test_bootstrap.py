@@ -270,10 +270,29 @@ def test_a_clear_difference_has_the_smallest_p_value_and_none_has_one() -> None:
     assert metrics.compare(found["right"], found["wrong"]) == (1.0, 1.0, 1.0, 2 / 200)
     assert metrics.compare(found["wrong"], found["right"]).p_value == 2 / 200
     assert metrics.compare(found["right"], found["right"]) == (0.0, 0.0, 0.0, 1.0)
-    lone = Bootstrap(60, groups=np.zeros(60)).means(right=right, wrong=wrong)
+    lone = Bootstrap(60, groups=np.zeros(60, int)).means(right=right, wrong=wrong)
     result = metrics.compare(lone["right"], lone["wrong"])
     assert result.difference == 1.0
     assert np.isnan(result[1:]).all()
+
+
+@pytest.mark.parametrize("risk", [0.0, 0.25, 0.5])
+def test_a_risk_that_is_met_exactly_is_met(risk: float) -> None:
+    confidence, correct = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, False])
+    draws = Bootstrap(4, resamples=50)
+    found = draws.trust(confidence, correct, risks=[risk])[f"coverage_at_risk_{risk:g}"]
+    for value, rows in zip(found.draws, draws.rows(), strict=True):
+        assert value == sweep(confidence[rows], correct[rows]).coverage_at_risk(risk)
+
+
+def test_two_perfect_orders_do_not_differ_by_rounding() -> None:
+    generator = np.random.default_rng(5)
+    draws = Bootstrap(300, generator.integers(0, 30, 300), resamples=200)
+    e_aurc = []
+    for accuracy in (0.7, 0.6):
+        right = generator.random(300) < accuracy
+        e_aurc.append(draws.trust((right + generator.random(300)) / 2, right)["e_aurc"])
+    assert metrics.compare(*e_aurc) == (0.0, 0.0, 0.0, 1.0)
 
 
 def test_differences_of_different_draws_are_refused() -> None:
@@ -317,6 +336,8 @@ def test_without_two_groups_there_are_values_but_no_intervals(n: int) -> None:
 
 def test_few_groups_are_noted() -> None:
     assert "3 groups" in Bootstrap(9, groups=list("aabbbcccc")).note
+    assert "19 groups" in Bootstrap(19).note
+    assert not Bootstrap(20).note
     assert not Bootstrap(100).note
 
 
@@ -355,7 +376,7 @@ def test_names_of_any_kind_are_groups() -> None:
         ["b", "b", "a", "a", "c", "c"],
         np.array(["b", "b", "a", "a", "c", "c"], dtype=object),
         [1, 1, 0, 0, 2, 2],
-        np.array([1.5, 1.5, -1, -1, 7, 7]),
+        np.array([5, 5, -1, -1, 7, 7]),
     ]
     draws = [Bootstrap(6, each).means(value=values)["value"].draws for each in names]
     for other in draws[1:]:
@@ -372,7 +393,10 @@ def test_names_of_any_kind_are_groups() -> None:
         (lambda: metrics.bootstrap_interval(np.mean, [1, 2], resamples=0), "0 resamples"),
         (lambda: metrics.bootstrap_interval(np.mean, [1, 2], level=1.0), "level 1.0"),
         (lambda: Bootstrap(3, groups=[0, 1]), "one row per sample"),
-        (lambda: Bootstrap(2, groups=np.array(["a", 1], dtype=object)), "mix kinds"),
+        (lambda: Bootstrap(2, groups=np.array(["a", 1], dtype=object)), "groups holds int, str"),
+        (lambda: Bootstrap(2, groups=["a", float("nan")]), "groups holds float, str"),
+        (lambda: Bootstrap(2, groups=[1, None]), "groups holds NoneType, int"),
+        (lambda: Bootstrap(2, groups=[1.0, math.nan]), "groups has dtype float64"),
         (lambda: Bootstrap(-1), "got -1 samples"),
         (lambda: Bootstrap(2, resamples=0), "0 resamples"),
         (lambda: Bootstrap(2).means(x=[1, 2])["x"].interval(0.0), "level 0.0"),

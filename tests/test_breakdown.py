@@ -89,3 +89,20 @@ def test_one_group_has_figures_and_no_interval() -> None:
     assert 0 < figure.value < 1
     assert math.isnan(figure.low)
     assert math.isnan(figure.high)
+
+
+def test_empty_and_unknown_are_one_group() -> None:
+    answers = Outcomes.from_arrays(
+        [[0.8, 0.2]] * 6, [0, 1] * 3, attributes={"sex": ["", "unknown", "f"] * 2}
+    )
+    found = break_down(answers, None, 5, 0)["sex"]
+    assert {name: row.samples for name, row in found.items()} == {"unknown": 4, "f": 2}
+
+
+@pytest.mark.parametrize("name", ["class", "predicted class", "group"])
+def test_an_attribute_does_not_replace_a_table(name: str) -> None:
+    answers = Outcomes.from_arrays(
+        [[0.8, 0.2]] * 6, [0, 1] * 3, groups=[0, 1, 2] * 2, attributes={name: list("ab") * 3}
+    )
+    with pytest.raises(DataError, match=f"attribute {name} has the name"):
+        break_down(answers, [name], 5, 0)

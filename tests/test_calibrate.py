@@ -14,10 +14,13 @@ import pytest
 import torch
 
 from ter_fast import DataError, Model, ModelError, Predictions, calibrate
+from ter_fast.config import TrainingRecord
+from ter_fast.criterion import between
 from ter_fast.data import Dataset, load_dataset
 from ter_fast.inference import Evidence
 from ter_fast.labelled import Labelled, label, pair
 from ter_fast.opinion import CONFIDENCE_KINDS
+from ter_fast.outcomes import Outcomes
 from ter_fast.promise import Promise
 from ter_fast.thresholds import sweep
 from tiny import film_corpus, tiny_model, tone_corpus, with_threshold
@@ -362,6 +365,28 @@ def test_a_disagreement_limit_is_part_of_what_is_promised(both: Model, films: Da
                 assert record.guarantee["accepted"] <= within  # type: ignore[operator]
 
 
+def test_a_limit_is_never_chosen_on_clips_that_are_tested(
+    both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no clip of several modalities is held out, there is nothing to choose a limit on."""
+    few = load_dataset(str(film_corpus(tmp_path, {"validation": 1})))
+    mixed = replace(many, samples=(*many.samples, *few.samples))
+    surely(monkeypatch, 0)
+    found = calibrate.label(both, mixed, progress=False)
+    films = {sample.path for sample in few}
+    seed = next(
+        seed
+        for seed in range(99)
+        if not films & Promise(0.2, 0.1, "clips", 0.2, seed).held_out(found)
+    )
+    settings = {"risk": 0.2, "delta": 0.1, "promise": "clips", "seed": seed, "progress": False}
+    with pytest.raises(DataError, match="no validation clip has several modalities"):
+        both.calibrate(mixed, disagreement_quantile=0.9, **settings)
+    with pytest.warns(UserWarning, match="none of the 0 clips that were held out"):
+        both.calibrate(mixed, **settings)
+    assert set(both.config.thresholds) == {"audio"}
+
+
 # -- which confidence ranks errors best -----------------------------------------------------------
 
 
@@ -397,6 +422,67 @@ def test_with_a_risk_the_best_confidence_is_chosen_on_another_half(
     assert (kept["groups"], kept["held_out"]) == (30, 60)
 
 
+def test_pairs_do_not_choose_the_confidence_of_a_promise(
+    both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pair that is held out may join a clip that is tested alone."""
+    mute = load_dataset(str(film_corpus(tmp_path, {"validation": 30}, sound=False, name="mute")))
+    surely(monkeypatch, 0)
+    seen: list[str] = []
+    outcomes = calibrate.outcomes
+
+    def watched(model: Model, data: Labelled) -> Outcomes:
+        seen.append(data.pairing)
+        return outcomes(model, data)
+
+    choose = calibrate._best_confidence
+
+    def chosen(*arguments: Any) -> str:
+        seen.clear()
+        kind = choose(*arguments)
+        assert seen == ["", ""]
+        return kind
+
+    monkeypatch.setattr(calibrate, "outcomes", watched)
+    monkeypatch.setattr(calibrate, "_best_confidence", chosen)
+    with pytest.warns(UserWarning, match="pairs hold clips on which the kind of confidence"):
+        both.calibrate(
+            many, mute, risk=0.3, delta=0.1, promise="clips", confidence="best", progress=False
+        )
+    assert set(both.config.thresholds) == {"audio", "video"}
+
+
+@pytest.mark.parametrize(
+    ("data", "samples", "seen"),
+    [
+        ("others+many", {"train": 5, "validation": 5}, True),
+        ("many", {"train": 5}, False),
+        ("others", {"train": 5, "validation": 5}, False),
+    ],
+)
+def test_a_promise_on_clips_that_stopped_the_training_is_warned_of(
+    voice: Model, many: Dataset, monkeypatch: pytest.MonkeyPatch, data: str,
+    samples: dict[str, int], seen: bool,
+) -> None:  # fmt: skip
+    surely(monkeypatch, 0)
+    record = TrainingRecord(("audio",), data, "", samples, {})
+    voice.config = replace(voice.config, training=(record,))
+    named = replace(many, name="many")
+    told = pytest.warns(UserWarning, match="trained or stopped by many validation: a promise needs")
+    with told if seen else contextlib.nullcontext():
+        voice.calibrate(named, risk=0.2, progress=False)
+    voice.calibrate(named, progress=False)
+
+
+@pytest.mark.parametrize("below", [0.5, 0.74999994, 0.75, 1 - 2**-23])
+def test_a_threshold_between_neighbours_means_the_same_in_either_precision(below: float) -> None:
+    low = np.float32(below)
+    high = np.nextafter(low, np.float32(2))
+    found = between(sweep(np.array([low, high]), np.array([False, True])), float(high))
+    assert float(low) < found <= float(high)
+    assert float(np.float32(found)) == found
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -424,3 +510,28 @@ def test_speakers_must_be_named_and_more_than_one(
         with pytest.raises(DataError, match=message):
             voice.calibrate(alone, risk=0.1, progress=False)
         voice.calibrate(alone, risk=0.1, promise="clips", progress=False)
+
+
+@pytest.mark.parametrize("settings", [{"confidence": "luck"}, {"criterion": "luck"}])
+def test_what_cannot_be_is_said_before_anything_is_decoded(
+    voice: Model, tones: Dataset, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]
+) -> None:
+    def decoded(*_: object, **__: object) -> None:
+        pytest.fail("decoded first")
+
+    monkeypatch.setattr("ter_fast.calibrate.label", decoded)
+    with pytest.raises((DataError, ModelError), match="is 'luck'; expected"):
+        voice.calibrate(tones.split("validation"), **settings)
+
+
+def test_data_of_one_modality_go_before_a_part_of_richer_data(
+    both: Model, films: Dataset, tones: Dataset
+) -> None:
+    both.calibrate(films.split("validation"), tones.split("validation"), progress=False)
+    records = both.config.thresholds
+    assert set(records) == {"audio", "video", "audio+video"}
+    assert records["audio"].data == "tones validation"
+    assert records["video"].data == records["audio+video"].data == "films validation"
+    first = records["audio"]
+    both.calibrate(tones.split("validation"), films.split("validation"), progress=False)
+    assert both.config.thresholds["audio"] == first

@@ -256,6 +256,9 @@ def test_a_promised_risk_is_printed_once_below_the_table(run: Run, tmp_path: Pat
     folder = tmp_path / "model"
     trained = run("train", "-d", manifest, "-o", folder, "--epochs", 6, "--batch-size", 8, "-q")
     assert trained.code == 0, trained.err
+    # A tone's clips are all alike, so that what stopped the training makes no odds here.
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "training": []}))
     found = run("calibrate", "-d", manifest, "-m", folder, "--risk", 0.3, "--delta", 0.2, "-q")
     assert found.code == 0, found.err
     record = Model.from_pretrained(folder).config.thresholds["audio"]

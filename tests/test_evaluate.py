@@ -19,7 +19,7 @@ from ter_fast.figures import differences
 from ter_fast.opinion import CONFIDENCE_KINDS
 from ter_fast.outcomes import Outcomes
 from ter_fast.thresholds import sweep
-from tiny import film_corpus, tiny_model, tone_corpus
+from tiny import film_corpus, tiny_model, tone_corpus, with_threshold
 
 LABELS = ("high", "low")
 QUIET = {"progress": False, "resamples": 20}
@@ -193,6 +193,26 @@ def test_figures_are_valid_json_even_where_one_has_no_value(
     assert back["figures"]["failure_auroc"]["value"] is None
     assert back["figures"]["accuracy"]["value"] == 1
     assert back["labels"] == list(LABELS)
+
+
+def test_kinds_of_confidence_are_compared_under_the_limit(both: Model, films: Dataset) -> None:
+    data = films.split("validation")
+    both.calibrate(data, disagreement_quantile=0.5, progress=False)
+    figures = both.evaluate(data, **QUIET)
+    assert np.isnan(figures.outcomes.ranked).any()
+    kind = both.config.confidence
+    assert figures.aurc_by_confidence[kind] == figures.figures["aurc"].value
+
+
+def test_an_opinion_without_evidence_is_never_trusted(tones: Dataset) -> None:
+    """`relu` may leave nothing at all, where one minus vacuity is 0 and reaches a threshold of 0."""
+    silent = tiny_model("audio", labels=LABELS, activation="relu")
+    with torch.no_grad():
+        silent.experts["audio"].head.weight.zero_()
+        silent.experts["audio"].head.bias.fill_(-1)
+    figures = with_threshold(silent, 0.0, "audio").evaluate(tones.split("test"), **QUIET)
+    assert figures.figures["coverage"].value == 0
+    assert figures.without_confidence == figures.samples
 
 
 # -- two models, and anyone's answers -------------------------------------------------------------

@@ -232,3 +232,9 @@ def test_bad_questions_are_named() -> None:
         curves.at([0.1, 0.2])
     with pytest.raises(DataError, match="balance, f1, accuracy"):
         curves.best("recall")  # type: ignore[arg-type]
+
+
+def test_one_is_equal_to_itself_and_can_be_a_key() -> None:
+    first, second = (sweep_by([0.9, 0.4], [1, 0], ["a", "b"]) for _ in range(2))
+    assert first == first  # noqa: PLR0124
+    assert len({first, second}) == 2

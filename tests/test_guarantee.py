@@ -218,6 +218,37 @@ def test_as_many_clips_as_are_asked_for_do(errors: int) -> None:
         assert seen(1).samples_needed is None
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_never_fewer_samples_are_asked_for_than_there_are(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    size = int(random.integers(30, 600))
+    confidence = random.random(size).round(2)
+    right = random.random(size) < 0.7 + 0.2 * np.sin(9 * confidence)
+    grid = grid_from(random.random(size // 4))
+    groups = random.integers(0, size // 10, size)
+    refusals = 0
+    for extra in ({"grid": grid}, {"grid": grid, "groups": groups}, {"groups": groups}, {},
+                  {"method": "sgr"}):  # fmt: skip
+        found = guaranteed(confidence, right, 0.15, 0.1, **extra)  # type: ignore[arg-type]
+        refusals += found.threshold is None
+        if found.samples_needed is not None:
+            assert found.samples_needed > (found.groups if "groups" in extra else size)
+    assert refusals
+
+
+def test_a_looser_level_does_not_help_a_sequence_that_fails_before() -> None:
+    """What a level would need by itself is no answer where an earlier one is always bad."""
+    confidence = np.repeat([0.95, 0.5], [30, 270])
+    right = np.arange(300) >= 5
+    fails = guaranteed(
+        confidence, right, 0.1, 0.05, grid=Grid(np.array([0.9, 0.4]), np.array([0.2, 1]))
+    )
+    assert fails.threshold is None
+    assert fails.samples_needed is None
+    # Fewer samples would have begun at the level 0.4, but all it takes there are 3 * 58 of them.
+    assert guaranteed(confidence, right, 0.1, 0.05, grid=[0.4]).threshold == 0.4
+
+
 def test_no_number_of_samples_mends_a_model_that_is_wrong_too_often() -> None:
     right = np.arange(300) % 3 > 0
     for extra in ({}, {"groups": np.arange(300) // 3}, {"method": "sgr"}):

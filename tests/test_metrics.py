@@ -164,3 +164,10 @@ def test_tensors_are_welcome() -> None:
 def test_bad_input_is_named(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         call()
+
+
+def test_sparse_labels_cost_no_square_of_memory() -> None:
+    prediction, target = [60_000, 60_000, 7], [60_000, 7, 7]
+    assert metrics.unweighted_average_recall(prediction, target) == 0.75
+    assert metrics.macro_f1(prediction, target) == pytest.approx(2 / 3)
+    assert metrics.weighted_f1(prediction, target) == pytest.approx(2 / 3)

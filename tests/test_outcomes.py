@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ter_fast import DataError
 from ter_fast.outcomes import ModalityOutcomes, Outcomes
+from ter_fast.thresholds import sweep
 
 PROBABILITY = [[0.8, 0.2], [0.4, 0.6], [0.5, 0.5]]
 TARGET = [0, 0, 1]
@@ -53,6 +55,34 @@ def test_nan_is_never_trusted() -> None:
     assert math.isnan(found.confidence[0])
 
 
+def test_what_is_missing_of_an_attribute_is_empty() -> None:
+    missing = {"sex": [None, "f", "nan"], "age": np.array([math.nan, 31, 32], np.float32)}
+    found = answers(attributes=missing, groups=torch.tensor([7, 7, 8]))
+    assert found.attributes == {"sex": ("", "f", "nan"), "age": ("", "31.0", "32.0")}
+    assert found.groups == ("7", "7", "8")
+
+
+def test_an_attribute_may_have_the_name_of_a_column() -> None:
+    found = answers(groups=list("abb"), paths=list("xyz"), attributes={"groups": [1, 2, 3]})
+    assert found.groups == ("a", "b", "b")
+    assert found.attributes == {"groups": ("1", "2", "3")}
+
+
+def test_confidences_are_compared_as_the_sweep_compares() -> None:
+    found = answers(confidence=np.full(3, 0.7, np.float32), threshold=0.7)
+    assert found.trusted is not None
+    assert found.trusted.sum() == sweep(found.confidence, found.correct).at(0.7).accepted == 0
+
+
+def test_a_class_without_a_probability_is_not_predicted() -> None:
+    assert Outcomes.from_arrays([[math.nan, 0.3]], [0]).prediction.tolist() == [1]
+
+
+def test_a_threshold_is_a_plain_number() -> None:
+    threshold = answers(threshold=np.float32(0.5)).threshold  # type: ignore[arg-type]
+    assert type(threshold) is float
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -62,6 +92,9 @@ def test_nan_is_never_trusted() -> None:
         ({"groups": ["x"]}, "groups has 1 entries for 3 samples"),
         ({"paths": ["x"]}, "paths has 1 entries"),
         ({"attributes": {"sex": ["f"]}}, "sex has 1 entries"),
+        ({"threshold": math.nan}, "threshold is NaN"),
+        ({"groups": ["x", None, "y"]}, "groups holds None or NaN"),
+        ({"groups": np.array([1, math.nan, 2])}, "groups holds None or NaN"),
         ({"labels": ["one"]}, "give 2 different names"),
         ({"labels": ["one", "one"]}, "give 2 different names"),
     ],
@@ -79,6 +112,7 @@ def test_columns_that_do_not_fit(options: dict[str, Any], message: str) -> None:
         ([[0.5, 0.5]], [2], "label 2"),
         ([[0.5, 0.5]], [-1], "label -1"),
         ([[3.0, 1.0]], [0], "not a distribution"),
+        ([[0.55, 0.5]], [0], "not a distribution"),
         (np.array([[None, 1.0]]), [0], "dtype object"),
     ],
 )
@@ -144,3 +178,8 @@ def test_rows_of_many_clips_take_no_time() -> None:
     assert len(rows) == 20_000
     # Half a minute where anything is worked out anew for each clip.
     assert time.perf_counter() - start < 10
+
+
+def test_an_attribute_does_not_take_a_columns_name() -> None:
+    row = answers(attributes={"label": ["x", "y", "z"], "sex": ["f", "f", "m"]}).rows()[0]
+    assert (row["label"], row["attribute_label"], row["sex"]) == ("0", "x", "f")

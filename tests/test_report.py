@@ -299,6 +299,52 @@ def test_awkward_answers_have_a_page(found: Outcomes, said: str, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("unpainted")
+def test_a_promise_stands_beside_what_was_observed(tmp_path: Path) -> None:
+    said = "for clips drawn like the 60 calibration clips, at most 0.1 of the trusted are wrong"
+    found = replace(answers(), promise=said)
+    evaluation = evaluated(found)
+    evaluation.save(tmp_path)
+    text = " ".join(read(tmp_path).text.split())
+    assert f"Promised {said}" in text
+    wrong = int((found.trusted & ~found.correct).sum())
+    part = share(wrong, int(found.trusted.sum())).replace("\u00a0", " ")
+    assert f"Of the trusted, {part} are wrong here" in text
+    risk = number(evaluation.figures["risk"].value)
+    assert re.search(rf"Selective risk {risk} \S+ observed here", text)
+    evaluated(answers()).save(tmp_path)
+    assert "Promised" not in read(tmp_path).text
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_what_disagreement_forbids_is_told(
+    folder: Path, evaluation: Evaluation, tmp_path: Path
+) -> None:
+    found = evaluation.outcomes
+    assert found.disagreement is not None
+    beyond = int((found.disagreement > 0.8).sum())
+    said = (
+        f"In {beyond} clips the modalities disagree beyond the limit",
+        "will be acted on, unless the modalities disagree too much;",
+    )
+    assert "beyond the limit nothing is trusted" in read(folder).text
+    evaluated(replace(found, disagreement_limit=None)).save(tmp_path)
+    assert "beyond the limit" not in read(tmp_path).text
+    evaluated(replace(found, disagreement_limit=1.0)).save(tmp_path)
+    for text in said:
+        assert text in read(folder).text
+        assert text not in read(tmp_path).text
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_few_groups_are_said_beside_the_intervals(tmp_path: Path) -> None:
+    for speakers, said in ((6, True), (30, False)):
+        evaluation = evaluated(answers(300, speakers=speakers))
+        evaluation.save(tmp_path)
+        assert bool(evaluation.note) is said
+        assert ("intervals from 6 groups are too narrow" in read(tmp_path).text) is said
+
+
+@pytest.mark.usefixtures("unpainted")
 def test_names_cannot_write_html(tmp_path: Path) -> None:
     nasty = "</script><script>alert(1)</script>&\"' $x_1$ \x00\x1b 漢字 " + "long" * 60
     found = answers(

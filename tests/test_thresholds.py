@@ -248,6 +248,16 @@ def best_of(
     return candidates[scores.index(max(scores))]
 
 
+def test_f1_scores_that_float64_cannot_tell_apart() -> None:
+    c = 2**30
+    accepted, right = np.array([2 * c - 1, 2 * c - 4]), np.array([c, c - 1])
+    # Multiplied out, the second is larger by 1.
+    assert c * (3 * c - 4) + 1 == (c - 1) * (3 * c - 1)
+    assert c / (3 * c - 1) == (c - 1) / (3 * c - 4)
+    chosen = counting.choose(accepted, right, np.array([0, 2]), np.array([c]))
+    assert chosen[1, 0] == 1
+
+
 @relaxed
 @given(samples())
 def test_best_is_the_best_of_all_thresholds(data: Samples) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ter_fast._arrays import Vector
 from ter_fast.errors import DataError
 from ter_fast.metrics.replicates import Replicates
+from ter_fast.thresholds.samples import encoded
 
 if TYPE_CHECKING:
     from ter_fast.metrics.resampled import Family
@@ -51,7 +52,7 @@ class Bootstrap:
 
     Args:
         n: Number of samples N.
-        groups: (N,) the group of each sample, in numbers or names; each its own when left out.
+        groups: (N,) names or integers, the group of each sample; each its own when left out.
         resamples: Number of draws R.
         seed: Seed of the draws.
 
@@ -62,7 +63,7 @@ class Bootstrap:
         seed: Seed of the draws.
 
     Raises:
-        DataError: There is not one group per sample, the groups are neither numbers nor names, or
+        DataError: There is not one group per sample, a group is missing or no name or integer, or
             `n` or `resamples` is out of range.
 
     Reference:
@@ -280,13 +281,7 @@ class Bootstrap:
 
 def _group_numbers(groups: Vector, n: int) -> NDArray[np.int64]:
     """Return the number of each sample's group (N,), from 0."""
-    names = np.asarray(groups)
-    if names.shape != (n,):
-        raise DataError(f"groups have shape {names.shape} for {n} samples; give one row per sample")
-    try:
-        _, numbers = np.unique(names, return_inverse=True)
-    except TypeError as error:
-        raise DataError(
-            f"groups mix kinds that cannot be told apart ({error}); give numbers, or names"
-        ) from error
+    _, numbers = encoded(groups)
+    if numbers.size != n:
+        raise DataError(f"{numbers.size} groups for {n} samples; give one row per sample")
     return numbers

@@ -29,7 +29,7 @@ def bootstrap_interval(
     Args:
         statistic: Function of the resampled arrays.
         arrays: Arrays with one row per sample, N rows each.
-        groups: (N,) the group of each sample, in numbers or names; each its own when left out.
+        groups: (N,) names or integers, the group of each sample; each its own when left out.
         resamples: Number of draws, each of as many groups as there are, with replacement.
         seed: Seed of the draws.
         level: Probability that the interval is built to cover.
@@ -39,7 +39,8 @@ def bootstrap_interval(
         where there are fewer than two groups, or the statistic is never defined.
 
     Raises:
-        DataError: Lengths differ, there is no array, or `resamples` or `level` is out of range.
+        DataError: Lengths differ, there is no array, a group is missing or no name or integer, or
+            `resamples` or `level` is out of range.
 
     Reference:
         Davison and Hinkley 1997, *Bootstrap Methods and their Application*, sections 3.8 and 5.3.

@@ -64,12 +64,9 @@ def unweighted_average_recall(prediction: Vector, target: Vector) -> float:
         >>> unweighted_average_recall([0, 0, 0, 1], [0, 0, 1, 1])
         0.75
     """
-    matrix = confusion_matrix(prediction, target)
-    support = matrix.sum(axis=1)
+    hit, support, _ = _per_class(prediction, target)
     present = support > 0
-    return (
-        float(np.mean(matrix.diagonal()[present] / support[present])) if any(present) else math.nan
-    )
+    return float(np.mean(hit[present] / support[present])) if present.any() else math.nan
 
 
 def macro_f1(prediction: Vector, target: Vector) -> float:
@@ -127,8 +124,16 @@ def as_labels(name: str, value: Vector) -> Labels:
 
 
 def _f1_per_class(prediction: Vector, target: Vector) -> tuple[Floats, Labels]:
-    matrix = confusion_matrix(prediction, target)
-    support = matrix.sum(axis=1)
-    both = support + matrix.sum(axis=0)
+    hit, support, predicted = _per_class(prediction, target)
+    both = support + predicted
     present = both > 0
-    return 2 * matrix.diagonal()[present] / both[present], support[present]
+    return 2 * hit[present] / both[present], support[present]
+
+
+def _per_class(prediction: Vector, target: Vector) -> tuple[Labels, Labels, Labels]:
+    """Count right predictions, samples and predictions of each class, (K,) each."""
+    predicted, true = as_label_pair(prediction, target)
+    # A confusion matrix would need K^2 counts, for labels that may be sparse.
+    size = int(max(predicted.max(initial=-1), true.max(initial=-1))) + 1
+    hit = np.bincount(true[predicted == true], minlength=size)
+    return hit, np.bincount(true, minlength=size), np.bincount(predicted, minlength=size)

@@ -16,6 +16,9 @@ from ter_fast.errors import DataError
 from ter_fast.metrics.binning import Flags, Strategy, bin_samples, check_bins
 from ter_fast.metrics.labels import Floats, Labels, as_labels
 
+ROW_SUM_TOLERANCE = 0.02
+"""Half-precision softmax rows miss 1 by up to their last bit per class."""
+
 
 def negative_log_likelihood(probability: Vector, target: Vector) -> float:
     """Return the mean of -ln p_y, in nats; infinite where a class that came true had none.
@@ -174,9 +177,8 @@ def check_distributions(chances: NDArray[Any]) -> None:
     Raises:
         DataError: One is not; the message shows it.
     """
-    # Half-precision softmax rows miss 1 by up to their last bit per class.
     gap = np.abs(chances.sum(axis=1) - 1)
-    bad = np.flatnonzero((gap > 0.02) | (chances < 0).any(axis=1))
+    bad = np.flatnonzero((gap > ROW_SUM_TOLERANCE) | (chances < 0).any(axis=1))
     if bad.size:
         raise DataError(
             f"row {bad[0]} of probability is {chances[bad[0]]}: not a distribution over classes; "

@@ -109,7 +109,7 @@ class _Walk:
         reached = np.zeros((len(risks), resamples), np.int64)
         covered = np.zeros((2, len(coverages), resamples), np.int64)
         enough = least_count(0.95, right)
-        needed = np.array([np.maximum(least_count(q, n), 1) for q in coverages], np.int64)
+        needed = np.array([least_count(q, n) for q in coverages], np.int64)
         rank(
             drawn,
             self.group,
@@ -133,7 +133,8 @@ class _Walk:
         with np.errstate(invalid="ignore"):
             found = {
                 "aurc": risk / n,
-                "e_aurc": (risk - optimum) / n,
+                # Where the order is perfect, what is left of the sums is rounding.
+                "e_aurc": np.where(ordered == 2 * pairs, 0, np.maximum(risk - optimum, 0)) / n,
                 "augrc": (wrong**2 + 2 * pairs - ordered) / (2 * n**2),
                 "failure_auroc": ordered / (2 * pairs),
                 "fpr95": np.where(right - counts.nan_right >= enough, false / wrong, 1.0),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ter_fast.metrics import ReliabilityCurve, reliability
 from ter_fast.report.canvas import BLUE, INK, MUTED, VERMILLION, Plot, axes, draw, legend
-from ter_fast.report.words import confidence_of, number
+from ter_fast.report.words import confidence_of, disagreeing, number
 
 if TYPE_CHECKING:
     from ter_fast.evaluate import Evaluation
@@ -44,6 +44,7 @@ def confidence_histogram(evaluation: Evaluation) -> Plot:
     """Return the histogram of the confidence that is held against the threshold."""
     answers = evaluation.outcomes
     kind = confidence_of(answers.confidence_kind)
+    unless = ", unless the modalities disagree too much" if disagreeing(answers) else ""
     return mirrored(
         "confidence",
         "Confidence of right and wrong predictions",
@@ -53,8 +54,8 @@ def confidence_histogram(evaluation: Evaluation) -> Plot:
         answers.threshold,
         "threshold",
         shows="How many right predictions (up) and wrong ones (down) have each confidence.",
-        trap="Wrong predictions right of the threshold are the ones that will be acted on; where "
-        "the two halves look alike, no threshold helps.",
+        trap="Wrong predictions right of the threshold are the ones that will be acted on"
+        f"{unless}; where the two halves look alike, no threshold helps.",
     )
 
 
@@ -89,6 +90,7 @@ def uncertainty_histograms(evaluation: Evaluation) -> list[Plot]:
             )
         )
     if answers.disagreement is not None:
+        limited = answers.disagreement_limit is not None
         plots.append(
             mirrored(
                 "disagreement",
@@ -99,7 +101,7 @@ def uncertainty_histograms(evaluation: Evaluation) -> list[Plot]:
                 answers.disagreement_limit,
                 "limit",
                 shows="How far the modalities contradict each other in right predictions (up) and "
-                "wrong ones (down); beyond a limit nothing is trusted.",
+                f"wrong ones (down){'; beyond the limit nothing is trusted' if limited else ''}.",
                 trap="Two modalities that know little cannot disagree: low disagreement is no agreement.",
             )
         )

@@ -15,7 +15,14 @@ from ter_fast.breakdown import Breakdown
 from ter_fast.figures import Figure
 from ter_fast.outcomes import ModalityOutcomes, Outcomes
 from ter_fast.report.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Plot, axes, draw, legend
-from ter_fast.report.words import clean, confidence_of, number, shortened, title_of, why_missing
+from ter_fast.report.words import (
+    clean,
+    confidence_of,
+    number,
+    shortened,
+    title_of,
+    why_missing,
+)
 
 if TYPE_CHECKING:
     from ter_fast.evaluate import Evaluation

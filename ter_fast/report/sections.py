@@ -33,6 +33,7 @@ from ter_fast.report.tables import (
 from ter_fast.report.words import (
     confidence_of,
     count,
+    disagreeing,
     interval,
     listed,
     number,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 
 MOST_ERRORS = 50
 """Unusable files named on the page; the table behind it names all."""
-
 
 MOST_NAMES = 160
 """Letters of the classes in the head of the page; the confusion matrix names all."""
@@ -91,6 +91,7 @@ def facts_of(evaluation: Evaluation) -> list[tuple[str, str]]:
     facts += [("Groups", count(evaluation.groups))]
     facts += [("Confidence", confidence_of(answers.confidence_kind))]
     facts += [("Classes", _classes(evaluation.labels)), ("Trusted when", rule_of(evaluation))]
+    facts += [("Promised", answers.promise)]
     return [(name, value) for name, value in facts if value]
 
 
@@ -174,6 +175,16 @@ def _verdict(evaluation: Evaluation) -> list[str]:
             f"{share(counts.right, counts.whole)} when everything is accepted."
         )
         sentences += _lift_sentence(evaluation, counts)
+        if answers.promise:
+            sentences.append(
+                f"Of the trusted, {share(counts.wrong_trusted, counts.trusted)} are wrong here. The promise "
+                "above is about all clips that are drawn as it says: these are at best a sample of them."
+            )
+    if apart := disagreeing(answers):
+        sentences.append(
+            f"In {count(apart, 'clip')} the modalities disagree beyond the limit, so that no confidence "
+            "makes them trusted."
+        )
     missing = int(np.isnan(answers.confidence).sum())
     if missing:
         sentences.append(
@@ -184,7 +195,7 @@ def _verdict(evaluation: Evaluation) -> list[str]:
         if evaluation.groups == 1
         else "Intervals are 95\u00a0% bootstrap intervals in which whole groups (speakers or sources) are "
         f"resampled; there are {count(evaluation.groups)}."
-        + (" With so few, read them as a hint." if evaluation.groups < 10 else "")
+        + (f" Careful: {evaluation.note}." if evaluation.note else "")
     )
     return sentences
 
@@ -203,15 +214,17 @@ def _lift_sentence(evaluation: Evaluation, counts: TrustTable) -> list[str]:
     if lift.value > 0:
         return ["Its trusted F1 is above that of trusting everything, beyond chance."]
     return [
-        "Its trusted F1 is below that of trusting everything: too many right predictions are held "
-        "back for the errors that are kept out."
+        "Its trusted F1 is below that of trusting everything: by F1, the right predictions that are "
+        "held back cost more than the errors that are kept out."
     ]
 
 
 def _cards(evaluation: Evaluation) -> list[Card]:
     figures = evaluation.figures
-    wanted = ("trusted_precision", "trusted_recall", "trusted_f1", "coverage", "accuracy", "uar",
-              "failure_auroc", "aurc")  # fmt: skip
+    wanted = ["trusted_precision", "trusted_recall", "trusted_f1", "coverage", "accuracy", "uar",
+              "failure_auroc", "aurc"]  # fmt: skip
+    if evaluation.outcomes.promise:
+        wanted.insert(1, "risk")
     cards = []
     for name in wanted:
         if name not in figures:
@@ -227,6 +240,8 @@ def _cards(evaluation: Evaluation) -> list[Card]:
                 f"accept-all {number(figures['accept_all_f1'].value)}, lift "
                 f"{sign}{number(lift.value)}" + (f" ({ends})" if ends else "")
             )
+        elif name == "risk":
+            beside = "observed here; what is promised stands above"
         elif name == "accuracy" and "trusted_f1" not in figures:
             beside = f"accept-all F1 {number(figures['accept_all_f1'].value)}"
         cards.append(Card(title_of(name), number(value_of(name, figures)), small, beside))

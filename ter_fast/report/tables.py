@@ -208,8 +208,11 @@ def risk_table(curve: Sweep) -> Table:
             )
         )  # fmt: skip
     return table(
-        "coverage-at-risk", "What an error bound costs", ("Error at most", "Coverage", "Clips"), rows
-    )  # fmt: skip
+        "coverage-at-risk",
+        "What an error bound would have cost on these clips, which promises nothing for others",
+        ("Error at most", "Coverage", "Clips"),
+        rows,
+    )
 
 
 def ranking_table(evaluation: Evaluation) -> Table:

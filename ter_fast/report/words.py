@@ -6,7 +6,10 @@ import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ter_fast.figures import Figure
+from ter_fast.outcomes import Outcomes
 
 NOTICE = "Labels are expressions as acted or perceived, never what a person feels."
 NO_VALUE = "–"
@@ -121,6 +124,11 @@ def interval(figure: Figure) -> str:
 def value_of(name: str, figures: Mapping[str, Figure]) -> float:
     """Return a figure's value, NaN where it says nothing about the model (see `why_missing`)."""
     return math.nan if why_missing(name, figures) else figures[name].value
+
+
+def disagreeing(answers: Outcomes) -> int:
+    """Return how many clips have a confidence but can never be trusted, for disagreement."""
+    return int(np.count_nonzero(np.isnan(answers.ranked) & ~np.isnan(answers.confidence)))
 
 
 def shortened(text: str, length: int) -> str:

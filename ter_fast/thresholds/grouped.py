@@ -70,6 +70,10 @@ class GroupedSweep(Mapping[Name, Sweep]):
             nan_count=int(self.nan_count[group]),
         )
 
+    # As `Sweep`, one is equal to itself alone: a Mapping would compare sweeps made for the comparison.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def __repr__(self) -> str:
         return f"GroupedSweep({len(self)} groups, {int(self.n.sum())} samples)"
 

@@ -11,11 +11,9 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from ter_fast.errors import DataError
+from ter_fast.metrics.probabilities import ROW_SUM_TOLERANCE
 from ter_fast.opinion import Opinion
 from ter_fast.reference.fusion import wide_dtype
-
-# Half-precision softmax rows miss 1 by up to their last bit per class.
-ROW_SUM_TOLERANCE = 0.02
 
 
 class TrustMetric(Metric):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,8 +20,8 @@ LARGEST_BET = 0.9
 ENOUGH = 10**7
 """More samples than this are no answer to how many would do."""
 
-MOST_ROUNDS = 5000
-"""Groups for which bets are played through; beyond, their number follows from the growth."""
+ROUNDS = 5000
+"""Groups for which bets are played through at the least; beyond, their number follows from the growth."""
 
 
 class Levels(Protocol):
@@ -38,11 +37,11 @@ class Levels(Protocol):
     def bound(self, level: int, delta: float) -> float:
         """Return the smallest risk whose hypothesis falls at a level; 1 where none does."""
 
-    def start(self, grid: Grid, risk: float, delta: float) -> int:
-        """Return the first level where the hypothesis can be expected to fall, else the last.
+    def reach(self, grid: Grid, risk: float, delta: float) -> Floats:
+        """Return from how many samples each hypothesis can be expected to fall, (T,).
 
-        Judged by the grid and the number of samples alone: even if the grid was out of luck, twice
-        the trusted samples that it takes at the least are expected.
+        Judged by the grid alone: even if it was out of luck, that many hold twice the trusted
+        samples that it takes at the least. Zero where the grid knows no coverage.
         """
 
     def needed(self, risk: float, delta: float) -> Floats:
@@ -80,10 +79,11 @@ class ClipLevels:
         """Return the upper Clopper-Pearson limit of the risk at a level."""
         return _clopper_pearson(float(self.errors[level]), float(self.accepted[level]), delta)
 
-    def start(self, grid: Grid, risk: float, delta: float) -> int:
-        """Return the first level that should accept 2 ceil(ln delta / ln(1 - risk)) clips."""
-        least = least_clips(risk, delta)
-        return _first(grid, lambda coverage: coverage * self.n / least)
+    def reach(self, grid: Grid, risk: float, delta: float) -> Floats:
+        """Return of how many clips each level should accept 2 ceil(ln delta / ln(1 - risk)), (T,)."""
+        if grid.coverage is None:
+            return np.zeros(grid.threshold.size)
+        return 2 * least_clips(risk, delta) / grid.least_coverage
 
     def needed(self, risk: float, delta: float) -> Floats:
         """Return how many clips would do at each level's own error rate and coverage, (T,)."""
@@ -106,14 +106,6 @@ class ClipLevels:
 def least_clips(risk: float, delta: float) -> int:
     """Return how many samples without a single error it takes: ceil(ln delta / ln(1 - risk))."""
     return math.ceil(math.log(delta) / math.log1p(-risk))
-
-
-def _first(grid: Grid, evidence: Callable[[Floats], Floats]) -> int:
-    """Return the first level that should show twice the evidence needed, else the last."""
-    if grid.coverage is None:
-        return 0
-    reached = evidence(grid.least_coverage) >= 2
-    return int(np.argmax(reached)) if reached.any() else grid.coverage.size - 1
 
 
 def _clopper_pearson(errors: float, accepted: float, delta: float) -> float:
@@ -171,12 +163,12 @@ class GroupLevels:
             low, high = (low, middle) if alone.rejected(middle, delta)[0] else (middle, high)
         return high
 
-    def start(self, grid: Grid, risk: float, delta: float) -> int:
-        """Return the first level where groups without an error would win 2 ln(1 / delta)."""
-        bet = LARGEST_BET / (1 - risk)
-        return _first(
-            grid, lambda coverage: self.n * np.log1p(bet * risk * coverage) / -math.log(delta)
-        )
+    def reach(self, grid: Grid, risk: float, delta: float) -> Floats:
+        """Return how many groups without an error would win 2 ln(1 / delta) at each level, (T,)."""
+        if grid.coverage is None:
+            return np.zeros(grid.threshold.size)
+        win: Floats = np.log1p(LARGEST_BET / (1 - risk) * risk * grid.least_coverage)
+        return 2 * -math.log(delta) / win
 
     def needed(self, risk: float, delta: float) -> Floats:
         """Return after how many groups, these over and over, each hypothesis would fall, (T,)."""
@@ -186,10 +178,12 @@ class GroupLevels:
         possible = growth > -math.log(delta) / ENOUGH
         # The best constant bet is the least that it takes; the bets that are placed take a little more.
         least = -math.log(delta) / np.where(possible, growth, 1)
-        rounds = min(MOST_ROUNDS, 3 * math.ceil(least[possible].min(initial=1)))
+        rounds = max(ROUNDS, self.n)
         capital = _log_capital(np.resize(scores, (rounds, growth.size)), risk)
         reached = capital >= -math.log(delta)
-        needed = np.where(reached.any(0), reached.argmax(0) + 1, np.maximum(np.ceil(least), rounds))
+        needed = np.where(
+            reached.any(0), reached.argmax(0) + 1, np.maximum(np.ceil(least), rounds + 1)
+        )
         return np.where(possible, needed, np.inf)
 
 

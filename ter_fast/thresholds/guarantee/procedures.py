@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ter_fast.thresholds.guarantee.grids import Grid
-from ter_fast.thresholds.guarantee.hypotheses import ClipLevels, Levels, least_clips
+from ter_fast.thresholds.guarantee.hypotheses import ClipLevels, Floats, Levels, least_clips
 from ter_fast.thresholds.guarantee.promises import Guarantee, refused, with_threshold
 from ter_fast.thresholds.samples import Flags, Scores
 
@@ -31,7 +31,9 @@ def ltt(
     risk, share = base.risk, base.delta if sequence else base.delta / grid.threshold.size
     if not tests:
         return refused(base, math.inf)
-    start = max(test.start(grid, risk, share) for test in tests) if sequence else 0
+    reach = [test.reach(grid, risk, share) for test in tests]
+    starts = [_start(each, test.n) for each, test in zip(reach, tests, strict=True)]
+    start = max(starts) if sequence else 0
     passed = np.logical_and.reduce([test.rejected(risk, share) for test in tests])
     passed[:start] = False
     if sequence:
@@ -42,14 +44,33 @@ def ltt(
         return with_threshold(base, float(grid.threshold[level]), scores, right, bound)
     have = base.n if base.groups is None else base.groups
     # Each part must get what it needs, and all grow from what there is alike.
-    parts = [test.needed(risk, share) * have / max(1, test.n) for test in tests]
-    found = refused(base, np.max(parts, axis=0).min())
+    grow = np.array([[have / max(1, test.n)] for test in tests])
+    needed = np.max(grow * [test.needed(risk, share) for test in tests], axis=0)
+    if sequence:
+        needed = _first_to_pass(needed, np.max(grow * reach, axis=0), start)
+    found = refused(base, needed.min())
     first = float(grid.threshold[start])
     accepted = int((scores.astype(np.float64) >= first).sum())
     if sequence and start + 1 < grid.threshold.size and accepted < least_clips(risk, share):
         few = f"the first level tested, {first:.4g}, accepts {accepted} clips: begin the grid lower"
         return replace(found, reason=f"{found.reason}; {few}")
     return found
+
+
+def _start(reach: Floats, samples: int) -> int:
+    """Return the first level that so many samples reach, else the last."""
+    reached = reach <= samples
+    return int(np.argmax(reached)) if reached.any() else reach.size - 1
+
+
+def _first_to_pass(needed: Floats, reach: Floats, start: int) -> Floats:
+    """Return how many samples let a sequence begin at each level and pass there, (start + 1,).
+
+    Nothing passes unless the first level does, and more samples begin at a stricter one.
+    """
+    least = np.append(np.maximum(needed, reach)[:start], needed[start])
+    stricter = np.insert(reach[:start], 0, np.inf)
+    return np.where(least < stricter, least, np.inf)
 
 
 def sgr(base: Guarantee, scores: Scores, right: Flags) -> Guarantee:
@@ -75,6 +96,8 @@ def sgr(base: Guarantee, scores: Scores, right: Flags) -> Guarantee:
             base, _above(cuts[low], scores), scores, right, levels.bound(low, share)
         )
     few = np.unique(np.linspace(0, scores.size, 21).astype(int))
+    # Where one passes that the search did not come by, more samples would not bring it there.
+    few = few[~passed[few]]
     some = ClipLevels(levels.accepted[few], levels.errors[few], scores.size)
     return refused(base, some.needed(risk, share).min())
 
