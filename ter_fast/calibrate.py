@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.config import TrustedThreshold
+from ter_fast.config import ModelConfig, TrustedThreshold
 from ter_fast.criterion import by_criterion, parse
 from ter_fast.errors import DataError
 from ter_fast.labelled import Labelled, label, modalities_present, outcomes, restricted, with_pairs
@@ -39,6 +39,7 @@ def calibrate(
     confidence: str | None = None,
     disagreement_limit: float | None = None,
     disagreement_quantile: float | None = None,
+    unit: str = "clip",
     seed: int = 0,
     **options: Any,
 ) -> Model:
@@ -78,6 +79,8 @@ def calibrate(
             model's limit, infinity takes it away.
         disagreement_quantile: set that limit instead so that this share of the validation clips that
             have several modalities and are predicted right stays within it.
+        unit: "clip" for thresholds of whole clips; "window" for those of the windows that long clips
+            are cut in, each taken for a clip of its own. The two are kept apart.
         seed: of the pairing and of what is held out.
         **options: `progress`, `face_model`, `workers` (see `ter_fast.prepare.prepare`).
 
@@ -85,7 +88,8 @@ def calibrate(
         The model.
 
     Raises:
-        DataError: both a limit and a quantile, a criterion beside a risk, a delta or promise without
+        DataError: another unit, a promise about further windows of the same speakers, both a limit
+            and a quantile, a criterion beside a risk, a delta or promise without
             one, no dataset, two with the same modalities, or a criterion or risk that the data meet
             for no set of modalities. Where they meet it for some, the others are left without a
             threshold, with a warning.
@@ -95,13 +99,16 @@ def calibrate(
     if disagreement_limit is not None and disagreement_quantile is not None:
         raise DataError("give disagreement_limit or disagreement_quantile, not both")
     wanted = _promise(criterion, risk, delta, promise, confidence, seed)
+    by_window = _is_by_window(unit, promise)
     # What cannot be is said before an hour of decoding, not after.
     parse(criterion or "balance")
     if confidence not in (None, BEST):
         replace(model.config, confidence=confidence)
     if wanted:
         warn_of_known_clips(model, datasets)
-    found = with_pairs(model, [label(model, each, **options) for each in datasets], seed)
+    found = with_pairs(
+        model, [label(model, each, by_window=by_window, **options) for each in datasets], seed
+    )
     held = [wanted.held_out(each) if wanted else frozenset() for each in found]
     parts = list(_parts(model, found, held, wanted))
     limit = model.config.disagreement_limit if disagreement_limit is None else disagreement_limit
@@ -115,27 +122,47 @@ def calibrate(
         apart = [part for part in parts if not (wanted and part.data.pairing)]
         kind = _best_confidence(model, apart, limit)
     before = model.config
-    kept = before.thresholds
-    if kind not in (None, before.confidence):
-        # Thresholds of another confidence would mean nothing.
-        kept = {}
-    elif limit != before.disagreement_limit:
-        # A promise is about what was trusted under the limit that it was made with.
-        kept = {name: record for name, record in kept.items() if not record.promise}
-    if wanted:
-        kept = {name: kept[name] for name in kept if name not in {part.name for part in parts}}
-    base = replace(
-        before, confidence=kind or before.confidence, disagreement_limit=limit, thresholds=kept
+    clips = _that_still_hold(before.thresholds, before, kind, limit)
+    windows = _that_still_hold(before.window_thresholds, before, kind, limit)
+    own = windows if by_window else clips
+    for name in {part.name for part in parts if wanted} & set(own):
+        del own[name]
+    model.config = replace(
+        before, confidence=kind or before.confidence, disagreement_limit=limit, thresholds={}
     )
-    model.config = base
     try:
-        model.config = base.with_thresholds(
-            _thresholds(model, parts, wanted or criterion or "balance")
-        )
+        own |= _thresholds(model, parts, wanted or criterion or "balance")
     except DataError:
         model.config = before
         raise
+    model.config = replace(model.config, thresholds=clips, window_thresholds=windows)
     return model
+
+
+def _that_still_hold(
+    records: Mapping[str, TrustedThreshold],
+    before: ModelConfig,
+    kind: str | None,
+    limit: float | None,
+) -> dict[str, TrustedThreshold]:
+    """Return the thresholds that mean under another confidence or limit what they meant before."""
+    if kind not in (None, before.confidence):
+        return {}
+    if limit != before.disagreement_limit:
+        # A promise is about what was trusted under the limit that it was made with.
+        return {name: record for name, record in records.items() if not record.promise}
+    return dict(records)
+
+
+def _is_by_window(unit: str, promise: str | None) -> bool:
+    if unit not in ("clip", "window"):
+        raise DataError(f"unit is {unit!r}; expected clip or window")
+    if unit == "window" and promise == "clips":
+        raise DataError(
+            "windows of one clip are too alike for a promise about further clips of the same "
+            "speakers; give promise='groups'"
+        )
+    return unit == "window"
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,9 +46,17 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         "-d",
-        help="ravdess:PATH, nemo:PATH, fer2013:PATH, music_video:PATH, or a manifest .csv/.parquet with the "
-        "columns path, label, split, group. Several in one, joined by +, are one dataset.",
+        help="CORPUS:PATH with cremad, emodb, enterface, fer2013, iemocap, meld, music_video, nemo, ravdess, "
+        "savee, tess, or folders (one for each class); or a manifest .csv/.parquet with the columns path, "
+        "label, split, group. Several in one, joined by +, are one dataset.",
     ),
+]
+WindowOption = Annotated[
+    float | None, typer.Option(help="Seconds of a window; else the model's own.")
+]
+HopOption = Annotated[
+    float | None,
+    typer.Option(help="Seconds from one window's start to the next; else end to end."),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
@@ -71,10 +79,28 @@ def predict(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write .csv, .parquet or .jsonl.")
     ] = None,
+    window: WindowOption = None,
+    hop: HopOption = None,
+    per_window: Annotated[
+        bool, typer.Option("--per-window", help="A row per window instead of one per clip.")
+    ] = False,
+    timeline: Annotated[
+        Path | None,
+        typer.Option(help="Draw belief, uncertainty and trust of one clip: .svg, .png or .pdf."),
+    ] = None,
+    subtitles: Annotated[
+        Path | None, typer.Option(help="Write label and trust of one clip as .srt or .vtt.")
+    ] = None,
     device: DeviceOption = "cpu",
     batch_size: Annotated[int, typer.Option(min=1, help="Windows the model sees at once.")] = 16,
     face_model: FaceModelOption = None,
     faces: FacesOption = None,
+    decode: Annotated[
+        str | None, typer.Option(help="pyav or torchcodec, in place of what `info` names.")
+    ] = None,
+    keyframes: Annotated[
+        bool, typer.Option("--keyframes", help="Take the nearest key frames: quicker, less exact.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per clip instead of a table.")
     ] = False,
@@ -90,19 +116,76 @@ def predict(
 
     if out is not None:
         check_table_name(out)
+    _check_over_time(paths, timeline, subtitles)
     loaded = _load(model, device)
     progress = not quiet and not as_json and (len(paths) > 1 or paths[0].is_dir())
     found = loaded.predict(
-        list(paths), batch_size=batch_size, progress=progress, faces=faces, face_model=face_model
-    )
+        list(paths), window=window, hop=hop, batch_size=batch_size, progress=progress, faces=faces,
+        face_model=face_model, decode=decode, sampling="keyframe" if keyframes else "exact",
+    )  # fmt: skip
+    rows = found.windows if per_window else found
     if as_json:
-        sys.stdout.write(found.to_json_lines())
+        sys.stdout.write(rows.to_json_lines())
     else:
-        Console().print(PredictionTable(found, loaded.config))
+        Console().print(PredictionTable(rows, loaded.config, per_window))
     if out is not None:
-        found.save(out)
+        rows.save(out)
+    if timeline is not None and not found.failed:
+        found[0].timeline().save(timeline)
+    if subtitles is not None and not found.failed:
+        found[0].subtitles(subtitles)
     if found.failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def live(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="/dev/video0, alsa:default, rtsp://…, a file, or - for standard input."
+        ),
+    ],
+    model: ModelOption = "default",
+    window: WindowOption = None,
+    hop: HopOption = None,
+    max_delay: Annotated[
+        float, typer.Option(min=0.0, help="Seconds of lag before only key frames are decoded.")
+    ] = 1.0,
+    device: DeviceOption = "cpu",
+    face_model: FaceModelOption = None,
+    faces: FacesOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per window.")
+    ] = False,
+) -> None:
+    """Predict a camera, a microphone, a pipe or a stream as it happens, until Ctrl-C.
+
+    Keeps up rather than lagging: what there was no time for is dropped, and counted at the end.
+    """
+    from ter_fast.prediction import Predictions
+    from ter_fast.present import live_line
+
+    loaded = _load(model, device)
+    with loaded.live(
+        source, window=window, hop=hop, max_delay=max_delay, faces=faces, face_model=face_model
+    ) as stream:
+        try:
+            for each in stream:
+                if as_json:
+                    sys.stdout.write(Predictions([each]).to_json_lines())
+                else:
+                    Console().print(live_line(each))
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            stats = stream.stats
+            Console(stderr=True, soft_wrap=True).print(
+                f"{stats.seconds:.0f} s read; dropped to keep up: {stream.dropped} windows, "
+                f"{stats.skipped} pictures; {stats.damaged} damaged packets",
+                highlight=False,
+            )
 
 
 @app.command()
@@ -140,6 +223,12 @@ def train(
     ] = 0.1,
     precision: Annotated[str, typer.Option(help="Lightning's: 32-true, bf16-mixed …")] = "32-true",
     seed: Annotated[int, typer.Option()] = 0,
+    max_unreadable: Annotated[
+        str,
+        typer.Option(
+            help="Files that may be unreadable and are skipped: 20, 0.05 or 5%; more end the run."
+        ),
+    ] = "5%",
     face_model: FaceModelOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -151,8 +240,10 @@ def train(
     from ter_fast.config import VideoInput
     from ter_fast.data import with_validation
     from ter_fast.model import Model
+    from ter_fast.prepare import parse_limit
     from ter_fast.present import thresholds_table
 
+    limit = parse_limit(max_unreadable)
     dataset = with_validation(_dataset(data, _names(labels)), validation_share, seed)
     chosen = _names(modalities) or dataset.modalities
     video = VideoInput(frames, frame_size, 3 if color else 1, faces)
@@ -167,6 +258,7 @@ def train(
         patience=patience,
         precision=precision,
         seed=seed,
+        max_unreadable=limit,
         face_model=face_model,
         progress=not quiet,
     )
@@ -287,6 +379,12 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(help="A second model: the differences on the same clips.")
     ] = None,
+    corrupt: Annotated[
+        str,
+        typer.Option(
+            help="Measure under corruptions instead: suite, or names such as white_noise,jpeg."
+        ),
+    ] = "",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -301,6 +399,13 @@ def evaluate(
 
     Give --data twice, one dataset per modality, to measure a joined model on pairs of equal label.
     """
+    if corrupt:
+        if by or against:
+            raise TerFastError(
+                "--corrupt measures one model as a whole; leave --by and --against out"
+            )
+        _evaluate_corrupted(data, model, split, modalities, corrupt, out, device, face_model, quiet)
+        return
     from ter_fast.present import comparison_table, evaluation_table
 
     first, *others = (_load(each, device) for each in (model, against) if each is not None)
@@ -326,6 +431,38 @@ def evaluate(
         Console().print(f"report: {figures.save(out)}")
 
 
+def _evaluate_corrupted(
+    data: list[str],
+    model: str,
+    split: str,
+    modalities: str,
+    corruptions: str,
+    out: Path | None,
+    device: str,
+    face_model: Path | None,
+    quiet: bool,
+) -> None:
+    from ter_fast.robustness import evaluate_corrupted
+    from ter_fast.robustness.table import robustness_table
+
+    loaded = _load(model, device)
+    found = evaluate_corrupted(
+        loaded,
+        _dataset(data, loaded.config.labels).split(split),
+        corruptions,
+        modalities=_names(modalities) or None,
+        face_model=face_model,
+        progress=not quiet,
+    )
+    Console().print(robustness_table(found))
+    if out is None:
+        return
+    if out.suffix == ".json":
+        found.to_json(out)
+    else:
+        Console().print(f"report: {found.save(out)}")
+
+
 @app.command()
 def info(
     model: Annotated[
@@ -348,12 +485,111 @@ def info(
         Console().print(model_table(described))
 
 
+@data_app.command("check")
+def check_data(
+    spec: Annotated[
+        str, typer.Argument(help="What --data takes: corpus:PATH, or a manifest .csv or .parquet.")
+    ],
+    open_files: Annotated[
+        bool, typer.Option("--open/--quick", help="Open every file, or only look for it.")
+    ] = True,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Split it so first: chumachenko, leave-NAME-out, 5-fold-1 …"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, every file named.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Count classes, splits and groups, open every file, and refuse a split that shares groups.
+
+    Exit code 1 when a file is missing or cannot be opened, or the split is refused.
+    """
+    from rich.progress import Progress
+
+    from ter_fast.data import check_dataset, load_dataset
+    from ter_fast.data.summary import check_table
+
+    dataset = load_dataset(spec, protocol=protocol, check=False)
+    hidden = quiet or as_json or not open_files
+    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task("opening files", total=len(dataset))
+        found = check_dataset(
+            dataset, open_files=open_files, on_file=lambda: progress.advance(task)
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(found.to_dict(), indent=2) + "\n")
+    else:
+        Console(soft_wrap=True).print(check_table(found))
+    if not found.ok:
+        raise typer.Exit(1)
+
+
 @data_app.command("fetch-models")
 def fetch_models() -> None:
     """Download the YuNet face detector, check its checksum, and keep it for later."""
     from ter_fast.faces import fetch_face_model
 
     Console().print(f"face detector: {fetch_face_model()}")
+
+
+@data_app.command("prepare")
+def prepare(
+    data: Annotated[str, typer.Argument(help="What --data of `train` takes.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the shards.")],
+    crop: Annotated[
+        str, typer.Option(help="face (smoothed over time), centre (square) or whole.")
+    ] = "face",
+    size: Annotated[
+        int, typer.Option(help="Side of the square, or longest side, in pixels; a multiple of 8.")
+    ] = 112,
+    frames: Annotated[int, typer.Option(min=1, help="Frames sampled from each window.")] = 16,
+    window: Annotated[float, typer.Option(help="Length of a window in seconds.")] = 10.0,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="JPEG quality.")] = 90,
+    clips: Annotated[int, typer.Option(min=1, help="Most clips in a shard.")] = 128,
+    smoothing: Annotated[
+        float, typer.Option(help="Seconds over which face boxes are smoothed; 0 for none.")
+    ] = 0.25,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads; else one per core.")] = None,
+    failed_limit: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of unusable clips that stops the run.")
+    ] = 0.1,
+    face_model: FaceModelOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Decode a dataset once, crop it, and keep it as WebDataset shards; run again to go on after a stop.
+
+    Train from them with --data shards:FOLDER. Exit code 1 when a clip could not be used.
+    """
+    from ter_fast.shards import ShardSettings, prepare_shards
+
+    settings = ShardSettings(
+        crop, size, frames, window, quality, clips_per_shard=clips, smoothing=smoothing
+    )
+    with _warnings_as_sentences():
+        dataset = _dataset([data])
+    report = prepare_shards(
+        dataset, out, settings, face_model=face_model, workers=workers,
+        failed_limit=failed_limit, progress=not quiet,
+    )  # fmt: skip
+    Console().print(report.summary(), highlight=False)
+    for reason in report.failed:
+        Console(stderr=True, soft_wrap=True).print(_escape(reason), highlight=False)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _check_over_time(paths: list[Path], timeline: Path | None, subtitles: Path | None) -> None:
+    """Refuse what could not be written, before the work is done."""
+    if (timeline or subtitles) and (len(paths) > 1 or paths[0].is_dir()):
+        raise TerFastError("--timeline and --subtitles are of one clip; name one file")
+    if timeline is not None:
+        from ter_fast.timeline import check_picture_name
+
+        check_picture_name(timeline)
+    if subtitles is not None:
+        from ter_fast.subtitles import check_subtitles_name
+
+        check_subtitles_name(subtitles)
 
 
 def _load(name: str, device: str = "cpu") -> Model:

@@ -121,6 +121,7 @@ class ModelConfig:
         disagreement_limit: predictions whose modalities disagree more are not trusted; None sets no limit.
         window_seconds: clips longer than this are cut in windows.
         thresholds: by set of present modalities ("audio", "audio+video"), of whole clips.
+        window_thresholds: likewise, of the windows that longer clips are cut in.
         training: what it was trained on.
     """
 
@@ -133,6 +134,7 @@ class ModelConfig:
     disagreement_limit: float | None = None
     window_seconds: float = 10.0
     thresholds: Mapping[str, TrustedThreshold] = field(default_factory=dict)
+    window_thresholds: Mapping[str, TrustedThreshold] = field(default_factory=dict)
     training: tuple[TrainingRecord, ...] = ()
 
     def __post_init__(self) -> None:
@@ -212,12 +214,8 @@ class ModelConfig:
                     for name, expert in values["experts"].items()
                 },
                 video=None if values.get("video") is None else _build(VideoInput, values["video"]),
-                thresholds={
-                    name: _build(
-                        TrustedThreshold, {**record, "threshold": float(record["threshold"])}
-                    )
-                    for name, record in values.get("thresholds", {}).items()
-                },
+                thresholds=_thresholds(values.get("thresholds", {})),
+                window_thresholds=_thresholds(values.get("window_thresholds", {})),
                 training=tuple(
                     _build(TrainingRecord, {**record, "modalities": tuple(record["modalities"])})
                     for record in values.get("training", ())
@@ -233,6 +231,13 @@ class ModelConfig:
             raise ModelError(f"the entry {error} is missing") from error
         except (TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"an entry has the wrong form ({error})") from error
+
+
+def _thresholds(records: Mapping[str, Any]) -> dict[str, TrustedThreshold]:
+    return {
+        name: _build(TrustedThreshold, {**record, "threshold": float(record["threshold"])})
+        for name, record in records.items()
+    }
 
 
 def _names(values: Any) -> tuple[str, ...]:

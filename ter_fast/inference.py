@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Semaphore
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ter_fast import decode
+from ter_fast import decode, shards
 from ter_fast.clip import Clip
 from ter_fast.config import ModelConfig
 from ter_fast.data.files import FILM, PICTURE, SOUND, find_media
+from ter_fast.decode import Sampling
 from ter_fast.errors import DataError, MediaError, TerFastError
 from ter_fast.features import collate, resize_frames
 
@@ -67,6 +71,11 @@ class Window:
     end: float
     remark: str = ""
 
+    @property
+    def length(self) -> int:
+        """Length of its longest tensor, by which windows are put together."""
+        return max((len(value) for value in self.values.values() if value is not None), default=0)
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -88,12 +97,20 @@ class Preparer:
     Attributes:
         config: the model's configuration.
         cropper: face cropper; None leaves "video" masked when the model asks for faces.
+        hop: seconds from one window's start to the next; None for windows end to end.
+        backend: decoder of files, by name; None for the one that `ter_fast.decode.choose` takes.
+        sampling: "exact" or "keyframe" (see `ter_fast.decode.read`).
+        side_by_side: several files are decoded at once.
         empty: by modality, a tensor without rows that gives the dtype and the trailing shape; modalities
             that come as tensors add theirs.
     """
 
     config: ModelConfig
     cropper: FaceCropper | None = None
+    hop: float | None = None
+    backend: str | None = None
+    sampling: Sampling = "exact"
+    side_by_side: bool = False
     empty: dict[str, Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,8 +133,13 @@ class Preparer:
         windows = partial(
             decode.windows,
             seconds=self.config.window_seconds,
+            hop=self.hop,
             frames=video.frames if video else 1,
             max_side=_LONGEST_SIDE,
+            sampling=self.sampling,
+            # Clips are decoded side by side: threads of their own would only get in each other's way.
+            threads=1 if self.side_by_side else None,
+            backend=self.backend,
         )
         pictures = windows(path, audio=audio and audio_path is None, video=video is not None)
         if audio_path is None or not audio:
@@ -129,6 +151,17 @@ class Preparer:
                 yield sound
             else:
                 yield picture if sound is None else replace(picture, audio=sound.audio)
+
+    def read_shard(self, path: str) -> Iterator[Clip]:
+        """Yield the windows of a clip that lies in a prepared shard."""
+        video = self.config.video if "video" in self.config.modalities else None
+        return shards.shard_windows(
+            path,
+            self.config.window_seconds,
+            video.frames if video else None,
+            audio="audio" in self.config.modalities,
+            video=video is not None,
+        )
 
     def __call__(self, source: Source, clip: Clip) -> Window:
         """Prepare one window of a source."""
@@ -211,6 +244,8 @@ def dataset_sources(dataset: Dataset, preparer: Preparer) -> list[Source]:
     def windows(sample: Sample) -> Iterator[Clip]:
         if sample.image is not None:
             return iter([_picture(sample)])
+        if shards.holds(sample.path):
+            return preparer.read_shard(sample.path)
         return preparer.read(sample.path, sample.attributes.get("audio_path"))
 
     return [
@@ -229,43 +264,111 @@ def _picture(sample: Sample) -> Clip:
     return Clip.from_arrays(picture[:, :, ::-1].copy(), path=sample.path)
 
 
+Item = Window | TerFastError | None
+"""What a source yields: its windows, and last its error, or None where it was read to its end."""
+
+
+def streamed(
+    sources: Sequence[Source], preparer: Preparer, workers: int | None = None
+) -> Generator[tuple[int, Item], None, None]:
+    """Read and prepare clips in threads; yield their windows one by one, clip after clip.
+
+    Each clip ends with its error, or with None. Of each clip at most eight windows wait in memory, and
+    at most two clips per worker are begun, so memory does not grow with the length of a file. FFmpeg and
+    OpenCV release the interpreter lock, so threads use every core without copying pictures between
+    processes.
+    """
+    workers = workers or min(8, os.cpu_count() or 1)
+    preparer.side_by_side = min(workers, len(sources)) > 1
+    with ThreadPoolExecutor(workers, thread_name_prefix="ter_fast") as pool:
+        begun: deque[tuple[int, _Lane]] = deque()
+        try:
+            for index, source in enumerate(sources):
+                begun.append((index, lane := _Lane()))
+                pool.submit(_read, source, preparer, lane)
+                if len(begun) > 2 * workers:
+                    yield from _drained(begun)
+            while begun:
+                yield from _drained(begun)
+        finally:
+            for _, lane in begun:
+                lane.close()
+
+
+class _Lane:
+    """A queue with room for a few windows, which its reader may close to send the writer home."""
+
+    def __init__(self, room: int = 8) -> None:
+        self._items: SimpleQueue[Item] = SimpleQueue()
+        self._room = Semaphore(room)
+        self.closed = False
+
+    def put(self, item: Item) -> bool:
+        """Add an item once there is room; False says that nobody reads any more."""
+        self._room.acquire()
+        if not self.closed:
+            self._items.put(item)
+        return not self.closed
+
+    def get(self) -> Item:
+        item = self._items.get()
+        self._room.release()
+        return item
+
+    def close(self) -> None:
+        self.closed = True
+        self._room.release()
+
+
+def _drained(begun: deque[tuple[int, _Lane]]) -> Iterator[tuple[int, Item]]:
+    index, lane = begun[0]
+    while isinstance(item := lane.get(), Window):
+        yield index, item
+    begun.popleft()
+    yield index, item
+
+
+def _read(source: Source, preparer: Preparer, lane: _Lane) -> None:
+    """Put the windows of one source on its lane, and how it ended."""
+    if lane.closed:
+        return
+    found = False
+    error: TerFastError | None = None
+    try:
+        # A reader that goes away early must not leave the file open until the garbage is collected.
+        with closing(_generated(source.windows())) as clips:
+            for clip in clips:
+                found = True
+                if not lane.put(preparer(source, clip)):
+                    return
+        if not found:
+            error = MediaError(f"{source.name} holds neither pictures nor sound; check the file")
+    except TerFastError as failure:
+        error = failure
+    except Exception as failure:  # a decoder's own complaint about one file must not end the run
+        error = MediaError(
+            f"{source.name} could not be read ({type(failure).__name__}: {failure}); convert it with ffmpeg"
+        )
+    lane.put(error)
+
+
+def _generated(clips: Iterator[Clip]) -> Generator[Clip, None, None]:
+    yield from clips
+
+
 def prepared(
     sources: Sequence[Source], preparer: Preparer, workers: int | None = None
 ) -> Iterator[tuple[int, list[Window] | TerFastError]]:
-    """Read and prepare clips in threads; yield each clip's windows, or its error, in order.
-
-    At most two clips per worker wait in memory. FFmpeg and OpenCV release the interpreter lock, so
-    threads use every core without copying pictures between processes.
-    """
-    workers = workers or min(8, os.cpu_count() or 1)
-
-    def work(source: Source) -> list[Window] | TerFastError:
-        try:
-            windows = [preparer(source, clip) for clip in source.windows()]
-        except TerFastError as error:
-            return error
-        except Exception as error:  # a decoder's own complaint about one file must not end the run
-            return MediaError(
-                f"{source.name} could not be read ({type(error).__name__}: {error}); convert it with ffmpeg"
-            )
-        return windows or MediaError(
-            f"{source.name} holds neither pictures nor sound; check the file"
-        )
-
-    with ThreadPoolExecutor(workers, thread_name_prefix="ter_fast") as pool:
-        waiting: deque[tuple[int, Future[list[Window] | TerFastError]]] = deque()
-        try:
-            for index, source in enumerate(sources):
-                waiting.append((index, pool.submit(work, source)))
-                if len(waiting) > 2 * workers:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    """Read and prepare clips in threads; yield each clip's windows, or its error, in order."""
+    windows: list[Window] = []
+    # Closed with this generator, so that the threads end with it.
+    with closing(streamed(sources, preparer, workers)) as items:
+        for index, item in items:
+            if isinstance(item, Window):
+                windows.append(item)
+                continue
+            yield index, windows if item is None else item
+            windows = []
 
 
 @torch.no_grad()
@@ -278,20 +381,28 @@ def clip_evidence(
     alone makes nothing more certain. Windows of like length are run together.
     """
     flat = [(owner, window) for owner, windows in enumerate(clips) for window in windows]
-    flat.sort(
-        key=lambda pair: max((len(v) for v in pair[1].values.values() if v is not None), default=0)
-    )
+    flat.sort(key=lambda pair: pair[1].length)
     device = next(model.parameters()).device
     shape = (len(model.config.modalities), len(clips))
     total = torch.zeros(*shape, len(model.config.labels), device=device)
     count = torch.zeros(shape, device=device)
-    if not empty:
-        flat = []
     for begin in range(0, len(flat), batch_size):
         part = flat[begin : begin + batch_size]
-        batch = collate([window.values for _, window in part], empty).to(device)
+        values, mask = window_evidence(model, [window for _, window in part], empty)
         owner = torch.tensor([each for each, _ in part], device=device)
-        values, mask = model.evidence(batch)
         total.index_add_(1, owner, values)
         count.index_add_(1, owner, mask.to(count.dtype))
     return Evidence(total / count.clamp_min(1)[..., None], count > 0)
+
+
+@torch.no_grad()
+def window_evidence(
+    model: Model, windows: Sequence[Window], empty: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Run the experts over B windows at once: evidence `(V, B, K)` and mask `(V, B)`."""
+    device = next(model.parameters()).device
+    if not empty:
+        shape = (len(model.config.modalities), len(windows))
+        nothing = torch.zeros(*shape, len(model.config.labels), device=device)
+        return nothing, torch.zeros(shape, dtype=torch.bool, device=device)
+    return model.evidence(collate([each.values for each in windows], empty).to(device))

@@ -49,9 +49,14 @@ class Labelled:
     errors: tuple[str, ...] = ()
 
 
-def label(model: Model, dataset: Dataset, **options: Any) -> Labelled:
-    """Decode a labelled dataset and run the experts on it; `options` are those of `prepare`."""
+def label(model: Model, dataset: Dataset, *, by_window: bool = False, **options: Any) -> Labelled:
+    """Decode a labelled dataset and run the experts on it; `options` are those of `prepare`.
+
+    `by_window` takes each window of a clip for a clip of its own, of the same label and group.
+    """
     data = prepare(model, dataset, **options)
+    if by_window:
+        data = data.by_window()
     training = model.training
     evidence = clip_evidence(model.eval(), data.clips, data.empty, 64)
     model.train(training)

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from ter_fast import pretrained
 from ter_fast.clip import Clip
+from ter_fast.conclude import opinions_of
 from ter_fast.config import ExpertConfig, ModelConfig, VideoInput
 from ter_fast.decision import Decision, decide
+from ter_fast.decode import MAX_SECONDS, Sampling
+from ter_fast.decode.backends import choose
 from ter_fast.encoders import build_encoder, complete_options
 from ter_fast.errors import ModelError
 from ter_fast.features import Batch
-from ter_fast.fusion import fuse
 from ter_fast.inference import Preparer
 from ter_fast.opinion import Opinion, evidence_from_logits
 from ter_fast.prediction import Prediction, Predictions
@@ -26,6 +28,7 @@ from ter_fast.prediction import Prediction, Predictions
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
     from ter_fast.evaluate import Evaluation
+    from ter_fast.live import Live
 
 DEFAULT_MODEL = "default"
 DEFAULT_ENCODERS = {"audio": "logmel_cnn", "video": "frame_cnn"}
@@ -235,12 +238,7 @@ class Model(nn.Module):
 
     def opinions(self, evidence: Tensor, mask: Tensor) -> tuple[Opinion, dict[str, Opinion]]:
         """Fuse `(V, B, K)` evidence under a `(V, B)` mask: the fused opinion and each modality's own."""
-        kind = self.config.confidence
-        each = {
-            name: Opinion(view, confidence_kind=kind)
-            for name, view in zip(self.config.modalities, evidence, strict=True)
-        }
-        return fuse(evidence, self.config.rule, mask).with_confidence(kind), each
+        return opinions_of(self.config, evidence, mask)
 
     def forward(self, batch: Batch) -> Opinion:
         """Return the fused opinion over `(B, K)` of a batch of windows."""
@@ -301,64 +299,136 @@ class Model(nn.Module):
         self,
         source: str | Path | Clip,
         *,
+        window: float | None = None,
+        hop: float | None = None,
         batch_size: int = 16,
         workers: int | None = None,
         progress: bool = False,
         faces: str | None = None,
         face_model: str | Path | None = None,
+        decode: str | None = None,
+        sampling: Sampling = "exact",
     ) -> Prediction: ...
     @overload
     def predict(
         self,
         source: Mapping[str, Tensor] | Sequence[str | Path | Clip],
         *,
+        window: float | None = None,
+        hop: float | None = None,
         batch_size: int = 16,
         workers: int | None = None,
         progress: bool = False,
         faces: str | None = None,
         face_model: str | Path | None = None,
+        decode: str | None = None,
+        sampling: Sampling = "exact",
     ) -> Predictions: ...
     def predict(
         self,
         source: str | Path | Clip | Mapping[str, Tensor] | Sequence[str | Path | Clip],
         *,
+        window: float | None = None,
+        hop: float | None = None,
         batch_size: int = 16,
         workers: int | None = None,
         progress: bool = False,
         faces: str | None = None,
         face_model: str | Path | None = None,
+        decode: str | None = None,
+        sampling: Sampling = "exact",
     ) -> Prediction | Predictions:
         """Predict one clip or many.
 
         Args:
             source: a media file, a folder, a `Clip`, a list of these, or tensors by modality: `audio`
                 `(B, samples)` float32 at 16 kHz, `video` `(B, T, H, W, 3)` uint8, others `(B, …)`.
+            window: seconds of the windows that longer clips are cut in; None for the model's own.
+                The clip's evidence is the mean over them, and `Prediction.windows` has each.
+            hop: seconds from one window's start to the next: less than `window` makes windows overlap,
+                more leaves gaps; None for windows end to end.
             batch_size: windows that the experts see at once.
             workers: threads that decode; by default one per core, at most 8.
             progress: show a progress bar.
             faces: "detect" or "whole", in place of the model's own way to take pictures.
             face_model: YuNet face detector (ONNX); by default the one that `ter-fast data fetch-models`
                 fetched, if any. Without one, a model that asks for faces masks "video" and says so.
+            decode: decoder of files, "pyav" or "torchcodec"; None for the one that `ter-fast info` names.
+            sampling: "exact" takes the pictures shown at the sampled times; "keyframe" the nearest key
+                frames, several times sooner.
 
         Returns:
             A `Prediction` for one file or clip; `Predictions`, in order, for anything else. Among
             many, a file that cannot be used costs only itself: its `error` says what was wrong.
 
         Raises:
-            MediaError: the one file cannot be used, or a folder holds no media.
-            ModelError: tensors that do not fit the model.
+            MediaError: the one file cannot be used, a folder holds no media, or there is no such decoder.
+            ModelError: tensors that do not fit the model, or a window or hop that is no length of time.
         """
         from ter_fast.predict import predict
 
-        return predict(
-            self, source, self.preparer(faces, face_model), batch_size, workers, progress
+        preparer = self.preparer(
+            faces, face_model, window=window, hop=hop, decode=decode, sampling=sampling
         )
+        return predict(self, source, preparer, batch_size, workers, progress)
 
-    def preparer(self, faces: str | None = None, face_model: str | Path | None = None) -> Preparer:
-        """Return what turns clips into this model's inputs."""
+    def live(
+        self,
+        source: str,
+        *,
+        window: float | None = None,
+        hop: float | None = None,
+        max_delay: float = 1.0,
+        faces: str | None = None,
+        face_model: str | Path | None = None,
+    ) -> Live:
+        """Predict a camera, a microphone, a pipe or a stream, window by window, as it happens.
+
+        Args:
+            source: `/dev/video0`, `alsa:default`, `rtsp://…`, `-` for standard input, or a file.
+            window: seconds of a window; None for the model's own.
+            hop: seconds from one window's start to the next; None for windows end to end.
+            max_delay: seconds that decoding may lag before it takes key frames alone.
+            faces: "detect" or "whole", in place of the model's own way to take pictures.
+            face_model: YuNet face detector (ONNX), as for `predict`.
+
+        Returns:
+            An iterator of predictions, which drops what it has no time for and counts it; see
+            `ter_fast.live.Live`.
+        """
+        from ter_fast.live import Live
+
+        preparer = self.preparer(faces, face_model, window=window, hop=hop)
+        return Live(self, source, preparer, max_delay=max_delay)
+
+    def preparer(
+        self,
+        faces: str | None = None,
+        face_model: str | Path | None = None,
+        *,
+        window: float | None = None,
+        hop: float | None = None,
+        decode: str | None = None,
+        sampling: Sampling = "exact",
+    ) -> Preparer:
+        """Return what turns clips into this model's inputs.
+
+        Raises:
+            ModelError: faces, a window or a hop that cannot be.
+            MediaError: there is no such decoder, or it is not installed.
+        """
+        if decode is not None:
+            choose(decode)
         config = self.config
+        for name, seconds in (("window", window), ("hop", hop)):
+            if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
+                raise ModelError(
+                    f"{name} is {seconds}; expected seconds, from 0.01 to {MAX_SECONDS:g}"
+                )
+        if window is not None:
+            config = replace(config, window_seconds=window)
         if config.video is None:
-            return Preparer(config)
+            return Preparer(config, None, hop, decode, sampling)
         if faces is not None:
             config = replace(config, video=replace(config.video, faces=faces))
         cropper = None
@@ -368,7 +438,7 @@ class Model(nn.Module):
             file = face_model or default_face_model()
             if file is not None:
                 cropper = FaceCropper(file, size=max(96, config.video.size))
-        return Preparer(config, cropper)
+        return Preparer(config, cropper, hop, decode, sampling)
 
     # -- training, calibration, evaluation -------------------------------------------------------
 

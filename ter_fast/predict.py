@@ -1,23 +1,23 @@
-"""From sources to predictions: batches of windows through the experts, then one answer per clip."""
+"""From sources to predictions: windows through the experts as they come, then one answer per clip."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from ter_fast.clip import SAMPLE_RATE, Clip
+from ter_fast.conclude import Record, conclude
 from ter_fast.config import ModelConfig
 from ter_fast.decode import cut
-from ter_fast.errors import MediaError, ModelError, TerFastError
-from ter_fast.inference import Preparer, Source, Window, clip_evidence, prepared, sources_of
-from ter_fast.opinion import Opinion
+from ter_fast.errors import MediaError, ModelError
+from ter_fast.inference import Preparer, Source, Window, sources_of, streamed, window_evidence
 from ter_fast.prediction import Prediction, Predictions
 
 if TYPE_CHECKING:
@@ -46,25 +46,20 @@ def predict(
             for index, each in enumerate(source)
             for found in _sources_of_one(each, preparer, f"clip {index}")
         ]
-    stream = prepared(sources, preparer, workers)
-    if progress:
-        from rich.console import Console
-        from rich.progress import track
+    stream: Any = _predicted(model, sources, preparer, batch_size, workers)
+    with closing(stream):
+        shown = stream
+        if progress:
+            from rich.console import Console
+            from rich.progress import track
 
-        # Standard output is for results, and a bar that redraws itself is noise in a file.
-        console = Console(stderr=True)
-        stream = track(  # type: ignore[assignment]
-            stream, "predicting", total=len(sources), transient=True,
-            console=console, disable=not console.is_terminal,
-        )  # fmt: skip
-    training = model.training
-    model.eval()
-    results: list[Prediction] = []
-    try:
-        while chunk := list(islice(stream, batch_size)):
-            results += _predict_chunk(model, chunk, sources, preparer, batch_size)
-    finally:
-        model.train(training)
+            # Standard output is for results, and a bar that redraws itself is noise in a file.
+            console = Console(stderr=True)
+            shown = track(
+                stream, "predicting", total=len(sources), transient=True,
+                console=console, disable=not console.is_terminal,
+            )  # fmt: skip
+        results: list[Prediction] = list(shown)
     if isinstance(source, (str, Path, Clip)):
         # A folder without media stands for itself; a bad file in a folder is one row among others.
         alone = isinstance(source, Clip) or [each.path for each in results] == [str(source)]
@@ -77,12 +72,15 @@ def predict(
 
 def _sources_of_one(source: OneSource, preparer: Preparer, name: str) -> list[Source]:
     if isinstance(source, Clip):
-        return [Source(source.path or name, partial(_windows, source, preparer.config))]
+        return [Source(source.path or name, partial(_windows, source, preparer))]
     return sources_of([source], preparer)
 
 
-def _windows(clip: Clip, config: ModelConfig) -> Iterator[Clip]:
-    return cut(clip, config.window_seconds, config.video.frames if config.video else 1)
+def _windows(clip: Clip, preparer: Preparer) -> Iterator[Clip]:
+    config = preparer.config
+    return cut(
+        clip, config.window_seconds, config.video.frames if config.video else 1, preparer.hop
+    )
 
 
 def _tensor_sources(
@@ -116,7 +114,7 @@ def _tensor_sources(
             # Not through `from_arrays`, which refuses NaN: here NaN costs this modality, not the row.
             sound = tensors["audio"][row].float().cpu()
             end = max(end, len(sound) / SAMPLE_RATE)
-        return _windows(Clip(None, frames, times, sound, 0.0, end), config)
+        return _windows(Clip(None, frames, times, sound, 0.0, end), preparer)
 
     return [
         Source(
@@ -128,116 +126,67 @@ def _tensor_sources(
     ]
 
 
-def _predict_chunk(
+def _predicted(
     model: Model,
-    chunk: Sequence[tuple[int, list[Window] | TerFastError]],
     sources: Sequence[Source],
     preparer: Preparer,
     batch_size: int,
-) -> list[Prediction]:
-    clips = [windows for _, windows in chunk if not isinstance(windows, TerFastError)]
-    found = clip_evidence(model, clips, preparer.empty, batch_size)
-    values, mask = found.values.cpu(), found.mask.cpu()
-    fused, each = model.opinions(values, mask)
-    rows = iter(range(len(clips)))
-    results = []
-    for index, windows in chunk:
-        name = sources[index].name
-        if isinstance(windows, TerFastError):
-            blank = dict.fromkeys(model.config.modalities)
-            results.append(
-                Prediction(name, error=str(windows), labels=model.config.labels, opinions=blank)
-            )
-            continue
-        row = next(rows)
-        present = [name for name, there in zip(each, mask[:, row].tolist(), strict=True) if there]
-        opinions = {
-            name: _row(opinion, row) if name in present else None for name, opinion in each.items()
-        }
-        results.append(_conclude(model.config, name, windows, _row(fused, row), opinions))
-    return results
+    workers: int | None,
+) -> Generator[Prediction, None, None]:
+    """Yield the prediction of each source, in order; at most a batch of windows waits in memory."""
+    cut = _cut_of(model.config, preparer)
+    records: deque[Record] = deque()
+    waiting: list[tuple[Record, int, Window]] = []
+
+    def flush() -> list[Prediction]:
+        _run(model, waiting, preparer, batch_size)
+        waiting.clear()
+        done = []
+        while records and (records[0].complete or records[0].error):
+            done.append(records.popleft())
+        return conclude(model.config, done, cut)
+
+    training = model.training
+    model.eval()
+    try:
+        with closing(streamed(sources, preparer, workers)) as stream:
+            for index, item in stream:
+                if not records or records[-1].ended:
+                    records.append(Record(sources[index].name))
+                record = records[-1]
+                if isinstance(item, Window):
+                    waiting.append((record, record.add(item), item))
+                else:
+                    record.ended, record.error = True, "" if item is None else str(item)
+                if len(waiting) >= batch_size or len(records) > 4 * batch_size:
+                    yield from flush()
+            yield from flush()
+    finally:
+        model.train(training)
 
 
-def _conclude(
-    config: ModelConfig,
-    name: str,
-    windows: Sequence[Window],
-    fused: Opinion,
-    opinions: Mapping[str, Opinion | None],
-) -> Prediction:
-    """Turn one clip's opinions into its prediction: the label, and whether to trust it."""
-    present = [modality for modality, opinion in opinions.items() if opinion is not None]
-    notes = tuple(_notes(windows, list(opinions)))
-    notes += tuple(dict.fromkeys(window.remark for window in windows if window.remark))
-    confidence, disagreement = float(fused.confidence), _number(fused.disagreement)
-    base = Prediction(
-        name,
-        windows[0].start,
-        windows[-1].end,
-        confidence=confidence,
-        uncertainty=float(fused.uncertainty),
-        conflict=_number(fused.conflict),
-        disagreement=disagreement,
-        opinion=fused,
-        opinions=opinions,
-        labels=config.labels,
-    )
-    if not present:
-        return replace(base, reasons=("no modality could be used", *notes))
-    if math.isnan(confidence):
-        return replace(base, reasons=("the evidence is not a number", *notes))
-    record = config.thresholds.get("+".join(present))
-    reasons = []
-    trusted = None
-    if record is None:
-        reasons.append(f"not calibrated for {'+'.join(present)}: run calibrate")
-    else:
-        trusted = bool(fused.trusted(record.threshold, config.disagreement_limit))
-        if confidence < record.threshold:
-            reasons.append(
-                f"confidence {confidence:.3f} is below the threshold {record.threshold:.3f}"
-            )
-        if config.disagreement_limit is not None and disagreement > config.disagreement_limit:
-            reasons.append(
-                f"disagreement {disagreement:.3f} is above the limit {config.disagreement_limit:.3f}"
-            )
-    return replace(
-        base,
-        label=config.labels[int(fused.prediction)],
-        probabilities=dict(zip(config.labels, fused.probability.tolist(), strict=True)),
-        trusted=trusted,
-        threshold=None if record is None else record.threshold,
-        reasons=(*reasons, *notes),
-        promise=record.promise if record is not None and trusted else "",
-    )
+@torch.no_grad()
+def _run(
+    model: Model,
+    waiting: Sequence[tuple[Record, int, Window]],
+    preparer: Preparer,
+    batch_size: int,
+) -> None:
+    """Run the experts over windows, a batch at a time, and note what they say."""
+    for begin in range(0, len(waiting), batch_size):
+        part = waiting[begin : begin + batch_size]
+        values, mask = window_evidence(model, [each[2] for each in part], preparer.empty)
+        for (record, place, _), value, there in zip(
+            part, values.cpu().unbind(1), mask.cpu().unbind(1), strict=True
+        ):
+            # A view would keep the whole batch in memory for as long as the prediction.
+            record.fill(place, value.clone(), there.clone())
 
 
-def _notes(windows: Sequence[Window], modalities: Sequence[str]) -> Iterator[str]:
-    """Say of each modality why it is missing, and in how many windows where it is not in all."""
-    for modality in modalities:
-        missing = [window for window in windows if modality in window.notes]
-        if not missing:
-            continue
-        note = f"{modality}: {missing[0].notes[modality]}"
-        if len(missing) == len(windows):
-            yield note
-        else:
-            first, last = missing[0].start, missing[-1].end
-            yield f"{note}, in {len(missing)} of {len(windows)} windows ({first:.0f} to {last:.0f} s)"
-
-
-def _number(value: Tensor | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _row(opinion: Opinion, row: int) -> Opinion:
-    def pick(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value[row]
-
-    return replace(
-        opinion,
-        evidence=opinion.evidence[row],
-        conflict=pick(opinion.conflict),
-        disagreement=pick(opinion.disagreement),
-        vacuity=pick(opinion.vacuity),
-    )
+def _cut_of(config: ModelConfig, preparer: Preparer) -> str:
+    """Say how clips are cut, where not as those that the thresholds were set on; else ""."""
+    own, seconds, hop = config.window_seconds, preparer.config.window_seconds, preparer.hop
+    if not config.thresholds or (seconds == own and hop in (None, own)):
+        return ""
+    apart = f" every {hop:g} s" if hop not in (None, seconds) else ""
+    return f"cut in windows of {seconds:g} s{apart}; the threshold was set on windows of {own:g} s"

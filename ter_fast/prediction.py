@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -18,6 +19,8 @@ from ter_fast.opinion import Opinion
 
 if TYPE_CHECKING:
     import pandas
+
+    from ter_fast.timeline import Timeline
 
 _NAN = float("nan")
 _TABLES_HINT = "pip install 'ter_fast[tables]'"
@@ -49,6 +52,7 @@ class Prediction:
         error: what was wrong with the file; "" when nothing was.
         promise: what is promised of trusted predictions like this one, and for whom (which clips or
             speakers); "" when it is not trusted, or its threshold comes without a guarantee.
+        made_of: makes the predictions of its windows; None where it was not cut. See `windows`.
     """
 
     path: str
@@ -68,6 +72,41 @@ class Prediction:
     reasons: tuple[str, ...] = ()
     error: str = ""
     promise: str = ""
+    made_of: Callable[[], Sequence[Prediction]] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+    @cached_property
+    def windows(self) -> Predictions:
+        """The windows that it was cut in, each with its own prediction, start and end.
+
+        A clip that was not cut is its own only window. The windows of others are held to the
+        thresholds of windows (`calibrate(…, unit="window")`), never to those of whole clips: without,
+        `trusted` is None.
+        """
+        return Predictions([self] if self.made_of is None else self.made_of())
+
+    def timeline(self) -> Timeline:
+        """Return belief, uncertainty and trust over the windows, to draw or to read.
+
+        `prediction.timeline().save("clip.svg")` draws it.
+
+        Raises:
+            TerFastError: the clip failed.
+        """
+        from ter_fast.timeline import Timeline
+
+        return Timeline.of(self)
+
+    def subtitles(self, path: str | Path) -> None:
+        """Write subtitles that say label and trust over time: .srt or .vtt, by the name's ending.
+
+        Raises:
+            TerFastError: another ending, or the clip failed.
+        """
+        from ter_fast.subtitles import write_subtitles
+
+        write_subtitles(self, path)
 
     def row(self) -> dict[str, Any]:
         """Return the prediction as one row of the table, columns in their fixed order."""
@@ -136,8 +175,13 @@ class Predictions(Sequence[Prediction]):
         """Those whose file could not be used."""
         return Predictions([each for each in self if each.error])
 
+    @property
+    def windows(self) -> Predictions:
+        """The windows of every clip, a row each; a clip that was not cut, or failed, is one row."""
+        return Predictions([window for each in self for window in each.windows])
+
     def to_pandas(self) -> pandas.DataFrame:
-        """Return a DataFrame with one row per clip.
+        """Return a DataFrame with one row per prediction.
 
         Raises:
             TerFastError: pandas is not installed.

@@ -22,6 +22,7 @@ from ter_fast.breakdown import Breakdown
 from ter_fast.config import ModelConfig, TrustedThreshold
 from ter_fast.opinion import Opinion
 from ter_fast.prediction import Prediction, Predictions
+from ter_fast.timeline import clock
 
 if TYPE_CHECKING:
     from ter_fast.evaluate import Evaluation
@@ -59,10 +60,12 @@ class PredictionTable:
     Attributes:
         predictions: the clips.
         config: of the model that predicted them.
+        per_window: the rows are windows, whose times are part of their names.
     """
 
     predictions: Predictions
     config: ModelConfig
+    per_window: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         modalities = self.config.modalities
@@ -86,7 +89,8 @@ class PredictionTable:
         trusted = len(self.predictions.trusted)
         yield Text()
         yield Text(
-            f"{count} clip{'s' if count != 1 else ''}: {trusted} trusted, "
+            f"{count} {'window' if self.per_window else 'clip'}{'s' if count != 1 else ''}: "
+            f"{trusted} trusted, "
             f"{count - trusted - failed} not, {failed} failed. Confidence / threshold; "
             f"then what each modality alone says. {_NOTICE}",
             "dim",
@@ -97,7 +101,7 @@ class PredictionTable:
     def _row(self, prediction: Prediction) -> list[Text]:
         threshold = "" if prediction.threshold is None else f" / {prediction.threshold:.2f}"
         return [
-            Text(prediction.path),
+            Text(f"{prediction.path} {_times(prediction)}" if self.per_window else prediction.path),
             Text(prediction.label or "–", "bold"),
             Text(f"{prediction.confidence:.2f}{threshold}" if prediction.label else "–"),
             _verdict(prediction),
@@ -106,6 +110,30 @@ class PredictionTable:
                 for name in self.config.modalities
             ),
         ]
+
+
+def _times(prediction: Prediction) -> str:
+    if math.isnan(prediction.start):
+        return ""
+    return f"{clock(prediction.start)}–{clock(prediction.end)}"
+
+
+def live_line(prediction: Prediction) -> Text:
+    """Return one window of a stream as one line: its times, its label, and whether to trust it.
+
+    Example:
+        >>> live_line(Prediction("cam", 4.0, 8.0, "calm", confidence=0.9, trusted=True)).plain
+        '0:04–0:08  calm  0.90  ✓ yes'
+    """
+    parts = [
+        Text(_times(prediction), "dim"),
+        Text(prediction.label or "–", "bold"),
+        Text(f"{prediction.confidence:.2f}" if prediction.label else "–"),
+        _verdict(prediction),
+    ]
+    if not prediction.trusted:
+        parts.append(Text("; ".join(prediction.reasons), "dim"))
+    return Text("  ").join(parts)
 
 
 def _line(cells: Sequence[Text], widths: Sequence[int]) -> Text:
@@ -264,6 +292,7 @@ def information() -> dict[str, Any]:
         "numpy",
         "numba",
         "av",
+        "torchcodec",
         "opencv-python-headless",
         "lightning",
         "pandas",
@@ -277,8 +306,10 @@ def information() -> dict[str, Any]:
             versions[name] = None
     import torch
 
+    from ter_fast import decode
     from ter_fast.faces import default_face_model
 
+    choice = decode.choose()
     face_model = default_face_model()
     return {
         "python": platform.python_version(),
@@ -291,8 +322,9 @@ def information() -> dict[str, Any]:
             "kernels": asdict(_ops.backend("cuda")),
         },
         "decode": {
-            "backend": "pyav",
-            "why": "PyAV carries its own FFmpeg and reads every container",
+            "backend": choice.name,
+            "why": choice.why,
+            "available": decode.available(),
         },
         "face_model": None if face_model is None else str(face_model),
     }
@@ -313,7 +345,7 @@ def info_table(values: dict[str, Any]) -> RenderableType:
         else "this torch has no CUDA",
     )
     table.add_row("kernels on CUDA", cuda["kernels"]["name"], cuda["kernels"]["reason"])
-    table.add_row("decoding", values["decode"]["backend"], values["decode"]["why"])
+    table.add_row("decoding", values["decode"]["backend"], _decoding(values["decode"]))
     face = values["face_model"]
     table.add_row(
         "face detector",
@@ -321,6 +353,15 @@ def info_table(values: dict[str, Any]) -> RenderableType:
         "" if face else "give --face-model, or run: ter-fast data fetch-models",
     )
     return table
+
+
+def _decoding(values: dict[str, Any]) -> str:
+    others = [
+        f"{name} ({'installed' if there else 'not installed'})"
+        for name, there in values["available"].items()
+        if name != values["backend"]
+    ]
+    return f"{values['why']}; on request (backend=…): {', '.join(others)}"
 
 
 def model_table(model: Model) -> RenderableType:

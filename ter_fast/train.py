@@ -81,6 +81,7 @@ def fit(
     *,
     progress: bool = True,
     face_model: str | Path | None = None,
+    max_unreadable: int | float = 0.05,
     **settings: Any,
 ) -> Model:
     """Train a model in place, from the weights it has, and return it at its best validation epoch.
@@ -96,10 +97,13 @@ def fit(
         validation: labelled clips of other speakers or sources.
         progress: show progress bars.
         face_model: YuNet face detector, where the model asks for faces.
+        max_unreadable: how many files may be unreadable on either side, as a number (int) or a share
+            (float in [0, 1]); they are skipped, and a warning lists them.
         **settings: fields of `Settings`.
 
     Raises:
-        DataError: data that do not fit the model, or one group on both sides.
+        DataError: data that do not fit the model, one group on both sides, or more unreadable files
+            than allowed, which the message lists.
         TerFastError: Lightning is not installed.
         TypeError: an unknown setting.
     """
@@ -110,8 +114,11 @@ def fit(
     chosen = Settings(**settings)
     training, validating = _sides(train, validation)
     lightning.seed_everything(chosen.seed, workers=True, verbose=False)
-    train_data = prepare(model, training, progress=progress, face_model=face_model)
-    validation_data = prepare(model, validating, progress=progress, face_model=face_model)
+    reading: dict[str, Any] = {
+        "progress": progress, "face_model": face_model, "max_unreadable": max_unreadable
+    }  # fmt: skip
+    train_data = prepare(model, training, **reading)
+    validation_data = prepare(model, validating, **reading)
     for data in (train_data, validation_data):
         data.report()
     for name in model.config.modalities:
@@ -131,7 +138,12 @@ def fit(
         samples={"train": len(train_data.clips), "validation": len(validation_data.clips)},
         settings=asdict(chosen),
     )
-    model.config = replace(model.config, thresholds={}, training=(*model.config.training, record))
+    model.config = replace(
+        model.config,
+        thresholds={},
+        window_thresholds={},
+        training=(*model.config.training, record),
+    )
     return model
 
 

@@ -26,9 +26,13 @@ LAYERS = (
         *("opinion", "fusion", "decision", "losses", "uncertainty", "thresholds", "metrics"),
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
         *("data", "prediction", "outcomes", "figures", "breakdown", "scaling", "conformal"),
+        *("timeline", "subtitles", "shards"),
     ),
-    ("inference", "prepare", "labelled", "pretrained", "predict", "promise", "criterion"),
-    ("model", "train", "calibrate", "evaluate", "report"),
+    (
+        *("inference", "prepare", "labelled", "pretrained", "predict", "promise", "criterion"),
+        *("conclude", "live"),
+    ),
+    ("model", "train", "calibrate", "evaluate", "robustness", "report"),
     ("present",),
     ("cli", "__main__", "__init__"),
 )

@@ -202,6 +202,20 @@ def test_info_says_which_backends_are_active_and_why(run: Run, model: Path) -> N
     assert values["cuda"]["available"] is torch.cuda.is_available()
 
 
+def test_train_ends_with_the_list_of_unreadable_files(run: Run, tmp_path: Path) -> None:
+    manifest = tone_corpus(tmp_path / "data", {"train": 3, "validation": 1})
+    (tmp_path / "data" / "train-1-low.wav").write_bytes(b"")
+    command = ("train", "-d", manifest, "-o", tmp_path / "model", "--epochs", 1, "-q")
+    ended = run(*command)
+    assert ended.code == 1
+    assert "at most 5.0% of all may be" in ended.err
+    assert "train-1-low.wav is empty" in ended.err.replace("\n", " ")
+    assert not (tmp_path / "model").exists()
+    refused = run(*command, "--max-unreadable", "many")
+    assert refused.code == 1
+    assert "the limit of unreadable files is 'many'" in refused.err
+
+
 def test_train_calibrate_evaluate_predict(run: Run, tmp_path: Path) -> None:
     manifest = tone_corpus(tmp_path / "data", {"train": 8, "validation": 3, "test": 3})
     folder = tmp_path / "model"

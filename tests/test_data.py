@@ -187,7 +187,7 @@ def test_load_dataset_puts_manifests_on_given_labels(manifest: Callable[..., str
         ("absent.csv+other.csv", "absent.csv is not there"),
         ("ravdess:x?clam=keep", "unknown option 'clam=keep'; expected calm=…, channel=…"),
         ("ravdess:x?calm=maybe", "calm='maybe'; expected one of .*keep"),
-        ("nemo:x?calm=keep", "unknown option 'calm=keep'; expected none"),
+        ("nemo:x?calm=keep", "unknown option 'calm=keep'; expected protocol=…"),
         ("music_video:x?split=random", "split='random'; expected one of .*clean"),
         ("fer2013:missing", "missing is not there"),
     ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -168,7 +170,10 @@ def test_nan_samples_become_silence(tmp_path: Path) -> None:
         ({"times": []}, "at least one finite"),
         ({"times": [float("inf")]}, "at least one finite"),
         ({"audio": False, "video": False}, "ask for at least one"),
-        ({"backend": "tape"}, r"Unknown decoding backend 'tape'; choose from \['pyav'\]"),
+        (
+            {"backend": "tape"},
+            r"Unknown decoding backend 'tape'; choose from \['pyav', 'torchcodec'\]",
+        ),
     ],
 )
 def test_requests_that_make_no_sense(good: Path, options: dict[str, object], message: str) -> None:
@@ -199,3 +204,18 @@ def test_a_file_without_its_end_is_used_and_says_so(good: Path, tmp_path: Path) 
     assert 0 < info.duration < 10
     assert clip.note == f"the file is cut short after {info.duration:.1f} s; copy it again"
     assert clip.frames is not None
+
+
+def test_eight_planar_channels_are_averaged(tmp_path: Path) -> None:
+    """PyAV lists a ninth plane there, which is no sound and crashes whoever reads it."""
+    path = tmp_path / "surround.m4a"
+    wave = (np.sin(np.arange(16_000) * 0.1) * 9000).astype(np.int16)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=16_000, layout="7.1")
+        frame = av.AudioFrame.from_ndarray(np.repeat(wave, 8)[None], format="s16", layout="7.1")
+        frame.sample_rate, frame.pts, frame.time_base = 16_000, 0, Fraction(1, 16_000)
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    sound = decode.read(path, video=False).audio
+    assert sound is not None
+    # The low-frequency channel keeps little of this tone; the other seven all of it.
+    assert 0.2 < float(sound.abs().max()) < 0.3

@@ -32,8 +32,8 @@ def test_pages(page: Path) -> None:
     result = doctest.testfile(
         str(page), module_relative=False, optionflags=FLAGS, encoding="utf-8", verbose=False
     )
-    assert result.attempted > 0
     assert result.failed == 0
+    assert result.attempted > 0 or ">>>" not in page.read_text(encoding="utf-8")
 
 
 def test_there_are_examples() -> None:

@@ -554,3 +554,13 @@ def test_a_wrong_face_model_says_so(folder: Path, tmp_path: Path) -> None:
     model = tiny_model("video", video=VideoInput(4, 32))
     with pytest.raises(MediaError, match=r"nowhere\.onnx"):
         model.predict(folder / "film.mp4", face_model=tmp_path / "nowhere.onnx")
+
+
+def test_the_decoder_and_the_sampling_may_be_chosen(model: Model, folder: Path) -> None:
+    path = folder / "film.mp4"
+    same_evidence(model.predict(path, decode="pyav"), model.predict(path))
+    assert "pictures are the nearest key frames" in model.predict(path, sampling="keyframe").reasons
+    with pytest.raises(MediaError, match="Unknown decoding backend 'vhs'; choose from"):
+        model.predict(path, decode="vhs")
+    with pytest.raises(MediaError, match="sampling='some', expected one of"):
+        model.predict(path, sampling="some")  # type: ignore[arg-type]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import logging
+import threading
+import warnings
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ter_fast import DataError, Model, train
 from ter_fast.data import Dataset, load_dataset
-from ter_fast.prepare import prepare
+from ter_fast.prepare import most_unreadable, parse_limit, prepare
 from tiny import (
     AUDIO,
     VIDEO,
@@ -192,6 +197,64 @@ def test_files_that_cannot_be_read_cost_only_themselves(tmp_path: Path) -> None:
         Path(sample.path).write_bytes(b"")
     with pytest.raises(DataError, match=r"no clip of tones could be used; the first said: .*empty"):
         prepare(voice(), dataset, progress=False)
+
+
+@pytest.mark.parametrize(("limit", "most"), [(0, 0), (1, 1), (0.1, 1), (0.2, 2), (0.35, 3)])
+def test_unreadable_files_are_skipped_up_to_a_limit(
+    tmp_path: Path, limit: int | float, most: int
+) -> None:
+    dataset = load_dataset(str(tone_corpus(tmp_path, {"train": 5})))
+    names = [Path(sample.path).name for sample in dataset]
+    # A silent clip can be read, and says nothing of the state of the disk.
+    write_wav(tmp_path / names[-1], 0 * noisy_tone(300))
+    for bad in range(5):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            if bad <= most:
+                data = prepare(voice(), dataset, progress=False, max_unreadable=limit)
+                data.report()
+                assert len(data.clips) == 9 - bad
+                assert len(data.unreadable) == bad == len(data.errors) - 1
+                assert f"{bad + 1} of 10 clips could not be used" in str(said[0].message)
+                listed = str(said[0].message).partition("skipped:")[2]
+            else:
+                threads = threading.active_count()
+                with pytest.raises(DataError, match="clips of tones cannot be read, and") as error:
+                    prepare(voice(), dataset, progress=False, max_unreadable=limit)
+                assert threading.active_count() == threads
+                listed = str(error.value)
+                bad = most + 1  # noqa: PLW2901 (the run ends there)
+        assert [name in listed for name in names] == [index < bad for index in range(10)]
+        (tmp_path / names[min(bad, 4)]).write_bytes(b"RIFF" + bytes(range(256)))
+
+
+def test_training_ends_with_the_list_of_unreadable_files(tmp_path: Path) -> None:
+    dataset = load_dataset(str(tone_corpus(tmp_path, {"train": 4, "validation": 1})))
+    bad = Path(dataset[0].path)
+    bad.write_bytes(b"")
+    with pytest.raises(DataError, match=rf"5\.0% of all may be .*\n  .*{bad.name} is empty"):
+        voice().fit(dataset, epochs=1, **QUICK)
+    with pytest.warns(UserWarning, match=rf"were skipped:\n  .*{bad.name} is empty"):
+        model = voice().fit(dataset, epochs=1, max_unreadable=1, **QUICK)
+    assert model.config.training[0].samples == {"train": 7, "validation": 2}
+
+
+@pytest.mark.parametrize("limit", [-1, -0.1, 1.5, float("nan"), True])
+def test_a_limit_that_is_none_is_refused(tones: Dataset, limit: float) -> None:
+    with pytest.raises(DataError, match="limit of unreadable files is"):
+        prepare(voice(), tones, progress=False, max_unreadable=limit)
+
+
+@pytest.mark.parametrize("text", ["", "some", "-1", "101%", "1.5", "nan", "%"])
+def test_a_limit_that_cannot_be_parsed_is_refused(text: str) -> None:
+    with pytest.raises(DataError, match="limit of unreadable files is"):
+        parse_limit(text)
+
+
+@given(st.integers(0, 100), st.integers(1, 10_000))
+def test_a_share_in_percent_allows_whole_files_exactly(percent: int, count: int) -> None:
+    limit = parse_limit(f"{percent}%")
+    assert most_unreadable(limit, count) == Fraction(percent, 100) * count // 1
 
 
 def test_votes_become_soft_targets_in_the_models_order(tones: Dataset) -> None:

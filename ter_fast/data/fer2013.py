@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ter_fast.data.dataset import Dataset, Sample
+from ter_fast.data.fer2013_published import (
+    LABELS,
+    TABLES,
+    VOTES,
+    Face,
+    read_folders,
+    read_pixels,
+    without_copies,
+)
 from ter_fast.data.manifest import read_parquet
 from ter_fast.errors import DataError
 
@@ -18,23 +27,6 @@ TERMS = (
 )
 
 VALIDATION_SHARE = 0.1
-
-LABELS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
-"""Class names in the order of the table's column ``labels``."""
-
-VOTES = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-    "unknown",
-    "not a face",
-)
-"""What raters could choose, in the order of the table's column ``ferplus_votes``."""
 
 _SORTED = tuple(sorted(LABELS))
 _COLUMNS = [
@@ -50,22 +42,30 @@ _COLUMNS = [
 
 
 def load_fer2013(path: str | Path, label: str = "fer2013") -> Dataset:
-    """Read FER2013 with FER+ votes from one Parquet table.
+    """Read FER2013 with FER+ votes: a Parquet table, or the table or folders as published.
 
-    Left out are images whose pixels are not the original ones (``pixel_source``), and from the
-    test part those of which the training part has a copy (``in_train``). Test is the public
-    test; validation is the tenth of the training part whose ``dup_group`` hashes lowest, so
-    copies stay together and the choice never changes.
+    As published, ``fer2013.csv`` holds the pixels and ``fer2013new.csv`` beside it the FER+ votes;
+    or pictures lie in ``train/angry`` … ``test/surprise``, without votes. Training is
+    ``"train"``, PublicTest ``"validation"`` and PrivateTest ``"test"``; pictures outside training
+    that stand there too are left out. No identities are published: the group is the picture
+    with its copies.
 
-    The label is FER2013's own. The soft target is the votes for the seven classes over their sum;
-    votes for contempt, unknown and "not a face" are dropped from it. Where most raters, or as
-    many as for any emotion, chose unknown or "not a face", there is no emotion to learn: such
-    an image has no soft target, and is left out of training and validation. Testing keeps it, so
-    that the figures remain those of FER2013. ``attributes["ferplus"]`` is the option with most
-    votes (one of `VOTES`), or ``"tie"``.
+    The rest of this is on the Parquet table, which holds no PrivateTest. Left out are images
+    whose pixels are not the original ones (``pixel_source``), and from the test part those of
+    which the training part has a copy (``in_train``). Test is the public test; validation is
+    the tenth of the training part whose ``dup_group`` hashes lowest, so copies stay together
+    and the choice never changes.
+
+    The label is FER2013's own. The soft target is the votes for the seven classes over their
+    sum; votes for contempt, unknown and "not a face" are dropped from it. Where most raters, or
+    as many as for any emotion, chose unknown or "not a face", there is no emotion to learn:
+    such an image has no soft target, and is left out of training and validation. Testing keeps
+    it, so that the figures remain those of FER2013. ``attributes["ferplus"]`` is the option
+    with most votes (one of `VOTES`), or ``"tie"``.
 
     Args:
-        path: The table, or the folder that holds ``fer2013.parquet``.
+        path: The table (``.parquet`` or ``.csv``), or the folder that holds ``fer2013.parquet``,
+            ``fer2013.csv``, or ``train`` and ``test``.
         label: ``"fer2013"``, or ``"ferplus"`` to take what most raters chose as the label and leave
             out the pictures on which they tie or choose none of the seven classes.
 
@@ -85,19 +85,10 @@ def load_fer2013(path: str | Path, label: str = "fer2013") -> Dataset:
     """
     if label not in ("fer2013", "ferplus"):
         raise DataError(f"fer2013: label={label!r}; expected 'fer2013' or 'ferplus'.")
-    table = Path(path)
-    if table.is_dir():
-        table = table / "fer2013.parquet"
-    if not table.is_file():
-        raise DataError(
-            f"{table} is not there. Give the Parquet table, or the folder with fer2013.parquet."
-        )
-    rows = read_parquet(table, _COLUMNS).to_pylist()
-    samples = tuple(
-        sample
-        for number, row in enumerate(rows)
-        if row["pixel_source"] == 0 and (sample := _sample(table, number, row)) is not None
-    )
+    source = Path(path)
+    samples = _published(source)
+    if samples is None:
+        samples = _parquet(source / "fer2013.parquet" if source.is_dir() else source)
     if label == "ferplus":
         samples = tuple(
             replace(sample, label=sample.attributes["ferplus"])
@@ -105,6 +96,46 @@ def load_fer2013(path: str | Path, label: str = "fer2013") -> Dataset:
             if sample.attributes["ferplus"] in LABELS
         )
     return Dataset("fer2013", _SORTED, samples, TERMS, ("video",))
+
+
+def _published(source: Path) -> tuple[Sample, ...] | None:
+    """Read the published table or folders; None where there is a Parquet table or nothing."""
+    if source.is_dir() and (source / "fer2013.parquet").is_file():
+        return None
+    tables = [source / name for name in TABLES if (source / name).is_file()]
+    if source.suffix.lower() == ".csv":
+        tables = [source]
+    if tables:
+        return _with_votes(read_pixels(tables[0]))
+    if (source / "train").is_dir() or (source / "test").is_dir():
+        return _with_votes(read_folders(source))
+    return None
+
+
+def _with_votes(faces: Iterable[Face]) -> tuple[Sample, ...]:
+    """Give published pictures their soft targets, under the same rules as the table's."""
+    samples = []
+    for face, votes in without_copies(faces):
+        target = soft_target(votes)
+        if votes and target is None and face.split != "test":
+            continue
+        attributes = {"corpus": "fer2013", "crop": "face", "ferplus": most_votes(votes)}
+        samples.append(replace(face, target=target, attributes=attributes))
+    return tuple(samples)
+
+
+def _parquet(table: Path) -> tuple[Sample, ...]:
+    if not table.is_file():
+        raise DataError(
+            f"{table} is not there. Give the Parquet table, or the folder that holds "
+            f"fer2013.parquet, fer2013.csv, or train and test."
+        )
+    rows = read_parquet(table, _COLUMNS).to_pylist()
+    return tuple(
+        sample
+        for number, row in enumerate(rows)
+        if row["pixel_source"] == 0 and (sample := _sample(table, number, row)) is not None
+    )
 
 
 def _sample(table: Path, number: int, row: Mapping[str, Any]) -> Sample | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 from ter_fast.data.dataset import Dataset, Sample, shared_groups
 from ter_fast.data.files import FILM, SOUND, find_media
 from ter_fast.data.messages import counted_examples, require_label
+from ter_fast.data.tables import read_table
 from ter_fast.errors import DataError
 
 TERMS = "Music_video: research use only, no redistribution of clips (Pandeya et al. 2021)"
@@ -71,13 +71,8 @@ def load_music_video(path: str | Path, split: str = "official") -> Dataset:
 def _read_sources(index: Path) -> dict[str, str]:
     if not index.is_file():
         return {}
-    with index.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if rows and not {"path", "source_id"} <= set(rows[0]):
-        raise DataError(
-            f"{index} has the columns {sorted(rows[0])}; expected path and source_id. "
-            f"Restore it, or delete it to take the sources from the file names."
-        )
+    mend = "Restore it, or delete it to take the sources from the file names."
+    rows = list(read_table(index, ("path", "source_id"), mend))
     sources = {row["path"]: row["source_id"] for row in rows}
     missing = [name for name in sources if not (index.parent / name).is_file()]
     if missing:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 from ter_fast.data.dataset import Dataset, Sample
 from ter_fast.data.files import SOUND, find_media
 from ter_fast.data.messages import counted_examples, require_label
+from ter_fast.data.tables import read_table
 from ter_fast.errors import DataError
 
 TERMS = "nEMO: CC BY-NC-SA 4.0 (Christop 2024), non-commercial use only"
@@ -83,15 +83,8 @@ def load_nemo(path: str | Path) -> Dataset:
 
 
 def _from_index(index: Path) -> list[dict[str, str]]:
-    with index.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    lacking = {"file", "label", "speaker"} - set(rows[0] if rows else ())
-    if lacking:
-        raise DataError(
-            f"{index} lacks {sorted(lacking)}; expected the columns file, label, speaker and at "
-            f"least one row. Restore it, or delete it to read the file names instead."
-        )
-    return rows
+    mend = "Restore it, or delete it to read the file names instead."
+    return list(read_table(index, ("file", "label", "speaker"), mend))
 
 
 def _from_names(folder: Path) -> list[dict[str, str]]:

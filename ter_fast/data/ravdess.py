@@ -46,7 +46,8 @@ def load_ravdess(
 
     The seven fields of a name are modality, vocal channel, emotion, intensity, statement,
     repetition and actor. The split is by actor, after Chumachenko et al.: test 5, 10, 16, 19,
-    validation 11, 13, 18, 22, training the rest. Copies of one recording count once.
+    validation 11, 13, 18, 22, training the rest. Copies of one recording count once. Song has
+    neither disgust nor surprise, and none of actor 18.
 
     Args:
         path: Folder that holds the clips, such as ``Actor_01`` … or one with all of them.
@@ -116,8 +117,9 @@ def _parse(file: Path) -> tuple[str, ...]:
     if match is None:
         return ()
     fields = match.groups()
-    neutral_has_one_intensity = fields[2] != "01" or fields[3] == "01"
-    return fields if neutral_has_one_intensity else ()
+    neutral_is_never_strong = fields[2] != "01" or fields[3] == "01"
+    song_has_six_emotions = fields[1] == "01" or fields[2] not in ("07", "08")
+    return fields if neutral_is_never_strong and song_has_six_emotions else ()
 
 
 def _sample(file: Path) -> Sample:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.data.dataset import Dataset
+from ter_fast.data.dataset import Dataset, shared_groups
 from ter_fast.errors import DataError
 
 
@@ -136,3 +137,88 @@ def with_validation(dataset: Dataset, fraction: float = 0.1, seed: int = 0) -> D
     if any(sample.split == "validation" for sample in dataset):
         return dataset
     return holdout(dataset, fraction, seed=seed)
+
+
+def kfold(dataset: Dataset, folds: int = 5, seed: int = 0) -> tuple[Dataset, ...]:
+    """Split a dataset several ways, each group in the test part of exactly one of them.
+
+    The groups are dealt out so that every fold has about the same class counts
+    (scikit-learn's `StratifiedGroupKFold`, shuffled by the seed). In the i-th dataset fold i is
+    the test part, the next fold the validation part, and the rest, if there are more than two,
+    the training part. Splits that the samples had are forgotten.
+
+    Args:
+        dataset: Labelled samples.
+        folds: How many, from 3 to the number of groups.
+        seed: Seed of the order of the groups.
+
+    Returns:
+        As many datasets, each with the same samples in the same order.
+
+    Raises:
+        DataError: Too few or too many folds, a class that some training part would lack, or
+            scikit-learn is not installed.
+
+    Example:
+        >>> from ter_fast.data import Sample
+        >>> clips = [Sample(f"{i}.wav", "ab"[i % 2], "", str(i // 4)) for i in range(40)]
+        >>> first, *_ = kfold(Dataset("mine", ("a", "b"), tuple(clips), "CC0", ("audio",)), 5)
+        >>> first.split("test").class_counts(), len(first.split("train").groups())
+        ({'a': 4, 'b': 4}, 6)
+    """
+    groups = dataset.groups()
+    if not 3 <= folds <= len(groups):
+        raise DataError(
+            f"{folds} folds of {dataset.name} were asked for, which has {len(groups)} group(s); "
+            f"give at least 3 (test, validation, training) and at most one for each group."
+        )
+    fold = _deal(dataset, folds, seed)
+    made = []
+    for test in range(folds):
+        part = {test: "test", (test + 1) % folds: "validation"}
+        samples = tuple(
+            replace(s, split=part.get(int(f), "train")) for s, f in zip(dataset, fold, strict=True)
+        )
+        made.append(replace(dataset, samples=samples, known_overlap=frozenset()))
+        _check_parts(made[-1], dataset)
+    return tuple(made)
+
+
+def _deal(dataset: Dataset, folds: int, seed: int) -> NDArray[np.int64]:
+    """Return the fold of each sample (N,)."""
+    try:
+        from sklearn.model_selection import StratifiedGroupKFold
+    except ImportError as error:
+        raise DataError(
+            "folds by group need scikit-learn. Install it with: pip install scikit-learn"
+        ) from error
+    labels = [s.label for s in dataset]
+    keys = [s.group for s in dataset]
+    fold = np.full(len(labels), -1, dtype=np.int64)
+    with warnings.catch_warnings():
+        # A class with fewer samples than folds is absent from some test part, which is no error;
+        # one that a training part lacks is, and is looked for below.
+        warnings.simplefilter("ignore", UserWarning)
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        try:
+            for number, (_, held) in enumerate(splitter.split(keys, labels, keys)):
+                fold[held] = number
+        except ValueError as error:
+            raise DataError(
+                f"{dataset.name} cannot be dealt out to {folds} folds ({error}). Ask for fewer."
+            ) from error
+    return fold
+
+
+def _check_parts(made: Dataset, whole: Dataset) -> None:
+    shared = shared_groups(made)
+    if shared:
+        raise DataError(f"{made.name}: groups {sorted(shared)[:3]} stand in two folds.")
+    present = {s.split for s in made}
+    learned = {s.label for s in made if s.split == "train"}
+    lost = sorted({s.label for s in whole} - learned)
+    if lost or len(present) < 3:
+        raise DataError(
+            f"{made.name}: a fold leaves nothing of {lost or 'some part'} to train on or to "
+            f"measure. Ask for another number of folds, or merge rare classes."
+        )

@@ -1,71 +1,57 @@
-"""Decoding behind one interface: `probe`, `read` and `windows`, whatever the backend.
+"""Decoding behind one interface, whatever the backend: `probe`, `read`, `windows`, `batches`.
 
-A backend is a module with `open_media(path) -> Media`. PyAV, which brings its own FFmpeg, is the
-one that always works; it is imported when a file is first opened.
+PyAV, which brings its own FFmpeg, is the backend that always works; `decode.backends` says which
+there are and how one is chosen. A backend is imported when a file is first opened with it.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self, cast
 
 import torch
 
 from ter_fast.clip import SAMPLE_RATE, Clip, MediaInfo
+from ter_fast.decode.backends import (
+    BACKENDS,
+    Choice,
+    Media,
+    Sampling,
+    available,
+    choose,
+    open_file,
+)
+from ter_fast.decode.loading import ClipBatch, batches
 from ter_fast.errors import MediaError
 
-__all__ = ["BACKENDS", "MAX_SECONDS", "Media", "MediaInfo", "cut", "probe", "read", "windows"]
-
-BACKENDS = {"pyav": "ter_fast.decode.pyav"}
-"""Name of each backend and the module that implements it."""
+__all__ = [
+    "BACKENDS",
+    "MAX_SECONDS",
+    "Choice",
+    "ClipBatch",
+    "Media",
+    "MediaInfo",
+    "Sampling",
+    "available",
+    "batches",
+    "choose",
+    "cut",
+    "probe",
+    "read",
+    "windows",
+]
 
 MAX_SECONDS = 4 * 3600.0
 """Longest stretch that `read` takes at once, in seconds: its sound alone fills 0.9 GB."""
 
 
-class Media(Protocol):
-    """An open media file, as a backend offers it."""
-
-    info: MediaInfo
-
-    def upright(self) -> MediaInfo:
-        """Return `info` with the size and rotation of the upright picture, decoding one frame."""
-
-    def read(
-        self,
-        start: float,
-        end: float,
-        times: Sequence[float],
-        *,
-        audio: bool,
-        video: bool,
-        max_side: int | None,
-    ) -> Clip:
-        """Return the pictures shown at `times` and the sound of [start, end)."""
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-
-
-def probe(path: str | Path, *, backend: str = "pyav") -> MediaInfo:
+def probe(path: str | Path, *, backend: str | None = None) -> MediaInfo:
     """Describe a media file: its duration, streams, rates and upright picture size.
 
     Args:
         path: Any file that FFmpeg reads.
-        backend: A name in `BACKENDS`.
+        backend: A name in `BACKENDS`; None leaves it to `choose`.
 
     Raises:
         MediaError: The file is missing, empty, not media, or holds neither picture nor sound.
@@ -75,7 +61,7 @@ def probe(path: str | Path, *, backend: str = "pyav") -> MediaInfo:
         Traceback (most recent call last):
         ter_fast.errors.MediaError: nowhere.mp4 does not exist; check the path.
     """
-    with _open(path, backend) as media:
+    with open_file(path, backend, "exact", None) as media:
         return media.upright()
 
 
@@ -89,7 +75,9 @@ def read(
     audio: bool = True,
     video: bool = True,
     max_side: int | None = None,
-    backend: str = "pyav",
+    sampling: Sampling = "exact",
+    threads: int | None = None,
+    backend: str | None = None,
 ) -> Clip:
     """Read sampled pictures and the sound of [start, end) of a file.
 
@@ -109,7 +97,12 @@ def read(
         audio: Whether to decode the sound.
         video: Whether to decode the pictures.
         max_side: Scale pictures down so that their longer side is at most this many pixels.
-        backend: A name in `BACKENDS`.
+        sampling: "exact", or "keyframe" for the key frame nearest to each wanted time, which need
+            not lie inside the stretch: much faster, but a few pictures seconds away may stand for
+            all. The clip's `note` says so.
+        threads: Threads that decode pictures; None lets FFmpeg use every core, which suits one
+            file at a time. Pass 1 where files are read in threads of their own.
+        backend: A name in `BACKENDS`; None leaves it to `choose`.
 
     Returns:
         A clip with `frames` or `audio` None where the file has none.
@@ -124,7 +117,7 @@ def read(
         ter_fast.errors.MediaError: nowhere.mp4 does not exist; check the path.
     """
     _check_request(frames, max_side, audio, video)
-    with _open(path, backend) as media:
+    with open_file(path, backend, sampling, threads) as media:
         info = media.info
         _check_streams(info, audio, video)
         start, end = _stretch(info, start, end)
@@ -145,25 +138,35 @@ def windows(
     path: str | Path,
     *,
     seconds: float = 10.0,
+    hop: float | None = None,
     frames: int = 16,
     audio: bool = True,
     video: bool = True,
     max_side: int | None = None,
-    backend: str = "pyav",
+    sampling: Sampling = "exact",
+    threads: int | None = None,
+    backend: str | None = None,
 ) -> Iterator[Clip]:
-    """Cut a file into consecutive windows and yield each as a clip, in constant memory.
+    """Cut a file into windows and yield each as a clip, in constant memory.
 
-    A last window shorter than a quarter of `seconds` joins the one before it. A window in which
-    the file has no picture has `frames` None.
+    The last window ends where the file does: it is up to a quarter of `hop` longer than the others,
+    or up to three quarters shorter. A window in which the file has no picture has `frames` None.
 
     Args:
         path: Any file that FFmpeg reads.
         seconds: Length of a window.
+        hop: Seconds from the start of a window to that of the next: less than `seconds` makes
+            windows overlap, more leaves gaps; None for windows end to end.
         frames: How many pictures to sample in each.
         audio: Whether to decode the sound.
         video: Whether to decode the pictures.
         max_side: Scale pictures down so that their longer side is at most this many pixels.
-        backend: A name in `BACKENDS`.
+        sampling: "exact", or "keyframe" for the key frame nearest to each wanted time, which need
+            not lie inside the stretch: much faster, but a few pictures seconds away may stand for
+            all. The clip's `note` says so.
+        threads: Threads that decode pictures; None lets FFmpeg use every core, which suits one
+            file at a time. Pass 1 where files are read in threads of their own.
+        backend: A name in `BACKENDS`; None leaves it to `choose`.
 
     Raises:
         MediaError: As `read`; also where no window of the whole file could be decoded.
@@ -176,11 +179,12 @@ def windows(
     _check_request(frames, max_side, audio, video)
     if not 0 < seconds <= MAX_SECONDS:
         raise MediaError(f"Windows of {seconds} s were asked for; give 0 < seconds <= 4 h.")
-    with _open(path, backend) as media:
+    check_hop(hop)
+    with open_file(path, backend, sampling, threads) as media:
         info = media.info
         _check_streams(info, audio, video)
         found = False
-        for start, end in _cuts(info.duration, seconds):
+        for start, end in _cuts(info.duration, seconds, hop):
             clip = media.read(
                 start,
                 end,
@@ -195,13 +199,14 @@ def windows(
             raise _undecodable(info)
 
 
-def cut(clip: Clip, seconds: float, frames: int) -> Iterator[Clip]:
+def cut(clip: Clip, seconds: float, frames: int, hop: float | None = None) -> Iterator[Clip]:
     """Cut a clip that is in memory into windows, as `windows` cuts a file.
 
     Args:
         clip: The clip.
         seconds: Length of a window.
         frames: Pictures kept of each window, at most: those shown at the centres of equal parts.
+        hop: Seconds from the start of a window to that of the next; None for windows end to end.
 
     Example:
         >>> import torch
@@ -209,7 +214,7 @@ def cut(clip: Clip, seconds: float, frames: int) -> Iterator[Clip]:
         >>> [(part.start, part.end) for part in cut(clip, 10.0, 16)]
         [(0.0, 10.0), (10.0, 20.0), (20.0, 25.0)]
     """
-    for begin, end in _cuts(clip.duration, seconds):
+    for begin, end in _cuts(clip.duration, seconds, hop):
         start, stop = clip.start + begin, clip.start + end
         sound = pictures = times = None
         if clip.audio is not None:
@@ -225,22 +230,6 @@ def cut(clip: Clip, seconds: float, frames: int) -> Iterator[Clip]:
             if len(inside):
                 pictures, times = clip.frames[inside], clip.times[inside]
         yield Clip(clip.path, pictures, times, sound, start, stop, clip.note)
-
-
-def _open(path: str | Path, backend: str) -> Media:
-    if backend not in BACKENDS:
-        raise MediaError(f"Unknown decoding backend {backend!r}; choose from {sorted(BACKENDS)}.")
-    name = os.fspath(path)
-    if not os.path.lexists(name):
-        raise MediaError(f"{name} does not exist; check the path.")
-    if not os.path.isfile(name):
-        what = "a folder" if os.path.isdir(name) else "no regular file"
-        raise MediaError(f"{name} is {what}; name a media file.")
-    if not os.access(name, os.R_OK):
-        raise MediaError(f"{name} may not be read; change its permissions.")
-    if os.path.getsize(name) == 0:
-        raise MediaError(f"{name} is empty (0 bytes); copy or record it again.")
-    return cast(Media, importlib.import_module(BACKENDS[backend]).open_media(name))
 
 
 def _check_request(frames: int, max_side: int | None, audio: bool, video: bool) -> None:
@@ -285,15 +274,40 @@ def _centres(start: float, end: float, count: int) -> list[float]:
     return [start + (i + 0.5) * step for i in range(count)]
 
 
-def _cuts(duration: float, seconds: float) -> Iterator[tuple[float, float]]:
-    count = max(1, math.floor(duration / seconds + 0.75))
+def check_hop(hop: float | None) -> None:
+    """Refuse a distance between windows that would make no windows, or endlessly many.
+
+    Raises:
+        MediaError: it is not a finite number of at least a hundredth of a second.
+
+    Example:
+        >>> check_hop(0.5)
+    """
+    if hop is not None and not 0.01 <= hop < math.inf:
+        raise MediaError(f"A hop of {hop} s was asked for; give at least 0.01 s.")
+
+
+def _cuts(
+    duration: float, seconds: float, hop: float | None = None
+) -> Iterator[tuple[float, float]]:
+    if hop is not None and hop > seconds:
+        count = max(1, math.floor((duration - 0.25 * seconds) / hop) + 1)
+        for i in range(count):
+            yield i * hop, min(duration, i * hop + seconds)
+        return
+    step = seconds if hop is None else hop
+    count = max(1, math.floor(duration / step - seconds / step + 1.75))
     for i in range(count):
-        yield i * seconds, duration if i == count - 1 else (i + 1) * seconds
+        yield i * step, duration if i == count - 1 else (i + 1) * step + (seconds - step)
 
 
 def _undecodable(info: MediaInfo) -> MediaError:
     streams = [s for s in (info.video_codec, info.audio_codec) if s is not None]
-    return MediaError(
-        f"{info.path}: nothing in it could be decoded ({', '.join(streams)}); the file is damaged "
-        "or cut short, so copy it again or convert it with ffmpeg."
-    )
+    why = "the file is damaged or cut short, so copy it again or convert it with ffmpeg."
+    if info.has_video and not info.width:
+        # The backend reads no size where the one that is stated is beyond its limit.
+        why = (
+            "its pictures state no size or one above 67 million pixels, so scale them down, or copy "
+            "the file again if it is damaged."
+        )
+    return MediaError(f"{info.path}: nothing in it could be decoded ({', '.join(streams)}); {why}")

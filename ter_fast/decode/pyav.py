@@ -14,6 +14,7 @@ from av.packet import Packet
 from av.stream import Discard, Disposition, Stream
 
 from ter_fast.clip import Clip, MediaInfo
+from ter_fast.decode.backends import Sampling
 from ter_fast.decode.pyav_audio import read_audio
 from ter_fast.decode.pyav_video import picture_shape, read_pictures
 from ter_fast.errors import MediaError
@@ -21,16 +22,23 @@ from ter_fast.errors import MediaError
 # Below this many bytes a second a stated duration is more likely wrong than the stream that thin,
 # and to measure it costs little, because the file is small.
 _THINNEST = 1000
+# Damaged timestamps jump by days, and every window of such a void would be searched for nothing.
+_LONGEST_GAP = 60.0
+# Headers of a few bytes can ask for pictures of gigabytes, and for sound that is none.
+_MOST_PIXELS = 1 << 26
+_SAMPLE_RATES = range(1_000, 1_000_001)
 _SEEK_FROM = 2.0
 _UNKNOWN_LENGTH = 0.04
 _MP4_BOXES = (b"ftyp", b"mdat", b"free", b"skip", b"wide")
 
 
-def open_media(path: str) -> PyAVMedia:
+def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None = None) -> PyAVMedia:
     """Open a file for `ter_fast.decode`.
 
     Args:
         path: An existing, readable, non-empty file.
+        sampling: "exact" or "keyframe".
+        threads: Threads that decode pictures; None lets FFmpeg decide.
 
     Raises:
         MediaError: It is no media file, is damaged beyond opening, or holds neither picture nor
@@ -41,7 +49,7 @@ def open_media(path: str) -> PyAVMedia:
         Traceback (most recent call last):
         ter_fast.errors.MediaError: ...
     """
-    return PyAVMedia(path)
+    return PyAVMedia(path, sampling, threads)
 
 
 class PyAVMedia:
@@ -49,6 +57,8 @@ class PyAVMedia:
 
     Attributes:
         info: The file's facts, all but those of the upright picture.
+        sampling: "exact" or "keyframe".
+        threads: Threads that decode pictures; None lets FFmpeg decide.
 
     Example:
         >>> PyAVMedia(__file__)
@@ -56,11 +66,14 @@ class PyAVMedia:
         ter_fast.errors.MediaError: ...
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, sampling: Sampling = "exact", threads: int | None = None) -> None:
         """Open `path` and find its streams."""
         self._path = path
+        self.sampling: Sampling = sampling
+        self.threads = threads
         self._container = _open_container(path)
         self._at_start = True
+        self._jumps = False
         try:
             self._video = _first(self._container, "video")
             self._audio = _first(self._container, "audio")
@@ -115,6 +128,14 @@ class PyAVMedia:
         note = ""
         if self.info.cut_short:
             note = f"the file is cut short after {self.info.duration:.1f} s; copy it again"
+        elif self._jumps:
+            note = (
+                f"its timestamps jump by more than {_LONGEST_GAP:.0f} s; what comes after "
+                f"{self.info.duration:.1f} s is left out"
+            )
+        if self.sampling == "keyframe" and frames is not None and not self.info.is_image:
+            note = f"{note}; " if note else ""
+            note += "pictures are the nearest key frames"
         return Clip(self._path, frames, instants, sound, start, end, note)
 
     def stream(self, kind: str) -> Stream:
@@ -140,12 +161,18 @@ class PyAVMedia:
             for packet in self._container.demux(stream):
                 if packet.size:
                     yield packet
-        except av.FFmpegError:
+        except (av.FFmpegError, IndexError):
+            # At the end PyAV may look for a stream that it does not know, where a damaged program
+            # table made FFmpeg find one on the way.
             return
 
-    def _go_to(self, kind: str, since: float | None) -> None:
+    def seeks(self, since: float | None) -> bool:
+        """Say whether reading from a timestamp on seeks, rather than begins with the file."""
         first = self.info.start if hasattr(self, "info") else 0.0
-        if since is not None and since - first > _SEEK_FROM:
+        return since is not None and since - first > _SEEK_FROM
+
+    def _go_to(self, kind: str, since: float | None) -> None:
+        if since is not None and self.seeks(since):
             stream = self.stream(kind)
             assert stream.time_base is not None
             try:
@@ -168,9 +195,10 @@ class PyAVMedia:
         container, video, audio = self._container, self._video, self._audio
         streams = [s for s in (video, audio) if s is not None]
         if not streams:
+            unheard = any(s.type == "audio" for s in container.streams)
             raise MediaError(
-                f"{self._path} holds neither pictures nor sound (format "
-                f"{container.format.name}); name a video, sound or picture file."
+                f"{self._path} holds neither pictures nor sound{' of a rate that can be' * unheard} "
+                f"(format {container.format.name}); name a video, sound or picture file."
             )
         names = container.format.name.split(",")
         still = names[0] == "image2" or names[0].endswith("_pipe")
@@ -209,16 +237,22 @@ class PyAVMedia:
         return stated
 
     def _measured(self, start: float) -> float:
-        last = start
+        shown: list[tuple[float, float]] = []
         self._at_start = False
         try:
             for packet in self._container.demux(*(s for s in (self._video, self._audio) if s)):
                 if packet.pts is not None and packet.size:
                     length = float((packet.duration or 0) * packet.time_base) or _UNKNOWN_LENGTH
-                    last = max(last, float(packet.pts * packet.time_base) + length)
-        except av.FFmpegError:
-            # The file ends here, whatever its header says.
+                    shown.append((float(packet.pts * packet.time_base), min(length, _LONGEST_GAP)))
+        except (av.FFmpegError, IndexError):
+            # The file ends here, whatever its header says; as in `packets`.
             pass
+        last = start
+        for time, length in sorted(shown):
+            if time - last > _LONGEST_GAP:
+                self._jumps = True
+                break
+            last = max(last, time + length)
         return last - start
 
 
@@ -228,7 +262,7 @@ def _open_container(path: str) -> InputContainer:
     # FFmpeg would follow a playlist to other files and draw plain text as pictures.
     if _is_text(head):
         raise MediaError(f"{path} holds text, not media; name a video, sound or picture file.")
-    options = {"protocol_whitelist": "file"}
+    options = {"protocol_whitelist": "file", "max_pixels": str(_MOST_PIXELS)}
     if "%" in path:
         options["pattern_type"] = "none"
     try:
@@ -265,7 +299,11 @@ def _first(container: InputContainer, kind: str) -> Stream | None:
         # A stream whose codec FFmpeg does not know has no context, whatever its type says.
         if getattr(stream, "codec_context", None) is None:
             continue
+        context = stream.codec_context
+        if kind == "audio" and getattr(context, "sample_rate", 0) not in _SAMPLE_RATES:
+            continue
         if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
+            context.options = {"max_pixels": str(_MOST_PIXELS)}
             return stream
     return None
 

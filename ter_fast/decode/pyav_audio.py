@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import gcd
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import av
 import numpy as np
@@ -21,7 +21,10 @@ from ter_fast.clip import SAMPLE_RATE
 
 _GAP = 0.05
 _PREROLL = 1.0
+_DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 _Samples = npt.NDArray[np.float32]
+_Plane = npt.NDArray[Any]
+_Type = np.dtype[Any]
 
 
 class _Source(Protocol):
@@ -54,10 +57,20 @@ def read_audio(source: _Source, start: float, end: float) -> Tensor | None:
     found = False
     for frame in _frames(source, start, end):
         found = True
+        if not frame.samples:
+            continue
+        base = frame.time_base
         begin = None
-        if frame.pts is not None and frame.time_base is not None:
-            begin = float(frame.pts * frame.time_base)
-        track.add(_mono(frame), frame.sample_rate, begin)
+        if frame.pts is not None and base is not None:
+            # Exact fractions would take longer than the sound takes to decode.
+            begin = frame.pts * base.numerator / base.denominator
+        kind = frame.format.name
+        channels = 1 if frame.format.is_planar else frame.layout.nb_channels
+        count, dtype = frame.samples * channels, _DTYPES[kind.removesuffix("p")]
+        # PyAV lists planes up to a null pointer, which nothing promises behind the eighth.
+        real = frame.planes[: frame.layout.nb_channels if frame.format.is_planar else 1]
+        planes = [np.frombuffer(cast(Any, plane), dtype, count) for plane in real]
+        track.add(planes, channels, frame.sample_rate, begin)
     if not found:
         return None
     return torch.from_numpy(track.finish())
@@ -73,7 +86,7 @@ def resample(sound: Tensor, rate: int) -> Tensor:
     """
     track = _Track(0.0, sound.numel() / rate)
     if sound.numel():
-        track.add(sound.numpy(), rate, None)
+        track.add([sound.numpy()], 1, rate, None)
     return torch.from_numpy(track.finish())
 
 
@@ -92,16 +105,28 @@ class _Track:
         self._due = start
         self._write_at = 0
         self._resampler: AudioResampler | None = None
-        self._waiting: list[_Samples] = []
+        self._waiting: list[Sequence[_Plane]] = []
+        self._layout: tuple[int, int, _Type] | None = None
+        self._length = 0
+        self._lead = 0
 
-    def add(self, block: _Samples, rate: int, begin: float | None) -> None:
+    def add(
+        self, planes: Sequence[_Plane], interleaved: int, rate: int, begin: float | None
+    ) -> None:
+        """Append a block: a plane for each channel, or one in which `interleaved` channels take turns."""
         if rate != self._rate or (begin is not None and abs(begin - self._due) > _GAP):
             self._end_segment()
             self._begin_segment(rate, self._due if begin is None else begin)
-        self._waiting.append(block)
-        self._due += len(block) / rate
-        # The cost of the resampler is per call rather than per sample.
-        if sum(map(len, self._waiting)) >= rate:
+        layout = len(planes), interleaved, planes[0].dtype
+        if layout != self._layout:
+            self._convert()
+            self._layout = layout
+        self._waiting.append(planes)
+        samples = len(planes[0]) // interleaved
+        self._length += samples
+        self._due += samples / rate
+        # The cost of mixing and of the resampler is per call rather than per sample.
+        if self._length >= rate:
             self._convert()
 
     def finish(self) -> _Samples:
@@ -114,7 +139,7 @@ class _Track:
         position = round(begin * rate)
         lead = position % period
         self._write_at = (position - lead) // period * (SAMPLE_RATE * period // rate) - self._first
-        self._waiting = [np.zeros(lead, np.float32)]
+        self._lead = lead
         self._rate, self._due = rate, begin
         self._resampler = AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE)
 
@@ -125,10 +150,15 @@ class _Track:
         self._resampler, self._rate = None, 0
 
     def _convert(self) -> None:
-        if not self._waiting or self._resampler is None:
+        if not self._waiting or self._resampler is None or self._layout is None:
             return
-        block = np.concatenate(self._waiting)
-        self._waiting = []
+        planes = np.stack([np.concatenate(plane) for plane in zip(*self._waiting, strict=True)])
+        interleaved = self._layout[1]
+        block = _mono(planes if interleaved == 1 else planes.reshape(-1, interleaved).T)
+        self._waiting, self._length = [], 0
+        if self._lead:
+            block = np.concatenate([np.zeros(self._lead, np.float32), block])
+            self._lead = 0
         if len(block):
             frame = AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")
             frame.sample_rate = self._rate
@@ -145,10 +175,8 @@ class _Track:
             self._write_at += len(piece)
 
 
-def _mono(frame: AudioFrame) -> _Samples:
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(frame.samples, -1).T
+def _mono(samples: _Plane) -> _Samples:
+    """Average the channels of (channels, samples) of any type to float32 in [-1, 1]."""
     if samples.dtype.kind == "f":
         return cast(_Samples, samples.mean(axis=0, dtype=np.float32))
     scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
@@ -159,12 +187,14 @@ def _mono(frame: AudioFrame) -> _Samples:
 
 def _frames(source: _Source, start: float, end: float) -> Iterator[AudioFrame]:
     stream: AudioStream | None = None
+    base = 0.0
     for packet in source.packets("audio", start - _PREROLL):
         if stream is None:
             stream = cast(AudioStream, packet.stream)
             if stream.codec_context.is_open:
                 stream.codec_context.flush_buffers()
-        if packet.pts is not None and float(packet.pts * packet.time_base) > end + _GAP:
+            base = float(stream.time_base or 0)
+        if packet.pts is not None and packet.pts * base > end + _GAP:
             break
         yield from _decoded(stream, packet)
     if stream is not None:

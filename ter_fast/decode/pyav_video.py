@@ -18,6 +18,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from torch import Tensor
 
+from ter_fast.decode.backends import Sampling
 from ter_fast.decode.pyav_picture import to_rgb, upright_size
 
 HOLD = 1.0
@@ -29,9 +30,14 @@ _GROUP_SPAN = 60.0
 
 
 class _Source(Protocol):
+    sampling: Sampling
+    threads: int | None
+
     def stream(self, kind: str) -> Stream: ...
 
     def packets(self, kind: str, since: float | None) -> Iterator[Packet[Stream]]: ...
+
+    def seeks(self, since: float | None) -> bool: ...
 
 
 @dataclass
@@ -59,6 +65,7 @@ def read_pictures(
 
     Example:
         >>> class Nothing:
+        ...     sampling, threads = "exact", None
         ...     def stream(self, kind): ...
         ...     def packets(self, kind, since): return iter(())
         >>> read_pictures(Nothing(), [], False, None)
@@ -101,30 +108,46 @@ def _groups(wanted: Sequence[float]) -> list[list[float]]:
 def _sample(source: _Source, wanted: list[float]) -> list[tuple[VideoFrame, float]]:
     """Return the frames shown at the wanted timestamps, by the plan or else one after another."""
     for since in (wanted[0], wanted[0] - 5.0, None):
-        packets = _collect(source, since, wanted[-1])
+        keys_only = source.sampling == "keyframe"
+        packets = _collect(source, since, wanted[-1], keys_only)
         stream = cast(VideoStream, source.stream("video"))
-        plan = _plan(packets, stream, wanted, from_start=since is None)
+        from_start = not source.seeks(since)
+        plan = _plan(packets, stream, wanted, from_start, keys_only)
         if plan is not None:
-            shown = _decode_plan(stream, packets, plan)
+            shown = _decode_plan(stream, packets, plan, 1 if keys_only else source.threads)
             if all(pts in shown for pts in plan.wanted):
                 base = float(stream.time_base or 0)
                 return [(shown[pts], pts * base) for pts in plan.wanted]
             break
+        if from_start:
+            break
     return _sample_in_order(source, wanted)
 
 
-def _collect(source: _Source, since: float | None, last: float) -> list[Packet[Stream]]:
-    packets = []
+def _collect(
+    source: _Source, since: float | None, last: float, keys_only: bool
+) -> list[Packet[Stream]]:
+    packets: list[Packet[Stream]] = []
+    base, end = 0.0, last + _TOLERANCE
     for packet in source.packets("video", since):
+        # Exact fractions would cost more than the packets.
+        base = base or float(packet.time_base)
         packets.append(packet)
-        # A frame is never shown before it is decoded, so nothing later can be due by `last`.
-        if packet.dts is not None and packet.dts * packet.time_base > last + _TOLERANCE:
+        if keys_only and packet.is_keyframe and packet.pts is not None and packet.pts * base < last:
+            # Up to there a later key frame may be nearer than this one.
+            end = 2 * last - packet.pts * base
+        # A frame is never shown before it is decoded, so nothing later can be due by then.
+        if packet.dts is not None and packet.dts * base > end:
             break
     return packets
 
 
 def _plan(
-    packets: list[Packet[Stream]], stream: VideoStream, wanted: list[float], from_start: bool
+    packets: list[Packet[Stream]],
+    stream: VideoStream,
+    wanted: list[float],
+    from_start: bool,
+    keys_only: bool,
 ) -> _Plan | None:
     """Choose the packets to decode, or return None where timestamps or key frames do not tell."""
     if not packets or any(p.pts is None for p in packets) or not _has_presentation_times(stream):
@@ -136,12 +159,15 @@ def _plan(
     times = np.array([(packets[i].pts or 0) * base for i in order])
     if not len(times) or (not from_start and times[0] > wanted[0] + _TOLERANCE):
         return None
+    keys = [i for i in order if packets[i].is_keyframe] if keys_only else []
+    if keys_only and not keys:
+        return None
     chosen: dict[int, None] = {}
     for time in wanted:
         at = max(0, int(np.searchsorted(times, time + _TOLERANCE, side="right")) - 1)
         packet = packets[order[at]]
         if _is_shown(time, times[at], (packet.duration or 0) * base or _frame_seconds(stream)):
-            chosen[order[at]] = None
+            chosen[_nearest(packets, keys, time / base) if keys_only else order[at]] = None
     runs: list[tuple[int, int]] = []
     for index in sorted(chosen):
         key = _key_before(packets, index)
@@ -152,6 +178,11 @@ def _plan(
         else:
             runs.append((key, index))
     return _Plan(runs, [packets[i].pts or 0 for i in chosen], from_start)
+
+
+def _nearest(packets: list[Packet[Stream]], keys: list[int], pts: float) -> int:
+    """Return the key frame shown nearest to a timestamp, the earlier of two as near."""
+    return min(keys, key=lambda i: abs((packets[i].pts or 0) - pts))
 
 
 def _key_before(packets: list[Packet[Stream]], index: int) -> int | None:
@@ -168,10 +199,10 @@ def _key_before(packets: list[Packet[Stream]], index: int) -> int | None:
 
 
 def _decode_plan(
-    stream: VideoStream, packets: list[Packet[Stream]], plan: _Plan
+    stream: VideoStream, packets: list[Packet[Stream]], plan: _Plan, threads: int | None
 ) -> dict[int, VideoFrame]:
     """Return the wanted frames by timestamp, as far as they can be trusted."""
-    _use_threads(stream)
+    _use_threads(stream, threads)
     context = stream.codec_context
     wanted = set(plan.wanted)
     shown: dict[int, VideoFrame] = {}
@@ -194,12 +225,13 @@ def _decode_plan(
     return shown
 
 
-def _use_threads(stream: VideoStream) -> None:
+def _use_threads(stream: VideoStream, threads: int | None) -> None:
     # FFmpeg fixes the way of threading with the first packet.
     if stream.codec_context.is_open:
         stream.codec_context.flush_buffers()
     else:
         stream.codec_context.thread_type = "AUTO"
+        stream.codec_context.thread_count = threads or 0
 
 
 def _decoded(stream: VideoStream, packet: Packet[Stream] | None) -> list[VideoFrame]:
@@ -225,7 +257,7 @@ def _decode_all(source: _Source) -> Iterator[_Shown]:
         # Taken from the packet, since the source may have reopened the file to rewind it.
         if stream is None:
             stream = cast(VideoStream, packet.stream)
-            _use_threads(stream)
+            _use_threads(stream, source.threads)
         heappush(clock, packet.dts if packet.dts is not None else packet.pts or 0)
         yield from _timed(_decoded(stream, packet), stream, clock)
     if stream is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +12,10 @@ from ter_fast.errors import TerFastError
 
 if TYPE_CHECKING:
     from ter_fast.evaluate import Evaluation
+    from ter_fast.report.sections import Section
+    from ter_fast.robustness import Robustness
 
-__all__ = ["write_report"]
+__all__ = ["write_report", "write_robustness"]
 
 
 def write_report(evaluation: Evaluation, folder: str | Path) -> Path:
@@ -41,6 +45,27 @@ def write_report(evaluation: Evaluation, folder: str | Path) -> Path:
         ...     write_report(measure(answers), folder).name
         'index.html'
     """
+    return _publish(folder, "index.html", partial(_fill, evaluation))
+
+
+def write_robustness(robustness: Robustness, folder: str | Path) -> Path:
+    """Write the page of a model under corruptions; it may share a folder with an evaluation's report.
+
+    Args:
+        robustness: what was measured.
+        folder: made if it is not there. It gets `robustness.html`, which needs no other file,
+            `figures/` (PNG and SVG), `tables/` (CSV) and `robustness.json`.
+
+    Returns:
+        The page.
+
+    Raises:
+        TerFastError: matplotlib or Jinja2 is missing, `folder` is a file, or it cannot be written to.
+    """
+    return _publish(folder, "robustness.html", partial(_fill_robustness, robustness))
+
+
+def _publish(folder: str | Path, page: str, fill: Callable[[Path], None]) -> Path:
     try:
         import jinja2
         import matplotlib
@@ -55,14 +80,14 @@ def write_report(evaluation: Evaluation, folder: str | Path) -> Path:
     try:
         target.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=target) as made:
-            _fill(evaluation, Path(made))
-            _move(Path(made), target)
+            fill(Path(made))
+            _move(Path(made), target, page)
     except OSError as error:
         raise TerFastError(
             f"cannot write the report to {target}: {error.strerror or error}; make room there or "
             "choose another folder"
         ) from error
-    return target / "index.html"
+    return target / page
 
 
 def _fill(evaluation: Evaluation, folder: Path) -> None:
@@ -71,21 +96,42 @@ def _fill(evaluation: Evaluation, folder: Path) -> None:
     from ter_fast.report.sections import sections_of
 
     sections = sections_of(evaluation)
+    _write_figures(sections, folder)
+    write_tables(evaluation, folder / "tables")
+    evaluation.to_json(folder / "evaluation.json")
+    (folder / "index.html").write_text(page_of(evaluation, sections), encoding="utf-8")
+
+
+def _fill_robustness(robustness: Robustness, folder: Path) -> None:
+    from ter_fast.report.page import render
+    from ter_fast.report.robustness import (
+        robustness_facts,
+        robustness_sections,
+        write_robustness_tables,
+    )
+
+    sections = robustness_sections(robustness)
+    _write_figures(sections, folder)
+    write_robustness_tables(robustness, folder / "tables")
+    robustness.to_json(folder / "robustness.json")
+    facts = robustness_facts(robustness)
+    page = render("Robustness report", robustness.name, facts, sections, "robustness.json")
+    (folder / "robustness.html").write_text(page, encoding="utf-8")
+
+
+def _write_figures(sections: Sequence[Section], folder: Path) -> None:
     for name in ("figures", "tables"):
         (folder / name).mkdir()
     for section in sections:
         for plot in section.plots:
             (folder / "figures" / f"{plot.name}.png").write_bytes(plot.png)
             (folder / "figures" / f"{plot.name}.svg").write_text(plot.svg, encoding="utf-8")
-    write_tables(evaluation, folder / "tables")
-    evaluation.to_json(folder / "evaluation.json")
-    (folder / "index.html").write_text(page_of(evaluation, sections), encoding="utf-8")
 
 
-def _move(made: Path, target: Path) -> None:
+def _move(made: Path, target: Path, page: str) -> None:
     """Move files to their places, the page last."""
     files = sorted(each for each in made.rglob("*") if each.is_file())
-    for file in sorted(files, key=lambda each: each.name == "index.html"):
+    for file in sorted(files, key=lambda each: each.name == page):
         place = target / file.relative_to(made)
         place.parent.mkdir(exist_ok=True)
         file.replace(place)

@@ -23,7 +23,7 @@ Value = str | float | int | bool | None
 def write_tables(evaluation: Evaluation, folder: Path) -> None:
     """Write every table of an evaluation into a folder that is there."""
     figures = evaluation.figures.items()
-    _write(
+    write_rows(
         folder / "figures.csv",
         ("figure", "value", "low", "high"),
         ((name, *_ends(figure)) for name, figure in figures),
@@ -33,7 +33,7 @@ def write_tables(evaluation: Evaluation, folder: Path) -> None:
         held = list(next(iter(rows.values())).figures)
         header = [by, "clips", "groups"]
         header += [f"{each}{end}" for each in held for end in ("", "_low", "_high")]
-        _write(
+        write_rows(
             folder / f"{name}.csv",
             header,
             (
@@ -48,14 +48,16 @@ def write_tables(evaluation: Evaluation, folder: Path) -> None:
         if matrix is not None:
             labelled = zip(evaluation.labels, matrix, strict=True)
             rows_of: Iterable[list[Value]] = ([label, *row] for label, row in labelled)
-            _write(folder / f"{name}.csv", ("true", *evaluation.labels), rows_of)
+            write_rows(folder / f"{name}.csv", ("true", *evaluation.labels), rows_of)
     kinds = sorted(evaluation.aurc_by_confidence.items(), key=lambda pair: pair[1])
-    _write(folder / "confidence-kinds.csv", ("confidence", "aurc"), kinds)
+    write_rows(folder / "confidence-kinds.csv", ("confidence", "aurc"), kinds)
     _write_curves(evaluation, folder)
     rows_of_clips = evaluation.outcomes.rows()
     header = list(rows_of_clips[0])
-    _write(folder / "clips.csv", header, ([row[key] for key in header] for row in rows_of_clips))
-    _write(folder / "errors.csv", ("error",), ((each,) for each in evaluation.errors))
+    write_rows(
+        folder / "clips.csv", header, ([row[key] for key in header] for row in rows_of_clips)
+    )
+    write_rows(folder / "errors.csv", ("error",), ((each,) for each in evaluation.errors))
 
 
 def _write_curves(evaluation: Evaluation, folder: Path) -> None:
@@ -65,9 +67,9 @@ def _write_curves(evaluation: Evaluation, folder: Path) -> None:
     # Those that the figure draws: every one of a small evaluation, and clips.csv holds the rest.
     kept = thinned(curve.threshold, (curve.precision, curve.recall, curve.f1))
     held = [getattr(curve, name)[kept].tolist() for name in columns]
-    _write(folder / "thresholds.csv", columns, zip(*held, strict=True))
+    write_rows(folder / "thresholds.csv", columns, zip(*held, strict=True))
     risks = risk_curve(curve)
-    _write(
+    write_rows(
         folder / "risk-coverage.csv",
         ("coverage", "risk", "generalized_risk", "best_risk", "best_generalized_risk"),
         zip(
@@ -76,7 +78,7 @@ def _write_curves(evaluation: Evaluation, folder: Path) -> None:
         ),
     )  # fmt: skip
     if (counts := trust_table(answers)) is not None:
-        _write(
+        write_rows(
             folder / "trust.csv",
             ("", "trusted", "not trusted"),
             (
@@ -90,7 +92,8 @@ def _ends(figure: Figure) -> tuple[float, float, float]:
     return figure.value, figure.low, figure.high
 
 
-def _write(path: Path, header: Sequence[str], rows: Iterable[Iterable[Value]]) -> None:
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Iterable[Value]]) -> None:
+    """Write a table as CSV, an empty cell where there is no value."""
     # File names may hold bytes that are no text; they are written as escapes, not refused.
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

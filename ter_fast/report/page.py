@@ -21,7 +21,27 @@ _FOLDER = Path(__file__).parent
 
 
 def page_of(evaluation: Evaluation, sections: Sequence[Section]) -> str:
-    """Return the page."""
+    """Return the page of an evaluation."""
+    facts = facts_of(evaluation)
+    return render("Trust report", evaluation.name, facts, sections, "evaluation.json")
+
+
+def render(
+    kind: str,
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    sections: Sequence[Section],
+    record: str,
+) -> str:
+    """Return a page.
+
+    Args:
+        kind: what kind of report it is.
+        title: of the page, what was measured.
+        facts: for its head, name and value.
+        sections: in their order.
+        record: name of the JSON file that lies beside it.
+    """
     environment = Environment(
         loader=FileSystemLoader(_FOLDER, encoding="utf-8"),
         autoescape=True,
@@ -34,10 +54,12 @@ def page_of(evaluation: Evaluation, sections: Sequence[Section]) -> str:
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     css = (_FOLDER / "page.css").read_text(encoding="utf-8")
     page: str = environment.get_template("page.html").render(
-        title=evaluation.name,
+        kind=kind,
+        title=title,
         notice=NOTICE,
-        facts=facts_of(evaluation),
+        facts=facts,
         sections=sections,
+        record=record,
         css=Markup(css),
         script=Markup(script),
         # The browser runs this script and no other, whatever a file name may hold.

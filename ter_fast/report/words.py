@@ -37,6 +37,8 @@ FIGURES: Mapping[str, tuple[str, str]] = {
     "coverage_at_risk_0.1": ("Coverage at risk 0.1", "largest share of clips of which at most a tenth is wrong"),
     "risk_at_coverage_0.8": ("Risk at coverage 0.8", "error among the most confident 80\u00a0% of clips"),
     "lift": ("Lift", "trusted F1 minus accept-all F1"),
+    "uncertainty": ("Uncertainty", "mean vacuity: the share of belief that is not committed to any class"),
+    "answered": ("Answered", "share of clips that have a modality left to go by"),
 }  # fmt: skip
 """Of each figure, its title and what it means."""
 

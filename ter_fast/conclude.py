@@ -1,0 +1,254 @@
+"""From the evidence of a clip's windows to predictions: of the clip, and of each window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ter_fast.config import ModelConfig, TrustedThreshold
+from ter_fast.fusion import fuse
+from ter_fast.inference import Window
+from ter_fast.opinion import Opinion
+from ter_fast.prediction import Prediction
+
+_UNCALIBRATED = "not calibrated for {}: run calibrate"
+_WINDOWS_UNCALIBRATED = (
+    "not calibrated for windows with {} (thresholds of whole clips do not hold for them): "
+    "run calibrate with unit='window'"
+)
+
+
+@dataclass
+class Record:
+    """What is kept of a clip: what its windows showed, but no sound and no pictures.
+
+    Attributes:
+        name: of the clip.
+        windows: times and notes of its W windows, without their tensors.
+        values: by window its evidence `(V, K)`, None until the experts have seen it.
+        masks: by window `(V,)` bool, True where the modality is present.
+        ended: all windows are known.
+        error: what was wrong with the file; "" when nothing was.
+
+    Example:
+        >>> record = Record("a.wav")
+        >>> record.add(Window({"audio": torch.zeros(9)}, {}, 0.0, 1.0)), record.complete
+        (0, False)
+    """
+
+    name: str
+    windows: list[Window] = field(default_factory=list)
+    values: list[Tensor | None] = field(default_factory=list)
+    masks: list[Tensor | None] = field(default_factory=list)
+    ended: bool = False
+    error: str = ""
+    _seen: int = 0
+
+    def add(self, window: Window) -> int:
+        """Take note of a window; return its place."""
+        self.windows.append(replace(window, values={}))
+        self.values.append(None)
+        self.masks.append(None)
+        return len(self.windows) - 1
+
+    def fill(self, place: int, values: Tensor, mask: Tensor) -> None:
+        """Keep what the experts say of the window at `place`: `(V, K)` and `(V,)`."""
+        self.values[place], self.masks[place] = values, mask
+        self._seen += 1
+
+    @property
+    def complete(self) -> bool:
+        """Whether the experts have seen every window."""
+        return self.ended and self._seen == len(self.windows)
+
+    def stacked(self) -> tuple[Tensor, Tensor]:
+        """Return the evidence `(V, W, K)` and the mask `(V, W)` of the windows."""
+        values = [each for each in self.values if each is not None]
+        masks = [each for each in self.masks if each is not None]
+        return torch.stack(values, 1), torch.stack(masks, 1)
+
+    def mean(self) -> tuple[Tensor, Tensor]:
+        """Return the clip's evidence `(V, K)`, the mean over the windows of each modality, and its mask."""
+        values, mask = self.stacked()
+        count = mask.sum(1)
+        return values.sum(1) / count.clamp_min(1)[:, None], count > 0
+
+
+def opinions_of(
+    config: ModelConfig, evidence: Tensor, mask: Tensor
+) -> tuple[Opinion, dict[str, Opinion]]:
+    """Fuse `(V, B, K)` evidence under a `(V, B)` mask: the fused opinion and each modality's own."""
+    kind = config.confidence
+    each = {
+        name: Opinion(view, confidence_kind=kind)
+        for name, view in zip(config.modalities, evidence, strict=True)
+    }
+    return fuse(evidence, config.rule, mask).with_confidence(kind), each
+
+
+def conclude(config: ModelConfig, records: Sequence[Record], cut: str = "") -> list[Prediction]:
+    """Turn what is known of clips into their predictions.
+
+    Args:
+        config: of the model, with its thresholds.
+        records: the clips, complete or failed.
+        cut: how they were cut, where not as the model's own clips are; a sentence for `reasons`.
+
+    Example:
+        >>> from ter_fast.config import ExpertConfig
+        >>> config = ModelConfig(("a", "b"), {"audio": ExpertConfig("audio-cnn", {}, ("a", "b"))})
+        >>> conclude(config, [Record("gone.wav", ended=True, error="gone.wav does not exist")])[0].error
+        'gone.wav does not exist'
+    """
+    good = [record for record in records if not record.error]
+    answers: Iterator[Prediction] = iter(())
+    if good:
+        evidence, masks = zip(*(record.mean() for record in good), strict=True)
+        answers = _answers(
+            config,
+            torch.stack(evidence, 1),
+            torch.stack(masks, 1),
+            [(record.name, record.windows) for record in good],
+            config.thresholds,
+            _UNCALIBRATED,
+        )
+    found = []
+    for record in records:
+        if record.error:
+            blank = dict.fromkeys(config.modalities)
+            found.append(
+                Prediction(record.name, error=record.error, labels=config.labels, opinions=blank)
+            )
+            continue
+        answer = next(answers)
+        if len(record.windows) > 1:
+            answer = replace(answer, made_of=partial(window_predictions, config, record))
+        if cut and _is_cut(config, record):
+            answer = replace(answer, reasons=(*answer.reasons, cut))
+        found.append(answer)
+    return found
+
+
+def _is_cut(config: ModelConfig, record: Record) -> bool:
+    """Say whether other windows than the model's own can have made a difference."""
+    seconds = record.windows[-1].end - record.windows[0].start
+    return len(record.windows) > 1 or seconds > 1.25 * config.window_seconds
+
+
+def window_predictions(config: ModelConfig, record: Record) -> list[Prediction]:
+    """Return the prediction of each window of a clip of several, held to the thresholds of windows."""
+    evidence, mask = record.stacked()
+    pieces = [(record.name, [window]) for window in record.windows]
+    return list(
+        _answers(config, evidence, mask, pieces, config.window_thresholds, _WINDOWS_UNCALIBRATED)
+    )
+
+
+def _answers(
+    config: ModelConfig,
+    evidence: Tensor,
+    mask: Tensor,
+    pieces: Sequence[tuple[str, Sequence[Window]]],
+    thresholds: Mapping[str, TrustedThreshold],
+    uncalibrated: str,
+) -> Iterator[Prediction]:
+    """Yield a prediction for each row of `(V, N, K)` evidence under a `(V, N)` mask."""
+    fused, each = opinions_of(config, evidence, mask)
+    for row, (name, windows) in enumerate(pieces):
+        opinions = {
+            modality: _row(opinion, row) if there else None
+            for (modality, opinion), there in zip(each.items(), mask[:, row].tolist(), strict=True)
+        }
+        yield _answer(config, name, windows, _row(fused, row), opinions, thresholds, uncalibrated)
+
+
+def _answer(
+    config: ModelConfig,
+    name: str,
+    windows: Sequence[Window],
+    fused: Opinion,
+    opinions: Mapping[str, Opinion | None],
+    thresholds: Mapping[str, TrustedThreshold],
+    uncalibrated: str,
+) -> Prediction:
+    """Turn the opinions on one stretch into its prediction: the label, and whether to trust it."""
+    present = [modality for modality, opinion in opinions.items() if opinion is not None]
+    notes = tuple(_notes(windows, list(opinions)))
+    notes += tuple(dict.fromkeys(window.remark for window in windows if window.remark))
+    confidence, disagreement = float(fused.confidence), _number(fused.disagreement)
+    base = Prediction(
+        name,
+        windows[0].start,
+        windows[-1].end,
+        confidence=confidence,
+        uncertainty=float(fused.uncertainty),
+        conflict=_number(fused.conflict),
+        disagreement=disagreement,
+        opinion=fused,
+        opinions=opinions,
+        labels=config.labels,
+    )
+    if not present:
+        return replace(base, reasons=("no modality could be used", *notes))
+    if math.isnan(confidence):
+        return replace(base, reasons=("the evidence is not a number", *notes))
+    record = thresholds.get("+".join(present))
+    reasons = []
+    trusted = None
+    if record is None:
+        reasons.append(uncalibrated.format("+".join(present)))
+    else:
+        trusted = bool(fused.trusted(record.threshold, config.disagreement_limit))
+        if confidence < record.threshold:
+            reasons.append(
+                f"confidence {confidence:.3f} is below the threshold {record.threshold:.3f}"
+            )
+        if config.disagreement_limit is not None and disagreement > config.disagreement_limit:
+            reasons.append(
+                f"disagreement {disagreement:.3f} is above the limit {config.disagreement_limit:.3f}"
+            )
+    return replace(
+        base,
+        label=config.labels[int(fused.prediction)],
+        probabilities=dict(zip(config.labels, fused.probability.tolist(), strict=True)),
+        trusted=trusted,
+        threshold=None if record is None else record.threshold,
+        reasons=(*reasons, *notes),
+        promise=record.promise if record is not None and trusted else "",
+    )
+
+
+def _notes(windows: Sequence[Window], modalities: Sequence[str]) -> Iterator[str]:
+    """Say of each modality why it is missing, and in how many windows where it is not in all."""
+    for modality in modalities:
+        missing = [window for window in windows if modality in window.notes]
+        if not missing:
+            continue
+        note = f"{modality}: {missing[0].notes[modality]}"
+        if len(missing) == len(windows):
+            yield note
+        else:
+            first, last = missing[0].start, missing[-1].end
+            yield f"{note}, in {len(missing)} of {len(windows)} windows ({first:.0f} to {last:.0f} s)"
+
+
+def _number(value: Tensor | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _row(opinion: Opinion, row: int) -> Opinion:
+    def pick(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value[row]
+
+    return replace(
+        opinion,
+        evidence=opinion.evidence[row],
+        conflict=pick(opinion.conflict),
+        disagreement=pick(opinion.disagreement),
+        vacuity=pick(opinion.vacuity),
+    )

@@ -1,0 +1,77 @@
+"""Corpora that say everything in the names of their files: one strict reading of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ter_fast.data.files import FILM, SOUND, find_media
+from ter_fast.data.messages import counted_examples
+from ter_fast.errors import DataError
+
+MODALITIES = ("richest", "audio-visual", "audio")
+"""What to keep of a performance that lies there as a film and as a sound file."""
+
+Recording = tuple[Path, tuple[str, ...]]
+"""A file, and what its name says."""
+
+
+def read_names(
+    folder: Path,
+    parse: Callable[[Path], tuple[str, ...]],
+    corpus: str,
+    expected: str,
+    modality: str = "richest",
+) -> list[Recording]:
+    """List the recordings below a folder, each performance once, with what their names say.
+
+    Args:
+        folder: Where the corpus lies; its media are found at any depth.
+        parse: From a path to what it says, which identifies the performance; nothing for a name
+            that is none of the corpus.
+        corpus: Name of the corpus, for messages.
+        expected: The form of its names with an example, for messages.
+        modality: ``"richest"`` keeps the film of a performance rather than its sound alone;
+            ``"audio-visual"`` and ``"audio"`` keep the files of that kind.
+
+    Raises:
+        DataError: No media, names that `parse` refuses, an unknown `modality`, or none of it.
+
+    Example:
+        >>> read_names(Path("no/such/folder"), lambda file: (), "tess", "…")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ter_fast.errors.DataError: no/such/folder is not a folder. ...
+    """
+    require_option(corpus, "modality", modality, MODALITIES)
+    found = [(file, parse(file)) for file in find_media(folder)]
+    strange = [file.name for file, said in found if not said]
+    if strange:
+        raise DataError(
+            f"{counted_examples(strange, 'file')} below {folder} without a name of {corpus}; "
+            f"expected {expected}. Move other files elsewhere, or describe them in a manifest."
+        )
+    if modality != "richest":
+        wanted = SOUND if modality == "audio" else FILM
+        found = [(file, said) for file, said in found if file.suffix.lower() in wanted]
+    if not found:
+        raise DataError(
+            f"{folder} holds no file of {corpus} with modality={modality!r}. "
+            f"Leave the option out to take what is there."
+        )
+    once: dict[tuple[str, ...], Path] = {}
+    for file, said in sorted(found, key=lambda each: each[0].suffix.lower() in SOUND):
+        once.setdefault(said, file)
+    return sorted((file, said) for said, file in once.items())
+
+
+def require_option(corpus: str, name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raise unless an option has one of its values.
+
+    Raises:
+        DataError: With the option, the value given and the values expected.
+
+    Example:
+        >>> require_option("cremad", "label", "intended", ("intended", "perceived"))
+    """
+    if value not in known:
+        raise DataError(f"{corpus}: {name}={value!r}; expected one of {list(known)}.")

@@ -1,0 +1,149 @@
+"""Which decoder reads a file: the backends, the rule that chooses one, and what they offer."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol, Self, cast, get_args
+
+from ter_fast.clip import Clip, MediaInfo
+from ter_fast.errors import MediaError
+
+BACKENDS = {"pyav": "ter_fast.decode.pyav", "torchcodec": "ter_fast.decode.torchcodec"}
+"""Name of each backend and the module that implements it, the default first.
+
+The module has `open_media(path, *, sampling, threads) -> Media`.
+"""
+
+Sampling = Literal["exact", "keyframe"]
+"""Which picture stands for a wanted time: the one shown then, or the nearest key frame."""
+
+_NEEDS = {"pyav": "av", "torchcodec": "torchcodec"}
+
+
+class Media(Protocol):
+    """An open media file, as a backend offers it."""
+
+    info: MediaInfo
+
+    def upright(self) -> MediaInfo:
+        """Return `info` with the size and rotation of the upright picture, decoding one frame."""
+
+    def read(
+        self,
+        start: float,
+        end: float,
+        times: Sequence[float],
+        *,
+        audio: bool,
+        video: bool,
+        max_side: int | None,
+    ) -> Clip:
+        """Return the pictures shown at `times` and the sound of [start, end)."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+
+
+class _Module(Protocol):
+    def open_media(self, path: str, *, sampling: Sampling, threads: int | None) -> Media: ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend and why it is used.
+
+    Attributes:
+        name: One of `BACKENDS`.
+        why: One sentence.
+    """
+
+    name: str
+    why: str
+
+
+def available() -> dict[str, bool]:
+    """Say of each backend whether the library that it needs is installed.
+
+    Example:
+        >>> available()["pyav"]
+        True
+    """
+    return {name: importlib.util.find_spec(_NEEDS[name]) is not None for name in BACKENDS}
+
+
+def choose(name: str | None = None) -> Choice:
+    """Choose the backend: the one asked for, otherwise PyAV.
+
+    PyAV is the rule because it brings its own FFmpeg, reads every kind of file and skips what
+    no wanted picture depends on.
+
+    Args:
+        name: One of `BACKENDS`, or None to leave the choice to the rule.
+
+    Raises:
+        MediaError: There is no backend of that name, or its library is not installed.
+
+    Example:
+        >>> choose().name, choose("pyav").why
+        ('pyav', 'asked for')
+    """
+    if name is None:
+        return Choice(
+            "pyav",
+            "PyAV brings its own FFmpeg, reads every container, and decodes only what the wanted "
+            "pictures depend on",
+        )
+    if name not in BACKENDS:
+        raise MediaError(f"Unknown decoding backend {name!r}; choose from {sorted(BACKENDS)}.")
+    if not available()[name]:
+        raise MediaError(
+            f"The decoding backend {name} is not installed; run: pip install 'ter_fast[{name}]', "
+            "or leave the choice out to decode with PyAV."
+        )
+    return Choice(name, "asked for")
+
+
+def open_file(
+    path: str | Path, backend: str | None, sampling: Sampling, threads: int | None
+) -> Media:
+    """Open a file with the chosen backend.
+
+    Raises:
+        MediaError: The path names no readable file with something in it, or an option is none.
+
+    Example:
+        >>> open_file("nowhere.mp4", None, "exact", None)
+        Traceback (most recent call last):
+        ter_fast.errors.MediaError: nowhere.mp4 does not exist; check the path.
+    """
+    if sampling not in get_args(Sampling):
+        raise MediaError(f"sampling={sampling!r}, expected one of {get_args(Sampling)}.")
+    if threads is not None and threads < 1:
+        raise MediaError(f"threads={threads}, expected at least 1, or None to leave it to FFmpeg.")
+    choice = choose(backend)
+    name = os.fspath(path)
+    if not os.path.lexists(name):
+        raise MediaError(f"{name} does not exist; check the path.")
+    if not os.path.isfile(name):
+        what = "a folder" if os.path.isdir(name) else "no regular file"
+        raise MediaError(f"{name} is {what}; name a media file.")
+    if not os.access(name, os.R_OK):
+        raise MediaError(f"{name} may not be read; change its permissions.")
+    if os.path.getsize(name) == 0:
+        raise MediaError(f"{name} is empty (0 bytes); copy or record it again.")
+    module = cast(_Module, importlib.import_module(BACKENDS[choice.name]))
+    return module.open_media(name, sampling=sampling, threads=threads)

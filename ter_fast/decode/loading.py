@@ -1,0 +1,185 @@
+"""Many clips as batches of tensors, decoded in a thread for each clip."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ter_fast.clip import MediaInfo
+from ter_fast.decode.backends import Sampling, choose, open_file
+from ter_fast.errors import MediaError
+from ter_fast.features import Batch, collate, resize_frames
+
+_Loaded = tuple[dict[str, Tensor | None], str]
+
+
+@dataclass(frozen=True)
+class ClipBatch:
+    """Hold B clips as tensors.
+
+    Attributes:
+        paths: The B files.
+        batch: `audio` (B, samples) float32 at 16 kHz, `video` (B, T, 3, size, size) uint8, padded;
+            a modality that a file lacks has length 0.
+        errors: Why a file could not be read, (B,); "" where it was.
+    """
+
+    paths: tuple[str, ...]
+    batch: Batch
+    errors: tuple[str, ...]
+
+
+def batches(
+    paths: Sequence[str | Path],
+    *,
+    batch_size: int = 16,
+    frames: int = 16,
+    size: int = 224,
+    audio: bool = True,
+    video: bool = True,
+    sampling: Sampling = "exact",
+    workers: int | None = None,
+    backend: str | None = None,
+) -> Iterator[ClipBatch]:
+    """Decode files in threads and yield them in order, `batch_size` at a time.
+
+    The short side of a picture is scaled to `size` and the centre square is kept. A file that
+    cannot be read costs only itself. At most two batches and two clips a worker are in memory.
+
+    Args:
+        paths: Files that FFmpeg reads, each a clip of at most four hours.
+        batch_size: Clips in a batch; the last may have fewer.
+        frames: How many pictures to sample in each.
+        size: Side of the square pictures in pixels.
+        audio: Whether to decode the sound.
+        video: Whether to decode the pictures.
+        sampling: "exact" or "keyframe", as for `read`.
+        workers: Clips decoded at once; None for as many as there are cores, at most 8.
+        backend: A name in `BACKENDS`; None leaves it to `choose`.
+
+    Raises:
+        MediaError: An option makes no sense, or the backend is not installed.
+
+    Example:
+        >>> [loaded] = batches(["nowhere.mp4"])
+        >>> loaded.errors, loaded.batch.mask["video"].tolist()
+        (('nowhere.mp4 does not exist; check the path.',), [False])
+    """
+    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    if min(batch_size, frames, size, workers) < 1 or not (audio or video):
+        raise MediaError(
+            f"batch_size={batch_size}, frames={frames}, size={size}, workers={workers}, "
+            f"audio={audio}, video={video}: expected numbers of at least 1, and sound or pictures."
+        )
+    choose(backend)
+    load = partial(
+        _load,
+        frames=frames,
+        size=size,
+        audio=audio,
+        video=video,
+        sampling=sampling,
+        threads=None if workers == 1 else 1,
+        backend=backend,
+    )
+    return _grouped(paths, _in_order(paths, load, workers), batch_size, _empty(size, audio, video))
+
+
+def _empty(size: int, audio: bool, video: bool) -> dict[str, Tensor]:
+    empty = {}
+    if audio:
+        empty["audio"] = torch.zeros(0)
+    if video:
+        empty["video"] = torch.zeros(0, 3, size, size, dtype=torch.uint8)
+    return empty
+
+
+def _grouped(
+    paths: Sequence[str | Path],
+    loaded: Iterator[_Loaded],
+    batch_size: int,
+    empty: dict[str, Tensor],
+) -> Iterator[ClipBatch]:
+    first = 0
+    while part := list(islice(loaded, batch_size)):
+        names = tuple(os.fspath(path) for path in paths[first : first + len(part)])
+        first += len(part)
+        batch = collate([values for values, _ in part], empty)
+        yield ClipBatch(names, batch, tuple(error for _, error in part))
+
+
+def _in_order(
+    paths: Sequence[str | Path], load: partial[_Loaded], workers: int
+) -> Iterator[_Loaded]:
+    with ThreadPoolExecutor(workers, thread_name_prefix="ter_fast_decode") as pool:
+        waiting: deque[Future[_Loaded]] = deque()
+        try:
+            for path in paths:
+                waiting.append(pool.submit(load, path))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _load(
+    path: str | Path,
+    *,
+    frames: int,
+    size: int,
+    audio: bool,
+    video: bool,
+    sampling: Sampling,
+    threads: int | None,
+    backend: str | None,
+) -> _Loaded:
+    # `ter_fast.decode` offers what is in this module, so it cannot be imported along with it.
+    from ter_fast.decode import read
+
+    values: dict[str, Tensor | None] = {}
+    if audio:
+        values["audio"] = None
+    if video:
+        values["video"] = None
+    try:
+        with open_file(path, None, "exact", threads) as media:
+            longest = _longest_side(media.info, size)
+        clip = read(
+            path,
+            frames=frames,
+            audio=audio,
+            video=video,
+            max_side=longest,
+            sampling=sampling,
+            threads=threads,
+            backend=backend,
+        )
+    except MediaError as error:
+        return values, str(error)
+    except Exception as error:  # a decoder's own complaint about one file must not end the run
+        return values, f"{path} could not be read ({type(error).__name__}: {error}); check the file"
+    if audio:
+        values["audio"] = clip.audio
+    if video and clip.frames is not None:
+        values["video"] = resize_frames(clip.frames, size)
+    return values, ""
+
+
+def _longest_side(info: MediaInfo, size: int) -> int | None:
+    """Return the long side of a picture whose short side is `size`."""
+    if not info.width or not info.height:
+        return None
+    return math.ceil(size * max(info.width, info.height) / min(info.width, info.height))

@@ -1,0 +1,45 @@
+"""Prepared shards: a dataset decoded once, cropped, and kept as WebDataset tars.
+
+`prepare_shards` writes them, `load_shards` reads them as a `Dataset` (``shards:PATH`` in
+`ter_fast.data.load_dataset`), and DALI and the package `webdataset` read the same tars.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ter_fast.shards.settings import ShardSettings
+
+if TYPE_CHECKING:
+    from ter_fast.shards.reader import (
+        holds,
+        load_shards,
+        shard_files,
+        shard_windows,
+        verify_shards,
+    )
+    from ter_fast.shards.writer import ShardReport, prepare_shards
+
+__all__ = [
+    "ShardReport",
+    "ShardSettings",
+    "holds",
+    "load_shards",
+    "prepare_shards",
+    "shard_files",
+    "shard_windows",
+    "verify_shards",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import reader and writer when they are used: `ter_fast.data` names this package."""
+    if name in {"ShardReport", "prepare_shards"}:
+        from ter_fast.shards import writer
+
+        return getattr(writer, name)
+    if name in __all__:
+        from ter_fast.shards import reader
+
+        return getattr(reader, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
