@@ -17,7 +17,7 @@ from ter_fast.conclude import opinions_of
 from ter_fast.config import ExpertConfig, ModelConfig, VideoInput
 from ter_fast.decision import Decision, decide
 from ter_fast.decode import MAX_SECONDS, Sampling
-from ter_fast.decode.backends import choose
+from ter_fast.decode.backends import check_sampling, choose
 from ter_fast.encoders import build_encoder, complete_options
 from ter_fast.errors import ModelError
 from ter_fast.features import Batch
@@ -415,10 +415,11 @@ class Model(nn.Module):
 
         Raises:
             ModelError: faces, a window or a hop that cannot be.
-            MediaError: there is no such decoder, or it is not installed.
+            MediaError: there is no such decoder or sampling, or it is not installed.
         """
         if decode is not None:
             choose(decode)
+        check_sampling(decode, sampling)
         config = self.config
         for name, seconds in (("window", window), ("hop", hop)):
             if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:

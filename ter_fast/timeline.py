@@ -219,7 +219,10 @@ class Timeline:
         ax.set_yticks([0.2, 0.7], ["trusted", "label"])
         ax.tick_params(length=0)
         ax.spines["left"].set_visible(False)
-        ax.set_xticks(np.arange(0, self.edges[-1, 1] + 1e-6, _tick(whole)).tolist())
+        step = _tick(whole)
+        # A tick before the beginning would widen the picture.
+        first = math.ceil(self.edges[0, 0] / step - 1e-9) * step
+        ax.set_xticks(np.arange(first, self.edges[-1, 1] + 1e-6, step).tolist())
         ax.xaxis.set_major_formatter(lambda value, _: clock(value))
         ax.set_xlabel("solid green: trusted   hatched: not trusted   grey: no threshold")
 

@@ -425,6 +425,16 @@ def test_shifted_sound_is_the_sound_shifted() -> None:
     assert found == {True, False}
 
 
+def test_other_sound_that_begins_with_silence_is_heard() -> None:
+    before = clip()
+    late = torch.cat([torch.zeros(2 * len(before.audio)), OTHERS[0]])
+    after = corrupt(before, "other_sound", 5, others=[late]).audio
+    assert torch.isfinite(after).all()
+    assert float(after.square().mean().sqrt()) == pytest.approx(
+        float(before.audio.square().mean().sqrt()), rel=0.05
+    )
+
+
 def test_other_sound_is_all_of_it_at_the_worst() -> None:
     before = clip()
     after = corrupt(before, "other_sound", 5, others=OTHERS[:1]).audio.double()

@@ -13,6 +13,7 @@ import torch
 from media import write_media
 from ter_fast import Clip, DataError, MediaError, decode
 from ter_fast.data import Dataset, Sample, load_dataset
+from ter_fast.decode import dali_films
 from ter_fast.decode.dali import DaliBatch, DaliSettings, ShardLoader
 from ter_fast.decode.dali_films import FilmLoader
 from ter_fast.features import LogMel, normalize_frames, resize_frames
@@ -21,7 +22,11 @@ from tiny import film_corpus, noisy_tone, tiny_model, write_wav
 
 pytest.importorskip("nvidia.dali")
 
-DEVICES = ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)]
+NEEDS_GPU = (
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+)
+DEVICES = ["cpu", pytest.param("gpu", marks=NEEDS_GPU)]
 
 
 @pytest.fixture(scope="module")
@@ -220,8 +225,13 @@ def test_films_on_a_cpu_are_those_of_pyav(tmp_path: Path, times: list[float]) ->
     as_read(film, 48)
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("name", ["obama_speech.mp4", "face_noface.mov", "test.mp4"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=NEEDS_GPU)
+        for name in ("obama_speech.mp4", "face_noface.mov", "test.mp4")
+    ],
+)
 def test_films_through_nvdec_are_those_of_pyav(data_dir: Path, name: str) -> None:
     as_read(data_dir / "fixtures" / name, 96, "gpu")
 
@@ -254,3 +264,23 @@ def test_films_are_divided_among_processes(tmp_path: Path) -> None:
     names = [f"{i}.mp4" for i in range(5)]
     parts = [FilmLoader(names, settings=DaliSettings(shard_id=i, num_shards=2)) for i in range(2)]
     assert sorted(parts[0].paths + parts[1].paths) == names
+
+
+def test_a_decoders_own_complaint_costs_one_film(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"frame_times": [0, 0.1, 0.2], "video_codec": "mjpeg"}
+    paths = [write_media(tmp_path / f"{name}.mkv", **options) for name in "ab"]  # type: ignore[arg-type]
+    times = dali_films._picture_times
+
+    def complain(path: str) -> Any:
+        if path == str(paths[0]):
+            raise IndexError("no such stream")
+        return times(path)
+
+    monkeypatch.setattr(dali_films, "_picture_times", complain)
+    (batch,) = FilmLoader(paths, 2, DaliSettings(batch_size=2, size=16))
+    assert [record["error"] for record in batch.records] == [
+        f"{paths[0]} could not be read (IndexError: no such stream); check the file", ""
+    ]  # fmt: skip
+    assert batch.batch.lengths["video"].tolist() == [0, 2]

@@ -19,6 +19,7 @@ from ter_fast.clip import Clip
 from ter_fast.decode import backends
 from ter_fast.errors import MediaError
 from ter_fast.features import resize_frames
+from tiny import tiny_model
 
 needs_torchcodec = pytest.mark.skipif(
     importlib.util.find_spec("torchcodec") is None, reason="torchcodec is not installed"
@@ -217,6 +218,22 @@ def test_the_rule_and_what_is_not_installed(film: Path, monkeypatch: pytest.Monk
         decode.read(film, threads=0)
 
 
+def test_a_backend_that_does_not_load_says_so_before_any_file(
+    film: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "without_ffmpeg.py").write_text("raise RuntimeError('no libavcodec\\nand more')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(backends.BACKENDS, "torchcodec", "without_ffmpeg")
+    monkeypatch.setitem(backends._NEEDS, "torchcodec", "av")
+    said = r"torchcodec is installed but does not load \(no libavcodec\); install the FFmpeg"
+    with pytest.raises(MediaError, match=said):
+        decode.read(film, backend="torchcodec")
+    with pytest.raises(MediaError, match=said):
+        decode.batches([film], backend="torchcodec")
+    with pytest.raises(MediaError, match=said):
+        tiny_model("audio").preparer(decode="torchcodec")
+
+
 def test_batches_hold_what_read_gives(film: Path, tmp_path: Path) -> None:
     mute = write_media(tmp_path / "mute.mp4", frame_times=[0.0, 0.5, 1.0])
     sound = write_media(
@@ -272,3 +289,10 @@ def test_batches_leave_no_thread_and_no_open_file(film: Path) -> None:
 def test_batches_refuse_what_makes_no_sense(film: Path, options: dict[str, int]) -> None:
     with pytest.raises(MediaError, match="expected numbers of at least 1"):
         decode.batches([film], **options)  # type: ignore[arg-type]
+
+
+def test_sampling_that_there_is_not_is_refused_before_any_file(film: Path) -> None:
+    with pytest.raises(MediaError, match="sampling='nearest', expected one of"):
+        decode.batches([film], sampling="nearest")  # type: ignore[arg-type]
+    with pytest.raises(MediaError, match="sampling='nearest', expected one of"):
+        tiny_model("audio").predict([film], sampling="nearest")  # type: ignore[call-overload]

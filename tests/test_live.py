@@ -10,12 +10,13 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from media import number_of, numbered, write_media
 from ter_fast import MediaError, Model
-from ter_fast.decode.live import LiveStats, WindowGrid, live_windows
+from ter_fast.decode.live import LiveStats, WindowGrid, _Buffer, _Clock, live_windows
 from tiny import RATE, noisy_tone, same_evidence, tiny_model, with_threshold, write_wav
 
 SECONDS = 2.4
@@ -75,6 +76,38 @@ def test_predictions_are_those_of_the_windows_and_threads_end(model: Model, film
         same_evidence(each, model.predict(by_start[each.start]))
         assert each.trusted is True
         assert "each window of the stream is taken for one" in each.reasons[-1]
+
+
+def test_a_clock_that_jumps_ahead_is_not_waited_for(tmp_path: Path) -> None:
+    times = [i * 0.1 + (3600 if i > 11 else 0) for i in range(24)]
+    film = write_media(tmp_path / "jump.mkv", frame_times=times)
+    begin, stats = time.monotonic(), LiveStats()
+    grid = WindowGrid(1.0, 1.0, 5, audio=False)
+    found = list(live_windows(str(film), grid, stats, lambda: False, max_delay=60.0))
+    assert time.monotonic() - begin < 30
+    assert [clip.start for clip in found] == [0, 1]
+    # The first frame behind the jump takes the place of the last one before it.
+    assert stats.seconds == pytest.approx(2.2, abs=0.01)
+
+
+def test_a_sender_that_begins_anew_goes_on_where_it_was() -> None:
+    clock = _Clock()
+    said = [("video", 50.0), ("audio", 50.1), ("video", 50.5), ("audio", 50.6), ("video", 7.0),
+            ("audio", 50.8), ("video", 7.5), ("audio", 7.2), ("audio", 7.7)]  # fmt: skip
+    found = [clock.place(kind, timestamp) for kind, timestamp in said]
+    assert found == pytest.approx([0.0, 0.1, 0.5, 0.6, 0.5, 0.8, 1.0, 0.8, 1.3])
+
+
+def test_channels_may_change_in_the_middle_of_a_stream() -> None:
+    buffer = _Buffer("s", WindowGrid(1.0, 1.0, 1, video=False), {"audio"})
+    for place, layout in enumerate(("mono", "stereo")):
+        samples = np.full((place + 1, 8_000), 0.25, np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
+        frame.sample_rate = 16_000
+        buffer.add(frame, place * 0.5)
+    [clip] = buffer.ready()
+    assert clip.audio is not None
+    np.testing.assert_allclose(clip.audio.numpy()[1_000:15_000], 0.25, atol=0.01)
 
 
 def feed(path: Path, pipe: Path, pause: float, share: float = 1.0) -> threading.Thread:

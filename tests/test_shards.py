@@ -26,7 +26,7 @@ from hypothesis.extra import numpy as hnp
 
 from media import write_media
 from ter_fast import DataError, MediaError, decode
-from ter_fast.data import Dataset, Sample, load_dataset
+from ter_fast.data import Dataset, Sample, check_dataset, load_dataset
 from ter_fast.prepare import prepare
 from ter_fast.shards import (
     ShardSettings,
@@ -407,6 +407,28 @@ def test_nothing_stays_open(tmp_path: Path, prepared: Path) -> None:
     for sample in load_shards(prepared):
         next(shard_windows(sample.path))
     assert len(list(folder.iterdir())) == before
+
+
+def test_shards_are_checked_by_what_lies_in_them(prepared: Path, tmp_path: Path) -> None:
+    found = check_dataset(load_shards(prepared))
+    assert (found.missing, found.unreadable, found.lacking) == ((), (), ())
+    assert found.durations is not None
+    ends = [list(shard_windows(sample.path))[-1].end for sample in load_shards(prepared)]
+    assert found.durations.total == pytest.approx(sum(ends))
+    copy = tmp_path / "copy"
+    shutil.copytree(prepared, copy)
+    data = load_shards(copy)
+    tar, key = data[0].path.split("#")
+    entries = json.loads(Path(tar).with_suffix(".json").read_bytes())["clips"]
+    [entry] = [each for each in entries if each["key"] == key]
+    content = bytearray(Path(tar).read_bytes())
+    content[next(iter(entry["windows"][0]["parts"].values()))[0]] ^= 255
+    Path(tar).write_bytes(content)
+    [reason] = check_dataset(data).unreadable
+    assert "its bytes are not those written" in reason
+    Path(tar).unlink()
+    gone = [sample.path for sample in data if sample.path.startswith(f"{tar}#")]
+    assert list(check_dataset(data, open_files=False).missing) == gone
 
 
 def test_the_command_prepares(films: Path, tmp_path: Path) -> None:

@@ -124,6 +124,13 @@ def test_a_picture_without_duration_and_a_silent_clip_are_drawn(tmp_path: Path) 
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_the_picture_of_a_part_begins_with_the_part() -> None:
+    figure = clip(window(1000, 1004), window(1004, 1009, 1)).timeline().figure()
+    for axes in figure.axes:
+        assert axes.get_xlim() == (1000.0, 1009.0)
+    assert figure.axes[1].get_xticks().tolist() == list(range(1000, 1010))
+
+
 def test_other_endings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TerFastError, match=r"cannot draw .*t\.txt: .* ends in \.svg, \.png"):
         window(0, 2).timeline().save(tmp_path / "t.txt")

@@ -48,6 +48,9 @@ def other_sound(
     begin, end = stretch(sound.size, share, draw)
     level = np.sqrt(np.mean(np.square(sound, dtype=np.float64)))
     strange = np.resize(other, sound.size)
+    if not np.any(strange):
+        # A longer clip may begin with as much silence, which has no loudness to match.
+        strange = np.resize(np.trim_zeros(other, "f"), sound.size)
     strange = strange * (level / np.sqrt(np.mean(np.square(strange, dtype=np.float64))))
     sound[begin:end] = np.clip(strange[begin:end], -1, 1)
     return replace(clip, audio=torch.from_numpy(sound))

@@ -95,7 +95,8 @@ def choose(name: str | None = None) -> Choice:
         name: One of `BACKENDS`, or None to leave the choice to the rule.
 
     Raises:
-        MediaError: There is no backend of that name, or its library is not installed.
+        MediaError: There is no backend of that name, or its library is not installed or does not
+            load.
 
     Example:
         >>> choose().name, choose("pyav").why
@@ -114,7 +115,38 @@ def choose(name: str | None = None) -> Choice:
             f"The decoding backend {name} is not installed; run: pip install 'ter_fast[{name}]', "
             "or leave the choice out to decode with PyAV."
         )
+    _module(name)
     return Choice(name, "asked for")
+
+
+def check_sampling(backend: str | None, sampling: str) -> None:
+    """Refuse a way of sampling that there is not, or that the backend does not offer.
+
+    Raises:
+        MediaError: The message names it and what is expected.
+
+    Example:
+        >>> check_sampling(None, "keyframe")
+    """
+    if sampling not in get_args(Sampling):
+        raise MediaError(f"sampling={sampling!r}, expected one of {get_args(Sampling)}.")
+    if backend == "torchcodec" and sampling != "exact":
+        raise MediaError(
+            f"The backend torchcodec samples exactly only, sampling={sampling!r} was asked for; "
+            "use the backend pyav for key frames."
+        )
+
+
+def _module(name: str) -> _Module:
+    try:
+        return cast(_Module, importlib.import_module(BACKENDS[name]))
+    except (ImportError, OSError, RuntimeError) as error:
+        # torchcodec is found without the FFmpeg libraries that it loads.
+        reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        raise MediaError(
+            f"The decoding backend {name} is installed but does not load ({reason}); install the "
+            "FFmpeg libraries that it needs, or leave the choice out to decode with PyAV."
+        ) from error
 
 
 def open_file(
@@ -130,8 +162,7 @@ def open_file(
         Traceback (most recent call last):
         ter_fast.errors.MediaError: nowhere.mp4 does not exist; check the path.
     """
-    if sampling not in get_args(Sampling):
-        raise MediaError(f"sampling={sampling!r}, expected one of {get_args(Sampling)}.")
+    check_sampling(backend, sampling)
     if threads is not None and threads < 1:
         raise MediaError(f"threads={threads}, expected at least 1, or None to leave it to FFmpeg.")
     choice = choose(backend)
@@ -145,5 +176,4 @@ def open_file(
         raise MediaError(f"{name} may not be read; change its permissions.")
     if os.path.getsize(name) == 0:
         raise MediaError(f"{name} is empty (0 bytes); copy or record it again.")
-    module = cast(_Module, importlib.import_module(BACKENDS[choice.name]))
-    return module.open_media(name, sampling=sampling, threads=threads)
+    return _module(choice.name).open_media(name, sampling=sampling, threads=threads)

@@ -81,6 +81,11 @@ class FilmLoader:
                 except MediaError as error:
                     record["error"] = str(error)
                     rows.append(_nothing())
+                except Exception as error:  # a decoder's own complaint about one film
+                    record["error"] = (
+                        f"{path} could not be read ({type(error).__name__}: {error}); check the file"
+                    )
+                    rows.append(_nothing())
                 records.append(record)
             yield tuple(list(column) for column in zip(*rows, strict=True))
 
@@ -124,9 +129,9 @@ def _inputs(path: str, count: int, device: str, record: dict[str, Any]) -> _Inpu
         sound = sound if clip.audio is None else clip.audio.numpy()
     if info.has_video and not info.is_image:
         times = _picture_times(path) - info.start
-        if len(times):
+        numbers = picture_numbers(times, info.duration, count) if len(times) else numbers
+        if len(numbers):
             film = np.fromfile(path, np.uint8)
-            numbers = picture_numbers(times, info.duration, count)
             record["times"] = times[numbers].tolist()
     return film, numbers, sound
 

@@ -17,12 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from ter_fast.clip import SAMPLE_RATE, Clip
-from ter_fast.decode.pyav_audio import resample
+from ter_fast.decode.pyav_audio import mono, resample
 from ter_fast.errors import MediaError
 
 DEVICES = ("v4l2", "alsa", "pulse", "avfoundation", "dshow", "gdigrab", "x11grab", "lavfi")
@@ -30,6 +29,9 @@ DEVICES = ("v4l2", "alsa", "pulse", "avfoundation", "dshow", "gdigrab", "x11grab
 
 _SLACK = 1.0
 _GAP = 0.05
+# Frames of one stream come in order, and no picture stands for a minute: beyond that the sender's
+# clock began anew, and to wait for what it says could take days.
+_BACK, _AHEAD = 1.0, 60.0
 _Samples = npt.NDArray[np.float32]
 
 
@@ -82,8 +84,9 @@ def live_windows(
     """Yield the windows of a stream as they end, never faster than the clock.
 
     A stream that comes faster, such as a file, is read at its own pace. Where decoding falls more
-    than `max_delay` seconds behind, only key frames are decoded until it has caught up. What is left
-    at the end makes a last window where it is a quarter of one at least.
+    than `max_delay` seconds behind, only key frames are decoded until it has caught up. Timestamps
+    that jump, as where a sender begins anew, go on where they were. What is left at the end makes a
+    last window where it is a quarter of one at least.
 
     Args:
         source: see `ter_fast.live.Live`.
@@ -111,7 +114,7 @@ def live_windows(
                 f"{source} holds no {'pictures' if grid.video else 'sound'} that the model could use"
             )
         buffer = _Buffer(source, grid, {each.type for each in streams})
-        clock: tuple[float, float] | None = None
+        clock = _Clock()
         packets = container.demux(*streams)
         while not stopped():
             try:
@@ -133,9 +136,8 @@ def live_windows(
             for frame in frames:
                 if frame.time is None:
                     continue
-                clock = clock or (time.monotonic(), frame.time)
-                at = frame.time - clock[1]
-                stats.delay = _paced(clock[0] + at, stopped)
+                at = clock.place(packet.stream.type, frame.time)
+                stats.delay = _paced(clock.begun + at, stopped)
                 stats.seconds = max(stats.seconds, at)
                 buffer.add(frame, at)
             late = stats.delay > max_delay
@@ -144,11 +146,32 @@ def live_windows(
                     stream.codec_context.skip_frame = "NONKEY" if late else "DEFAULT"
             yield from buffer.ready()
         if not stopped():
-            if clock is None:
+            if not clock.last:
                 raise MediaError(
                     f"{source} ended before anything could be decoded; check the sender"
                 )
             yield from buffer.rest()
+
+
+class _Clock:
+    """Place timestamps on the seconds since the first frame, and stay there when they jump."""
+
+    def __init__(self) -> None:
+        self.begun = 0.0
+        self.last: dict[str, float] = {}
+        self._zero: dict[str, float] = {}
+        self._first = 0.0
+
+    def place(self, kind: str, timestamp: float) -> float:
+        """Return the seconds at which a frame of a stream begins."""
+        if not self.last:
+            self.begun, self._first = time.monotonic(), timestamp
+        at = timestamp - self._zero.setdefault(kind, self._first)
+        before = self.last.get(kind, at)
+        if not -_BACK < at - before < _AHEAD:
+            self._zero[kind], at = timestamp - before, before
+        self.last[kind] = at
+        return at
 
 
 def _paced(due: float, stopped: Callable[[], bool]) -> float:
@@ -225,7 +248,6 @@ class _Buffer:
     sample: int = 0
     last: VideoFrame | None = None
     last_at: float = 0.0
-    mono: AudioResampler | None = None
 
     def add(self, frame: AudioFrame | VideoFrame, at: float) -> None:
         """Keep what is needed of a frame that begins at `at`."""
@@ -237,11 +259,8 @@ class _Buffer:
         if frame.sample_rate != self.rate:
             # Another rate in the middle of a stream begins its sound anew.
             self.rate, self.sounds = frame.sample_rate, []
-            self.mono = AudioResampler(format="fltp", layout="mono")
-        assert self.mono is not None
-        blocks = [each.to_ndarray()[0] for each in self.mono.resample(frame)]
-        if blocks:
-            self.sounds.append((at, np.concatenate(blocks)))
+        if frame.samples:
+            self.sounds.append((at, mono(frame)))
         self.seen["audio"] = at + frame.samples / frame.sample_rate
 
     def _sample(self, until: float) -> None:

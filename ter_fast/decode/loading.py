@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ter_fast.clip import MediaInfo
-from ter_fast.decode.backends import Sampling, choose, open_file
+from ter_fast.decode.backends import Sampling, check_sampling, choose, open_file
 from ter_fast.errors import MediaError
 from ter_fast.features import Batch, collate, resize_frames
 
@@ -68,7 +68,7 @@ def batches(
         backend: A name in `BACKENDS`; None leaves it to `choose`.
 
     Raises:
-        MediaError: An option makes no sense, or the backend is not installed.
+        MediaError: An option makes no sense, or the backend is not installed or does not load.
 
     Example:
         >>> [loaded] = batches(["nowhere.mp4"])
@@ -82,6 +82,7 @@ def batches(
             f"audio={audio}, video={video}: expected numbers of at least 1, and sound or pictures."
         )
     choose(backend)
+    check_sampling(backend, sampling)
     load = partial(
         _load,
         frames=frames,

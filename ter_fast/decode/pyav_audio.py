@@ -64,16 +64,23 @@ def read_audio(source: _Source, start: float, end: float) -> Tensor | None:
         if frame.pts is not None and base is not None:
             # Exact fractions would take longer than the sound takes to decode.
             begin = frame.pts * base.numerator / base.denominator
-        kind = frame.format.name
-        channels = 1 if frame.format.is_planar else frame.layout.nb_channels
-        count, dtype = frame.samples * channels, _DTYPES[kind.removesuffix("p")]
-        # PyAV lists planes up to a null pointer, which nothing promises behind the eighth.
-        real = frame.planes[: frame.layout.nb_channels if frame.format.is_planar else 1]
-        planes = [np.frombuffer(cast(Any, plane), dtype, count) for plane in real]
-        track.add(planes, channels, frame.sample_rate, begin)
+        track.add(*_planes(frame), frame.sample_rate, begin)
     if not found:
         return None
     return torch.from_numpy(track.finish())
+
+
+def mono(frame: AudioFrame) -> _Samples:
+    """Average the channels of a decoded frame: (samples,) float32 at its own rate.
+
+    Example:
+        >>> halves = np.array([[0.5], [0.0]], np.float32)
+        >>> mono(AudioFrame.from_ndarray(halves, format="fltp", layout="stereo")).tolist()
+        [0.25]
+    """
+    planes, interleaved = _planes(frame)
+    samples = np.stack(planes)
+    return _mono(samples if interleaved == 1 else samples.reshape(-1, interleaved).T)
 
 
 def resample(sound: Tensor, rate: int) -> Tensor:
@@ -173,6 +180,16 @@ class _Track:
                 inner = slice(first - self._write_at, last - self._write_at)
                 self._samples[first:last] = piece[inner]
             self._write_at += len(piece)
+
+
+def _planes(frame: AudioFrame) -> tuple[list[_Plane], int]:
+    """Return a plane for each channel, or one and how many channels take turns in it."""
+    channels = 1 if frame.format.is_planar else frame.layout.nb_channels
+    dtype = _DTYPES[frame.format.name.removesuffix("p")]
+    # PyAV lists planes up to a null pointer, which nothing promises behind the eighth.
+    real = frame.planes[: frame.layout.nb_channels if frame.format.is_planar else 1]
+    count = frame.samples * channels
+    return [np.frombuffer(cast(Any, plane), dtype, count) for plane in real], channels
 
 
 def _mono(samples: _Plane) -> _Samples:

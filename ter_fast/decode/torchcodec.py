@@ -12,10 +12,9 @@ from torchcodec.decoders import VideoDecoder
 from torchcodec.transforms import Resize
 
 from ter_fast.clip import Clip
-from ter_fast.decode.backends import Sampling
+from ter_fast.decode.backends import Sampling, check_sampling
 from ter_fast.decode.pyav import PyAVMedia
 from ter_fast.decode.pyav_video import HOLD
-from ter_fast.errors import MediaError
 
 _INSIDE = 1e-6
 
@@ -41,11 +40,7 @@ def open_media(
         Traceback (most recent call last):
         ter_fast.errors.MediaError: ...
     """
-    if sampling != "exact":
-        raise MediaError(
-            f"The backend torchcodec samples exactly only, sampling={sampling!r} was asked for; "
-            "use the backend pyav for key frames."
-        )
+    check_sampling("torchcodec", sampling)
     return TorchCodecMedia(path, sampling, threads)
 
 

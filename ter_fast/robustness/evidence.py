@@ -205,7 +205,7 @@ def _voices(dataset: Dataset, sources: Sequence[Source], seed: int) -> list[Voic
         sample = dataset[index]
         try:
             clip = next(iter(sources[index].windows()), None)
-        except TerFastError:
+        except Exception:
             # A file that cannot be read is told of when its turn comes.
             continue
         if clip is not None and clip.audio is not None and not clip.is_silent():

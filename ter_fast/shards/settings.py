@@ -129,7 +129,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise DataError(
-            f"{path} is damaged ({error}). Run `ter-fast data prepare` again."
+            f"{path} is damaged ({error}). Remove it and run `ter-fast data prepare` again."
         ) from error
     if not isinstance(value, Mapping) or value.get("format") != FORMAT:
         raise DataError(
