@@ -354,7 +354,11 @@ def test_soft_targets_agree_with_hard_ones_in_trusted_ce() -> None:
     ("options", "message"),
     [
         ({"balance": 1.5}, "balance is 1.5; expected a number from 0 to 1"),
-        ({"kind": "mse"}, "kind is 'mse'; expected log or digamma"),
+        ({"kind": "hinge"}, "kind is 'hinge'; expected one of log, digamma, mse, focal, fisher"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0; expected 0 <= it < 1"),
+        ({"conflict_weight": -1.0}, "conflict_weight is -1.0; expected at least 0"),
+        ({"class_weight": [1.0, -1.0]}, r"class_weight is \[1.0, -1.0\]; expected \(K,\) numbers"),
+        ({"class_weight": [0.0, 0.0]}, "not all 0"),
     ],
 )
 def test_trusted_ce_refuses_what_it_cannot_be(options: dict[str, object], message: str) -> None:
