@@ -1,6 +1,7 @@
 """Write the page of a machine's results: `python benchmarks/render.py bench.json scaling.json folder`.
 
-Beside the page go its plots, and its figures as JSON.
+Beside the page go its plots, and its figures as JSON. That JSON can be given again as both of the first
+two, with rows that were timed later: `render.py old.json old.json folder --later shards.json`.
 """
 
 from __future__ import annotations
@@ -9,61 +10,12 @@ import argparse
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import machine
 import plots
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a group of rows is to show.
-
-    Attributes:
-        group: Name of the group.
-        peer: Its row that ours is measured against.
-        times: How many times faster than the peer; below 1 to allow that much more time.
-        ours: Our row.
-    """
-
-    group: str
-    peer: str
-    times: float
-    ours: str = "ter_fast"
-
-
-MILLION = "B=1,000,000 K=6"
-# Our row where only the fused evidence is read, beside peers that give no more.
-EVIDENCE = "ter_fast, evidence"
-TARGETS = [
-    *(
-        Target(f"fuse V=2 B={rows} K=6", peer, times, ours)
-        for rows in (1, 64)
-        for peer, times, ours in (
-            ("TMC eager", 15, EVIDENCE),
-            ("evidence compiled", 3, EVIDENCE),
-            ("compiled", 3, "ter_fast"),
-        )
-    ),
-    Target(f"fuse V=2 {MILLION}", "TMC eager", 50, EVIDENCE),
-    Target(f"fuse V=2 {MILLION}", "evidence compiled", 1, EVIDENCE),
-    Target(f"fuse V=2 {MILLION}", "compiled", 1),
-    Target(f"fuse V=2 {MILLION}", "copy", 1 / 1.5),
-    Target("fuse V=2 B=65,536 K=101", "TMC eager", 500, EVIDENCE),
-    Target(f"loss + gradient, digamma + KL {MILLION}", "eager", 25),
-    Target(f"loss + gradient, digamma + KL {MILLION}", "compiled", 25),
-    Target(f"uncertainty, all six {MILLION}", "eager", 15),
-    Target("threshold sweep N=10,000,000 float32", "sklearn.precision_recall_curve", 30, "sweep"),
-    Target("threshold sweep N=10,000,000 float32", "numpy.sort", 1 / 2, "sweep"),
-    Target("fuse V=2 B=10,000,000 K=6, cuda", "copy", 0.8),
-    Target("fuse V=2 B=10,000,000 K=6, cuda", "compiled", 1),
-    Target("loss + gradient, digamma + KL B=10,000,000 K=6, cuda", "copy", 0.8),
-    Target("loss + gradient, digamma + KL B=10,000,000 K=6, cuda", "compiled", 1),
-]
+from targets import Row, median, target_lines, times_text
 
 STEEP = 1.15
 """Exponent of time over work from which the cost counts as growing faster than the work."""
@@ -77,8 +29,13 @@ def main() -> None:
     parser.add_argument("benchmarks", type=Path, help="JSON of pytest --benchmark-json")
     parser.add_argument("scaling", type=Path, help="JSON of scaling.py")
     parser.add_argument("folder", type=Path, help="where the page goes")
+    parser.add_argument(
+        "--later", type=Path, nargs="*", default=[], help="rows that replace or join the others"
+    )
     arguments = parser.parse_args()
     measured = json.loads(arguments.benchmarks.read_text())
+    for file in arguments.later:
+        merge(measured, json.loads(file.read_text()))
     sweeps = json.loads(arguments.scaling.read_text())["sweeps"]
     name = machine.slug(measured["machine_info"])
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +46,25 @@ def main() -> None:
     print(arguments.folder / f"{name}.md")
 
 
+def merge(measured: Row, later: Row) -> None:
+    """Put rows that were timed later among the others, and note of which groups and commit they are.
+
+    Raises:
+        ValueError: They were timed on another machine.
+    """
+    names = [machine.slug(each["machine_info"]) for each in (measured, later)]
+    if names[0] != names[1]:
+        raise ValueError(f"rows of {names[1]} do not belong on the page of {names[0]}")
+    rows = {(row["group"], row["row"]): row for row in measured["benchmarks"]}
+    # In their own order, so that ours comes first in a group.
+    for row in later["benchmarks"]:
+        rows[row["group"], row["row"]] = row
+    measured["benchmarks"] = list(rows.values())
+    titles = sorted({_title(row) for row in later["benchmarks"]})
+    noted = {"titles": titles, "commit": later["commit_info"], "datetime": later["datetime"]}
+    measured["later"] = [*measured.get("later", []), noted]
+
+
 def page(measured: Row, sweeps: list[Row], drawn: list[tuple[str, str]]) -> Iterator[str]:
     """Yield the page's lines."""
     rows = {(row["group"], row["row"]): row for row in measured["benchmarks"]}
@@ -97,7 +73,7 @@ def page(measured: Row, sweeps: list[Row], drawn: list[tuple[str, str]]) -> Iter
     yield f"# Speed on {info['cpu']}, {info['cores']} cores{gpu}"
     yield ""
     yield from _machine(measured)
-    yield from _targets(rows)
+    yield from target_lines(rows)
     yield from _groups(measured["benchmarks"])
     yield from _growth(sweeps)
     for title, file in drawn:
@@ -118,6 +94,10 @@ def _machine(measured: Row) -> Iterator[str]:
     yield f"| torch | {info['torch']}, {info['torch_instruction_set']}; compiles with {info['compiler']} |"
     yield f"| others | Python {info['python']}, NumPy {info['numpy']}, {info['system']} |"
     yield f"| when | {measured['datetime'][:10]} |"
+    for later in measured.get("later", []):
+        commit = (later["commit"].get("id") or "unknown")[:12]
+        titles, date = ", ".join(later["titles"]), later["datetime"][:10]
+        yield f"| later rows | {titles}: commit {commit}, {date} |"
     yield ""
     yield (
         "Medians of one run. A factor is the row's time over ours on the same problem: above 1 we "
@@ -128,26 +108,15 @@ def _machine(measured: Row) -> Iterator[str]:
     )
 
 
-def _targets(rows: dict[tuple[str, str], Row]) -> Iterator[str]:
-    yield from ("", "## Targets", "")
-    yield "| work | against | its time over ours: target | measured | |"
-    yield "|---|---|---|---|---|"
-    for target in TARGETS:
-        ours, peer = rows.get((target.group, target.ours)), rows.get((target.group, target.peer))
-        measured, verdict = "not run", ""
-        if ours and peer:
-            times = _median(peer) / _median(ours)
-            measured = f"{times:.3g}x"
-            verdict = "met" if times >= target.times else "**missed**"
-        yield f"| {target.group} | {target.peer} | ≥ {_times(target.times)} | {measured} | {verdict} |"
+def _title(row: Row) -> str:
+    return str(row["group"]).split(" ")[0].rstrip(",")
 
 
 def _groups(benchmarks: list[Row]) -> Iterator[str]:
     yield from ("", "## Everything that was timed")
     tables: dict[str, dict[str, dict[str, Row]]] = {}
     for row in benchmarks:
-        title = row["group"].split(" ")[0]
-        tables.setdefault(title, {}).setdefault(row["group"], {})[row["row"]] = row
+        tables.setdefault(_title(row), {}).setdefault(row["group"], {})[row["row"]] = row
     for title, groups in tables.items():
         # One table a set of peers: a column that hardly any row fills tells nothing.
         kinds: dict[tuple[str, ...], list[dict[str, Row]]] = {}
@@ -160,13 +129,15 @@ def _groups(benchmarks: list[Row]) -> Iterator[str]:
 
 def _table(columns: tuple[str, ...], groups: list[dict[str, Row]]) -> Iterator[str]:
     ours, *peers = columns
-    yield from ("", f"| | {ours} | GB/s | {' | '.join(peers)} |")
+    clips = any("clips_per_second" in group[ours]["extra_info"] for group in groups)
+    unit, key = ("clips/s", "clips_per_second") if clips else ("GB/s", "gigabytes_per_second")
+    yield from ("", f"| | {ours} | {unit} | {' | '.join(peers)} |")
     yield "|---" * (len(columns) + 2) + "|"
     for group in groups:
         base = group[ours]
-        rate = base["extra_info"].get("gigabytes_per_second")
-        factors = " | ".join(_times(_median(group[peer]) / _median(base)) for peer in peers)
-        yield f"| {base['group']} | {_time(_median(base))} | {_rate(rate)} | {factors} |"
+        rate = base["extra_info"].get(key)
+        factors = " | ".join(times_text(median(group[peer]) / median(base)) for peer in peers)
+        yield f"| {base['group']} | {_time(median(base))} | {_rate(rate)} | {factors} |"
 
 
 def _growth(sweeps: list[Row]) -> Iterator[str]:
@@ -210,7 +181,7 @@ def _sweeps(sweeps: list[Row]) -> Iterator[str]:
             times = point["seconds"]
             ours = times["ter_fast"]
             peers = [
-                _times(times[row] / ours) if row in times else ""
+                times_text(times[row] / ours) if row in times else ""
                 for row in ("compiled", "copy", "clone")
             ]
             yield (
@@ -221,14 +192,6 @@ def _sweeps(sweeps: list[Row]) -> Iterator[str]:
 
 def _place(sweep: Row) -> str:
     return "" if sweep["device"] == "cpu" else f" on {sweep['device']}"
-
-
-def _median(row: Row) -> float:
-    return float(row["stats"]["median"])
-
-
-def _times(value: float) -> str:
-    return f"{value:.0f}x" if value >= 99.5 else f"{value:.2g}x"
 
 
 def _rate(gigabytes: float | None) -> str:

@@ -56,7 +56,8 @@ def calibrate(
     predictions that it trusts, at most this share are wrong, with probability 1 - delta over the
     draw of the validation data, for that set alone. A fifth of the speakers (or clips) is held out to choose
     the levels that are tested on the others, and to set the limit of a `disagreement_quantile`; the
-    promise is about predictions within the limit. A set of which nothing can be promised is left
+    promise is about predictions within the limit. Clips that are held out are paired with each other, so that
+    nothing is chosen on a clip that is tested, alone or in a pair. A set of which nothing can be promised is left
     without a threshold, with a warning that says why and how many clips or speakers would do. The
     data must be new to the model, settings included: clips that stopped its training, or on which a
     limit or a kind of confidence was chosen before, void the promise. Of training data a warning tells.
@@ -106,11 +107,11 @@ def calibrate(
         replace(model.config, confidence=confidence)
     if wanted:
         warn_of_known_clips(model, datasets)
-    found = with_pairs(
-        model, [label(model, each, by_window=by_window, **options) for each in datasets], seed
-    )
-    held = [wanted.held_out(each) if wanted else frozenset() for each in found]
-    parts = list(_parts(model, found, held, wanted))
+    found = [label(model, each, by_window=by_window, **options) for each in datasets]
+    if wanted:
+        # Before they are paired, so that no clip that is tested stands in a pair that is held out.
+        found = [replace(each, held=wanted.rows(each, wanted.held_out(each))) for each in found]
+    parts = list(_parts(model, with_pairs(model, found, seed)))
     limit = model.config.disagreement_limit if disagreement_limit is None else disagreement_limit
     if disagreement_quantile is not None:
         limit = _disagreement_limit(model, parts, disagreement_quantile)
@@ -118,9 +119,7 @@ def calibrate(
         limit = None
     kind = confidence
     if confidence == BEST:
-        # A pair that is held out may join clips that are tested alone.
-        apart = [part for part in parts if not (wanted and part.data.pairing)]
-        kind = _best_confidence(model, apart, limit)
+        kind = _best_confidence(model, parts, limit)
     before = model.config
     clips = _that_still_hold(before.thresholds, before, kind, limit)
     windows = _that_still_hold(before.window_thresholds, before, kind, limit)
@@ -172,14 +171,18 @@ class _Part:
     Attributes:
         name: of the modalities, joined by "+".
         data: the clips.
-        held: (N,) those that may be used to choose anything; a promise is tested on the others.
         whole: the set holds all modalities of the data.
     """
 
     name: str
     data: Labelled
-    held: NDArray[np.bool_]
     whole: bool
+
+    @property
+    def held(self) -> NDArray[np.bool_]:
+        """Return those that may be used to choose anything, (N,); a promise is tested on the others."""
+        rows = len(self.data.labels)
+        return np.array(self.data.held or (True,) * rows, np.bool_)
 
     def to_choose(self, model: Model) -> Outcomes:
         """Return the answers to the clips that may be used to choose anything."""
@@ -202,32 +205,23 @@ def _promise(
         raise DataError(
             f"a risk and the criterion {criterion!r} both choose the threshold; give one of them"
         )
-    compared = confidence == BEST
-    share = _HELD_OUT_TO_COMPARE if compared else _HELD_OUT
-    return Promise(
-        risk, 0.05 if delta is None else delta, promise or "groups", share, seed, compared
-    )
+    share = _HELD_OUT_TO_COMPARE if confidence == BEST else _HELD_OUT
+    return Promise(risk, 0.05 if delta is None else delta, promise or "groups", share, seed)
 
 
-def _parts(
-    model: Model,
-    found: Sequence[Labelled],
-    held: Sequence[frozenset[str]],
-    wanted: Promise | None,
-) -> Iterator[_Part]:
-    """List every set of modalities with the clips that have it, and which of them are held out.
+def _parts(model: Model, found: Sequence[Labelled]) -> Iterator[_Part]:
+    """List every set of modalities with the clips that have it.
 
     Data that hold just these modalities go before a part of data that hold more.
     """
     sets = [modalities_present(model, data) for data in found]
-    for data, modalities, names in zip(found, sets, held, strict=True):
+    for data, modalities in zip(found, sets, strict=True):
         for size in range(1, len(modalities) + 1):
             for subset in combinations(modalities, size):
                 if size < len(modalities) and (data.pairing or subset in sets):
                     continue
                 part = restricted(model, data, subset)
-                rows = wanted.rows(part, names) if wanted else np.ones(len(part.labels), np.bool_)
-                yield _Part("+".join(subset), part, rows, size == len(modalities))
+                yield _Part("+".join(subset), part, size == len(modalities))
 
 
 def _disagreement_limit(model: Model, parts: Sequence[_Part], share: float) -> float:

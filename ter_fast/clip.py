@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +204,36 @@ class Clip:
             sound = _audio_from(audio, int(sample_rate))
             end = max(end, start + sound.numel() / SAMPLE_RATE)
         return cls(path, pictures, instants, sound, start, end)
+
+
+def joined(pictures: Iterable[Clip], sounds: Iterable[Clip]) -> Iterator[Clip]:
+    """Put the windows of a film and of its sound, each from a file of its own, together in order.
+
+    A window has the film's times, and the notes of both. Where one is longer, its last windows stand
+    alone; those of the sound go on where the film's would have.
+
+    Args:
+        pictures: The film's windows.
+        sounds: The sound's, from the same moment on.
+
+    Example:
+        >>> film = Clip("a.mp4", None, None, None, 8.0, 9.0, note="cut short")
+        >>> sound = Clip("a.wav", None, None, torch.zeros(16_000), 0.0, 1.0, note="damaged")
+        >>> both = next(joined([film], [sound]))
+        >>> both.start, len(both.audio), both.note
+        (8.0, 16000, 'cut short; the sound: damaged')
+    """
+    ahead = 0.0
+    for picture, sound in zip_longest(pictures, sounds):
+        if sound is None:
+            yield picture
+        elif picture is None:
+            yield replace(sound, start=sound.start + ahead, end=sound.end + ahead)
+        else:
+            ahead = picture.start - sound.start
+            note = f"the sound: {sound.note}" if sound.note else ""
+            both = "; ".join(filter(None, (picture.note, note)))
+            yield replace(picture, audio=sound.audio, note=both)
 
 
 def _shape(tensor: Tensor) -> str:

@@ -1,29 +1,22 @@
-"""From media to evidence: read clips in threads, prepare their windows, run the experts, average."""
+"""From media to evidence: what to read, windows as experts read them, what the experts say."""
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Semaphore
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from ter_fast import decode, shards
-from ter_fast.clip import Clip
+from ter_fast.clip import Clip, joined
 from ter_fast.config import ModelConfig
 from ter_fast.data.files import FILM, PICTURE, SOUND, find_media
 from ter_fast.decode import Sampling
-from ter_fast.errors import DataError, MediaError, TerFastError
+from ter_fast.errors import DataError, MediaError
 from ter_fast.features import collate, resize_frames
 
 if TYPE_CHECKING:
@@ -121,15 +114,23 @@ class Preparer:
                 0, video.channels, video.size, video.size, dtype=torch.uint8
             )
 
-    def read(self, path: str | Path, audio_path: str | Path | None = None) -> Iterator[Clip]:
-        """Yield the windows of a media file, whose sound may lie in a file of its own."""
+    def read(
+        self,
+        path: str | Path,
+        audio_path: str | Path | None = None,
+        span: tuple[float, float] | None = None,
+    ) -> Iterator[Clip]:
+        """Yield the windows of a media file, or of a span of it.
+
+        The sound may lie in a file of its own, which is read whole: it begins with the span.
+        """
         video = self.config.video if "video" in self.config.modalities else None
         audio = "audio" in self.config.modalities
         if video is None and not audio:
             names = " and ".join(self.config.modalities)
             raise MediaError(f"{path}: the model reads {names}, which no file holds; give tensors")
         if video is None and audio_path is not None:
-            path, audio_path = audio_path, None
+            path, audio_path, span = audio_path, None, None
         windows = partial(
             decode.windows,
             seconds=self.config.window_seconds,
@@ -141,16 +142,14 @@ class Preparer:
             threads=1 if self.side_by_side else None,
             backend=self.backend,
         )
-        pictures = windows(path, audio=audio and audio_path is None, video=video is not None)
+        start, end = span or (0.0, None)
+        pictures = windows(
+            path, start=start, end=end, audio=audio and audio_path is None, video=video is not None
+        )
         if audio_path is None or not audio:
             yield from pictures
             return
-        sounds = windows(audio_path, audio=True, video=False)
-        for picture, sound in zip_longest(pictures, sounds):
-            if picture is None:
-                yield sound
-            else:
-                yield picture if sound is None else replace(picture, audio=sound.audio)
+        yield from joined(pictures, windows(audio_path, audio=True, video=False))
 
     def read_shard(self, path: str) -> Iterator[Clip]:
         """Yield the windows of a clip that lies in a prepared shard."""
@@ -246,10 +245,10 @@ def dataset_sources(dataset: Dataset, preparer: Preparer) -> list[Source]:
             return iter([_picture(sample)])
         if shards.holds(sample.path):
             return preparer.read_shard(sample.path)
-        return preparer.read(sample.path, sample.attributes.get("audio_path"))
+        return preparer.read(sample.path, sample.attributes.get("audio_path"), sample.span)
 
     return [
-        Source(sample.path, partial(windows, sample), sample.attributes.get("crop") == "face")
+        Source(sample.name, partial(windows, sample), sample.attributes.get("crop") == "face")
         for sample in dataset
     ]
 
@@ -262,113 +261,6 @@ def _picture(sample: Sample) -> Clip:
     if picture is None:
         raise MediaError(f"{sample.path} is not a picture that OpenCV reads; check the table")
     return Clip.from_arrays(picture[:, :, ::-1].copy(), path=sample.path)
-
-
-Item = Window | TerFastError | None
-"""What a source yields: its windows, and last its error, or None where it was read to its end."""
-
-
-def streamed(
-    sources: Sequence[Source], preparer: Preparer, workers: int | None = None
-) -> Generator[tuple[int, Item], None, None]:
-    """Read and prepare clips in threads; yield their windows one by one, clip after clip.
-
-    Each clip ends with its error, or with None. Of each clip at most eight windows wait in memory, and
-    at most two clips per worker are begun, so memory does not grow with the length of a file. FFmpeg and
-    OpenCV release the interpreter lock, so threads use every core without copying pictures between
-    processes.
-    """
-    workers = workers or min(8, os.cpu_count() or 1)
-    preparer.side_by_side = min(workers, len(sources)) > 1
-    with ThreadPoolExecutor(workers, thread_name_prefix="ter_fast") as pool:
-        begun: deque[tuple[int, _Lane]] = deque()
-        try:
-            for index, source in enumerate(sources):
-                begun.append((index, lane := _Lane()))
-                pool.submit(_read, source, preparer, lane)
-                if len(begun) > 2 * workers:
-                    yield from _drained(begun)
-            while begun:
-                yield from _drained(begun)
-        finally:
-            for _, lane in begun:
-                lane.close()
-
-
-class _Lane:
-    """A queue with room for a few windows, which its reader may close to send the writer home."""
-
-    def __init__(self, room: int = 8) -> None:
-        self._items: SimpleQueue[Item] = SimpleQueue()
-        self._room = Semaphore(room)
-        self.closed = False
-
-    def put(self, item: Item) -> bool:
-        """Add an item once there is room; False says that nobody reads any more."""
-        self._room.acquire()
-        if not self.closed:
-            self._items.put(item)
-        return not self.closed
-
-    def get(self) -> Item:
-        item = self._items.get()
-        self._room.release()
-        return item
-
-    def close(self) -> None:
-        self.closed = True
-        self._room.release()
-
-
-def _drained(begun: deque[tuple[int, _Lane]]) -> Iterator[tuple[int, Item]]:
-    index, lane = begun[0]
-    while isinstance(item := lane.get(), Window):
-        yield index, item
-    begun.popleft()
-    yield index, item
-
-
-def _read(source: Source, preparer: Preparer, lane: _Lane) -> None:
-    """Put the windows of one source on its lane, and how it ended."""
-    if lane.closed:
-        return
-    found = False
-    error: TerFastError | None = None
-    try:
-        # A reader that goes away early must not leave the file open until the garbage is collected.
-        with closing(_generated(source.windows())) as clips:
-            for clip in clips:
-                found = True
-                if not lane.put(preparer(source, clip)):
-                    return
-        if not found:
-            error = MediaError(f"{source.name} holds neither pictures nor sound; check the file")
-    except TerFastError as failure:
-        error = failure
-    except Exception as failure:  # a decoder's own complaint about one file must not end the run
-        error = MediaError(
-            f"{source.name} could not be read ({type(failure).__name__}: {failure}); convert it with ffmpeg"
-        )
-    lane.put(error)
-
-
-def _generated(clips: Iterator[Clip]) -> Generator[Clip, None, None]:
-    yield from clips
-
-
-def prepared(
-    sources: Sequence[Source], preparer: Preparer, workers: int | None = None
-) -> Iterator[tuple[int, list[Window] | TerFastError]]:
-    """Read and prepare clips in threads; yield each clip's windows, or its error, in order."""
-    windows: list[Window] = []
-    # Closed with this generator, so that the threads end with it.
-    with closing(streamed(sources, preparer, workers)) as items:
-        for index, item in items:
-            if isinstance(item, Window):
-                windows.append(item)
-                continue
-            yield index, windows if item is None else item
-            windows = []
 
 
 @torch.no_grad()

@@ -37,6 +37,8 @@ class Labelled:
         attributes: `(N,)` what else is known of each clip, such as sex.
         pairing: "label-matched" for pairs of clips of two single-modality corpora, else "".
         errors: what was wrong with files that could not be used.
+        held: `(N,)` which are held out to choose whatever is chosen before a promise is tested on the
+            others; empty for none.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Labelled:
     attributes: tuple[Mapping[str, str], ...]
     pairing: str = ""
     errors: tuple[str, ...] = ()
+    held: tuple[bool, ...] = ()
 
 
 def label(model: Model, dataset: Dataset, *, by_window: bool = False, **options: Any) -> Labelled:
@@ -67,7 +70,7 @@ def label(model: Model, dataset: Dataset, *, by_window: bool = False, **options:
         found,
         data.labels,
         data.groups,
-        tuple(sample.path for sample in data.samples),
+        tuple(sample.name for sample in data.samples),
         tuple(sample.attributes for sample in data.samples),
         errors=data.errors,
     )
@@ -77,16 +80,18 @@ def pair(first: Labelled, second: Labelled, seed: int = 0) -> Labelled:
     """Pair clips of equal label from two single-modality corpora, each clip at most once.
 
     This stands in for audio-visual clips under fusion's own assumption, that the modalities are
-    independent given the emotion; what one person's voice and face share is not in it.
+    independent given the emotion; what one person's voice and face share is not in it. Clips that are
+    held out are paired with each other, so that nothing that is tested is in a pair that is held out.
 
     Raises:
         DataError: the corpora have no class in common.
     """
     generator = np.random.default_rng(seed)
     left, right = [], []
-    for each in sorted(set(first.labels.tolist()) & set(second.labels.tolist())):
-        mine = generator.permutation(np.flatnonzero(first.labels.numpy() == each))
-        yours = generator.permutation(np.flatnonzero(second.labels.numpy() == each))
+    kinds, others = _kinds(first), _kinds(second)
+    for each in sorted(set(kinds) & set(others)):
+        mine = generator.permutation([row for row, kind in enumerate(kinds) if kind == each])
+        yours = generator.permutation([row for row, kind in enumerate(others) if kind == each])
         size = min(len(mine), len(yours))
         left += mine[:size].tolist()
         right += yours[:size].tolist()
@@ -112,7 +117,13 @@ def pair(first: Labelled, second: Labelled, seed: int = 0) -> Labelled:
         _joined(first.attributes, second.attributes, left, right, _agreed),
         _PAIRED,
         (*first.errors, *second.errors),
+        tuple(first.held[row] for row in left) if first.held else (),
     )
+
+
+def _kinds(data: Labelled) -> list[tuple[int, bool]]:
+    """Return what two clips of a pair must have in common: the label, and whether they are held out."""
+    return list(zip(data.labels.tolist(), data.held or (False,) * len(data.labels), strict=True))
 
 
 def _joined(
@@ -157,6 +168,7 @@ def restricted(model: Model, data: Labelled, modalities: Sequence[str]) -> Label
         groups=take(data.groups),
         paths=take(data.paths),
         attributes=take(data.attributes),
+        held=take(data.held) if data.held else (),
     )
 
 

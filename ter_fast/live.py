@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 from ter_fast.clip import Clip
 from ter_fast.conclude import Record, conclude, window_predictions
-from ter_fast.decode.live import LiveStats, WindowGrid, live_windows
+from ter_fast.decode.live import LiveStats, live_windows
+from ter_fast.decode.live_buffer import WindowGrid
 from ter_fast.errors import MediaError, TerFastError
 from ter_fast.inference import Preparer, Source, window_evidence
 from ter_fast.prediction import Prediction
@@ -30,7 +31,7 @@ class Live(Iterator[Prediction]):
     Use it as a context manager, or call `close`, to stop early.
 
     Args:
-        model: the model, in evaluation mode.
+        model: the model; it evaluates while it predicts a window, and is left as it was.
         source: `/dev/video0`, `alsa:default` or another device of FFmpeg, a URL (`rtsp://…`), `-` for
             standard input, a named pipe, or a file, which is read at its own pace.
         preparer: of the model; its window and hop are those of the stream.
@@ -56,7 +57,7 @@ class Live(Iterator[Prediction]):
     ) -> None:
         config = preparer.config
         video = config.video if "video" in config.modalities else None
-        self._model, self._preparer = model.eval(), preparer
+        self._model, self._preparer = model, preparer
         self._source = Source(source, lambda: iter(()))
         grid = WindowGrid(
             config.window_seconds,
@@ -135,7 +136,12 @@ class Live(Iterator[Prediction]):
     def _predict(self, clip: Clip) -> Prediction:
         window = self._preparer(self._source, clip)
         record = Record(self._source.name, ended=True)
-        values, mask = window_evidence(self._model, [window], self._preparer.empty)
+        training = self._model.training
+        self._model.eval()
+        try:
+            values, mask = window_evidence(self._model, [window], self._preparer.empty)
+        finally:
+            self._model.train(training)
         record.fill(record.add(window), values[:, 0].cpu(), mask[:, 0].cpu())
         config = self._model.config
         if config.window_thresholds:

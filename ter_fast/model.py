@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ter_fast.data import Dataset
     from ter_fast.evaluate import Evaluation
     from ter_fast.live import Live
+    from ter_fast.robustness import Robustness
 
 DEFAULT_MODEL = "default"
 DEFAULT_ENCODERS = {"audio": "logmel_cnn", "video": "frame_cnn"}
@@ -189,7 +190,12 @@ class Model(nn.Module):
                 raise ModelError(
                     f"the experts differ in {option} ({', '.join(map(str, sorted(values)))}); train them alike"
                 )
-        config = ModelConfig(
+        alike = {
+            name: model.config
+            for name, model in experts.items()
+            if set(model.config.labels) == set(labels)
+        }
+        joint = ModelConfig(
             labels=tuple(sorted(labels)),
             experts=configs,
             video=experts["video"].config.video if "video" in experts else None,
@@ -198,9 +204,14 @@ class Model(nn.Module):
             confidence=first.confidence,
             window_seconds=first.window_seconds,
             thresholds={
-                name: model.config.thresholds[name]
-                for name, model in experts.items()
-                if name in model.config.thresholds and set(model.config.labels) == set(labels)
+                name: config.thresholds[name]
+                for name, config in alike.items()
+                if name in config.thresholds
+            },
+            window_thresholds={
+                name: config.window_thresholds[name]
+                for name, config in alike.items()
+                if name in config.window_thresholds
             },
             training=tuple(
                 record
@@ -209,7 +220,7 @@ class Model(nn.Module):
                 if name in record.modalities
             ),
         )
-        joined = cls(config)
+        joined = cls(joint)
         for name, model in experts.items():
             joined.experts[name].load_state_dict(model.experts[name].state_dict())
         return joined.eval()
@@ -353,7 +364,8 @@ class Model(nn.Module):
             faces: "detect" or "whole", in place of the model's own way to take pictures.
             face_model: YuNet face detector (ONNX); by default the one that `ter-fast data fetch-models`
                 fetched, if any. Without one, a model that asks for faces masks "video" and says so.
-            decode: decoder of files, "pyav" or "torchcodec"; None for the one that `ter-fast info` names.
+            decode: decoder of files, "pyav", "torchcodec" or "dali" (NVDEC where there is a GPU); None for
+                the one that `ter-fast info` names.
             sampling: "exact" takes the pictures shown at the sampled times; "keyframe" the nearest key
                 frames, several times sooner.
 
@@ -464,6 +476,18 @@ class Model(nn.Module):
         from ter_fast.evaluate import evaluate
 
         return evaluate(self, *datasets, **settings)
+
+    def evaluate_corrupted(
+        self, dataset: Dataset, corruptions: str | Sequence[str] = "suite", **settings: Any
+    ) -> Robustness:
+        """Measure accuracy, uncertainty and trust on clean and corrupted clips, by severity.
+
+        `evaluate_corrupted(test, "babble,jpeg", seed=1).save("report/")` writes a page that says
+        whether uncertainty rose with the damage. See `ter_fast.robustness.evaluate_corrupted`.
+        """
+        from ter_fast.robustness import evaluate_corrupted
+
+        return evaluate_corrupted(self, dataset, corruptions, **settings)
 
     # -- on disk -----------------------------------------------------------------------------
 

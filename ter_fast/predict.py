@@ -17,8 +17,9 @@ from ter_fast.conclude import Record, conclude
 from ter_fast.config import ModelConfig
 from ter_fast.decode import cut
 from ter_fast.errors import MediaError, ModelError
-from ter_fast.inference import Preparer, Source, Window, sources_of, streamed, window_evidence
+from ter_fast.inference import Preparer, Source, Window, sources_of, window_evidence
 from ter_fast.prediction import Prediction, Predictions
+from ter_fast.streaming import streamed
 
 if TYPE_CHECKING:
     from ter_fast.model import Model

@@ -1,14 +1,11 @@
-"""Tables for people: predictions, thresholds, figures, and what this installation can do."""
+"""Tables for people: predictions, thresholds and figures."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import math
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -17,7 +14,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ter_fast import _ops
 from ter_fast.breakdown import Breakdown
 from ter_fast.config import ModelConfig, TrustedThreshold
 from ter_fast.opinion import Opinion
@@ -27,12 +23,17 @@ from ter_fast.timeline import clock
 if TYPE_CHECKING:
     from ter_fast.evaluate import Evaluation
     from ter_fast.metrics import Comparison
-    from ter_fast.model import Model
 
 _NOTICE = "Labels are expressions as acted or perceived, not what a person feels."
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
+def new_table(*columns: str, title: str | None = None) -> Table:
+    """Return an empty table in the look that all tables of the package have.
+
+    Example:
+        >>> new_table("class", "clips").row_count
+        0
+    """
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -149,7 +150,30 @@ def _line(cells: Sequence[Text], widths: Sequence[int]) -> Text:
 
 
 def thresholds_table(config: ModelConfig) -> RenderableType:
-    """Return a model's trusted thresholds and how they did where they were chosen."""
+    """Return a model's trusted thresholds and how they did where they were chosen.
+
+    Those of the windows that long clips are cut in follow those of whole clips, where there are any.
+    """
+    parts: list[RenderableType] = []
+    if config.thresholds:
+        parts += _thresholds("Trusted thresholds", "clips", config.thresholds, config.confidence)
+    if config.window_thresholds:
+        if not config.thresholds:
+            parts.append(Text("No trusted threshold of whole clips yet: run calibrate.", "yellow"))
+        title = f"Trusted thresholds of windows of {config.window_seconds:g} s"
+        parts += _thresholds(title, "windows", config.window_thresholds, config.confidence)
+    if not parts:
+        return Text("No trusted threshold yet: run calibrate.", "yellow")
+    if config.disagreement_limit is not None:
+        parts.append(
+            Text(f"not trusted above a disagreement of {config.disagreement_limit:.4f}", "dim")
+        )
+    return Group(*parts)
+
+
+def _thresholds(
+    title: str, unit: str, records: Mapping[str, TrustedThreshold], used: str
+) -> list[RenderableType]:
     columns = {
         "precision": "precision",
         "recall": "recall",
@@ -157,35 +181,29 @@ def thresholds_table(config: ModelConfig) -> RenderableType:
         "accept_all_f1": "F1 of all",
         "coverage": "coverage",
     }
-    table = _table("modalities", "threshold", *columns.values(), title="Trusted thresholds")
+    table = new_table("modalities", "threshold", *columns.values(), title=title)
     origins = []
-    for name, record in config.thresholds.items():
+    for name, record in records.items():
         table.add_row(
             name,
             f"{record.threshold:.4f}",
             *(f"{record.scores[each]:.3f}" if each in record.scores else "–" for each in columns),
         )
-        clips = f"{record.pairing} pairs" if record.pairing else "clips"
+        units = f"{record.pairing} pairs" + " of windows" * (unit == "windows")
         apart = record.guarantee.get("held_out")
         origins.append(
-            f"{name}: by {record.criterion} on {record.samples} {clips} of {record.data}"
+            f"{name}: by {record.criterion} on {record.samples} {units if record.pairing else unit} of {record.data}"
             + (f", and {apart} more to choose what was tested" if apart else "")
         )
     origins += [
-        f"{name}, promised: {record.promise}"
-        for name, record in config.thresholds.items()
-        if record.promise
+        f"{name}, promised: {record.promise}" for name, record in records.items() if record.promise
     ]
     origins += [
-        f"{name}: {_ranking(record, config.confidence)}"
-        for name, record in config.thresholds.items()
+        f"{name}: {_ranking(record, used)}"
+        for name, record in records.items()
         if record.best_confidence
     ]
-    if config.disagreement_limit is not None:
-        origins.append(f"not trusted above a disagreement of {config.disagreement_limit:.4f}")
-    if not origins:
-        return Text("No trusted threshold yet: run calibrate.", "yellow")
-    return Group(table, Text("\n".join(origins), "dim"))
+    return [table, Text("\n".join(origins), "dim")]
 
 
 def _ranking(record: TrustedThreshold, used: str) -> str:
@@ -205,7 +223,7 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
         f"({evaluation.groups} groups"
         + (f"; {evaluation.excluded} lack a modality)" if evaluation.excluded else ")")
     )
-    table = _table(
+    table = new_table(
         "figure", "value", "95 % interval",
         title=title,
     )  # fmt: skip
@@ -215,7 +233,7 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
         )
     parts: list[RenderableType] = [table]
     parts += [_breakdown(by, rows) for by, rows in evaluation.breakdowns.items() if by != "group"]
-    ranking = _table(
+    ranking = new_table(
         "confidence", "AURC, lower is better", title="Which confidence ranks errors best"
     )
     for name, area in sorted(evaluation.aurc_by_confidence.items(), key=lambda pair: pair[1]):
@@ -246,7 +264,7 @@ def comparison_table(
     differences: Mapping[str, Comparison], first: str, second: str
 ) -> RenderableType:
     """Return the differences between two models on the same clips."""
-    table = _table(
+    table = new_table(
         "figure",
         "difference",
         "95 % interval",
@@ -272,7 +290,7 @@ def _breakdown(by: str, rows: Mapping[str, Breakdown]) -> Table:
         "coverage": "coverage",
     }
     held = {key: name for key, name in columns.items() if key in next(iter(rows.values())).figures}
-    table = _table(by, "clips", *held.values(), title=f"By {by}")
+    table = new_table(by, "clips", *held.values(), title=f"By {by}")
     for value, row in rows.items():
         # Where nothing is trusted, precision is 1 by definition, which reads like praise.
         none_trusted = "coverage" in row.figures and row.figures["coverage"].value == 0
@@ -282,105 +300,3 @@ def _breakdown(by: str, rows: Mapping[str, Breakdown]) -> Table:
         )
         table.add_row(escape(value), str(row.samples), *cells)
     return table
-
-
-def information() -> dict[str, Any]:
-    """Return versions and backends as plain values."""
-    names = (
-        "ter_fast",
-        "torch",
-        "numpy",
-        "numba",
-        "av",
-        "torchcodec",
-        "opencv-python-headless",
-        "lightning",
-        "pandas",
-        "pyarrow",
-    )
-    versions: dict[str, str | None] = {}
-    for name in names:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    import torch
-
-    from ter_fast import decode
-    from ter_fast.faces import default_face_model
-
-    choice = decode.choose()
-    face_model = default_face_model()
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": versions,
-        "kernels": asdict(_ops.backend()),
-        "cuda": {
-            "available": torch.cuda.is_available(),
-            "torch_built_for": torch.version.cuda,
-            "kernels": asdict(_ops.backend("cuda")),
-        },
-        "decode": {
-            "backend": choice.name,
-            "why": choice.why,
-            "available": decode.available(),
-        },
-        "face_model": None if face_model is None else str(face_model),
-    }
-
-
-def info_table(values: dict[str, Any]) -> RenderableType:
-    """Return what `ter-fast info` prints."""
-    table = _table("part", "state", "why")
-    versions = ", ".join(f"{name} {version or '–'}" for name, version in values["versions"].items())
-    table.add_row("versions", f"Python {values['python']}, {versions}", values["platform"])
-    table.add_row("kernels", values["kernels"]["name"], values["kernels"]["reason"])
-    cuda = values["cuda"]
-    table.add_row(
-        "CUDA",
-        "available" if cuda["available"] else "not available",
-        f"torch built for CUDA {cuda['torch_built_for']}"
-        if cuda["torch_built_for"]
-        else "this torch has no CUDA",
-    )
-    table.add_row("kernels on CUDA", cuda["kernels"]["name"], cuda["kernels"]["reason"])
-    table.add_row("decoding", values["decode"]["backend"], _decoding(values["decode"]))
-    face = values["face_model"]
-    table.add_row(
-        "face detector",
-        face or "none",
-        "" if face else "give --face-model, or run: ter-fast data fetch-models",
-    )
-    return table
-
-
-def _decoding(values: dict[str, Any]) -> str:
-    others = [
-        f"{name} ({'installed' if there else 'not installed'})"
-        for name, there in values["available"].items()
-        if name != values["backend"]
-    ]
-    return f"{values['why']}; on request (backend=…): {', '.join(others)}"
-
-
-def model_table(model: Model) -> RenderableType:
-    """Return a description of a model: classes, experts, data, terms, thresholds."""
-    config = model.config
-    table = _table("entry", "value", title="Model")
-    table.add_row("classes", ", ".join(config.labels))
-    for name, expert in config.experts.items():
-        size = sum(each.numel() for each in model.experts[name].parameters())
-        table.add_row(
-            f"{name} expert",
-            f"{expert.encoder}, {size:,} parameters, classes {', '.join(expert.labels)}",
-        )
-    table.add_row("fusion", f"{config.rule}; confidence {config.confidence}")
-    for record in config.training:
-        table.add_row(
-            f"trained on ({'+'.join(record.modalities)})",
-            f"{escape(record.data)}: {dict(record.samples)}",
-        )
-    for terms in config.terms:
-        table.add_row("terms", escape(terms))
-    return Group(table, thresholds_table(config))

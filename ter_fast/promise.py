@@ -41,7 +41,6 @@ class Promise:
         unit: "groups" for new speakers, "clips" for further clips of the same ones.
         share: of the units, held out to choose whatever is chosen before the test.
         seed: of that choice.
-        compared: the kind of confidence is chosen on what is held out, too.
     """
 
     risk: float
@@ -49,7 +48,6 @@ class Promise:
     unit: str
     share: float
     seed: int
-    compared: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("risk", self.risk), ("delta", self.delta)):
@@ -64,9 +62,9 @@ class Promise:
         size = min(max(1, round(self.share * len(names))), len(names) - 1)
         return frozenset(np.random.default_rng(self.seed).permutation(names)[:size].tolist())
 
-    def rows(self, data: Labelled, held: frozenset[str]) -> Flags:
+    def rows(self, data: Labelled, held: frozenset[str]) -> tuple[bool, ...]:
         """Say which clips of the data, or of a part of them, are held out, (N,)."""
-        return np.array([name in held for name in self._names(data)], np.bool_)
+        return tuple(name in held for name in self._names(data))
 
     def _names(self, data: Labelled | Outcomes) -> tuple[str, ...]:
         return data.groups if self.unit == "groups" else data.paths
@@ -131,11 +129,6 @@ class Promise:
             raise DataError(
                 "label-matched pairs cross the speakers of two corpora, so that nothing can be promised for new "
                 "speakers; promise='clips' promises it for further pairs"
-            )
-        if self.compared and data.pairing:
-            raise DataError(
-                "label-matched pairs hold clips on which the kind of confidence was chosen, so that nothing can be "
-                "promised for them; choose the kind on other clips, and give it by its name"
             )
         if self.unit == "groups" and "" in names:
             raise DataError(

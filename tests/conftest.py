@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ter_fast import Model
+from ter_fast.data import Dataset, load_dataset
+from tiny import LABELS, film_corpus, tiny_model, tone_corpus
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
@@ -24,3 +28,29 @@ def data_dir() -> Path:
 def face_model(data_dir: Path) -> Path:
     """A YuNet face detector."""
     return data_dir / "models" / "yunet_s_dynamic.onnx"
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Tones of two classes: 12 clips for validation, 8 for the test."""
+    folder = tmp_path_factory.mktemp("tones")
+    return load_dataset(str(tone_corpus(folder, {"validation": 6, "test": 4})))
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Films with tones of the same classes: 8 clips for validation, 6 for the test."""
+    folder = tmp_path_factory.mktemp("films")
+    return load_dataset(str(film_corpus(folder, {"validation": 4, "test": 3})))
+
+
+@pytest.fixture
+def voice() -> Model:
+    """A model that has learned nothing and hears tones."""
+    return tiny_model("audio", labels=LABELS)
+
+
+@pytest.fixture
+def both() -> Model:
+    """A model that has learned nothing and hears and sees films."""
+    return tiny_model("audio", "video", labels=LABELS)

@@ -9,8 +9,10 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ WRONG_ENDINGS = (
 )
 # The muxers of FLV and NUT abort the process on packets that they do not expect.
 CONTAINERS = ("matroska", "avi", "mpegts", "mov", "asf")
+EXACT = {"fflags": "+bitexact"}
+"""Makes FFmpeg write no random numbers and no date."""
 BOXES_OF_BOXES = frozenset(
     {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta", b"moof", b"traf"}
 )
@@ -86,6 +90,13 @@ def originals(folder: Path) -> list[Original]:
     speech = next(each for each in found if "speech" in each.name)
     sounds = [("wav", "pcm_s16le"), ("flac", "flac"), ("mp3", "mp3"), ("ogg", "libopus")]
     derived += [Original(f"s.{form}", sound(speech.content, form, codec)) for form, codec in sounds]
+    derived += [
+        Original(f"f{ending}", film(speech.content, *how))
+        for ending, *how in (
+            (".webm", "webm", "libvpx", "libopus"),
+            (".avi", "avi", "mjpeg", "pcm_s16le"),
+        )
+    ]
     stills = [("png", "rgb24"), ("mjpeg", "yuvj420p"), ("gif", "rgb8")]
     return found + derived + [picture(speech.content, codec, pixels) for codec, pixels in stills]
 
@@ -491,7 +502,7 @@ def remuxed(
         with (
             av.open(BytesIO(content)) as source,
             av.open(BytesIO(headers or content)) as template,
-            av.open(out, "w", format=container) as target,
+            av.open(out, "w", format=container, options=EXACT) as target,
         ):
             streams: dict[int, Any] = {}
             for kind in ("video", "audio"):
@@ -542,7 +553,10 @@ def _disordered(packets: list[Any], generator: np.random.Generator) -> list[Any]
 def sound(content: bytes, container: str, codec: str) -> bytes:
     """Return the sound of a film as a file of its own."""
     out = BytesIO()
-    with av.open(BytesIO(content)) as source, av.open(out, "w", format=container) as target:
+    with (
+        av.open(BytesIO(content)) as source,
+        av.open(out, "w", format=container, options=EXACT) as target,
+    ):
         stream = target.add_stream(codec, rate=24_000 if codec == "libopus" else 16_000)
         assert isinstance(stream, av.AudioStream)
         resampler = av.AudioResampler(stream.format, "mono", stream.rate)
@@ -553,13 +567,45 @@ def sound(content: bytes, container: str, codec: str) -> bytes:
     return out.getvalue()
 
 
+def film(content: bytes, container: str, video_codec: str, audio_codec: str) -> bytes:
+    """Return two seconds of a film in codecs that decoders without H.264 read as well."""
+    out = BytesIO()
+    with (
+        av.open(BytesIO(content)) as source,
+        av.open(out, "w", format=container, options=EXACT) as target,
+    ):
+        pictures = target.add_stream(video_codec, rate=10)
+        rate = 24_000 if audio_codec == "libopus" else 16_000
+        heard = target.add_stream(audio_codec, rate=rate, layout="mono")
+        assert isinstance(pictures, av.VideoStream)
+        assert isinstance(heard, av.AudioStream)
+        pictures.width, pictures.height = 160, 120
+        pictures.pix_fmt = "yuvj420p" if video_codec == "mjpeg" else "yuv420p"
+        pictures.codec_context.thread_count = 1
+        resampler = av.AudioResampler(heard.format, "mono", rate)
+        frames = islice(source.decode(video=0), 0, 60, 3)
+        for count, frame in enumerate(frames):
+            small = frame.reformat(160, 120, pictures.pix_fmt)
+            small.pts, small.time_base = count, Fraction(1, 10)
+            target.mux(pictures.encode(small))
+        source.seek(0)
+        for sounding in source.decode(audio=0):
+            if sounding.time >= 2:
+                break
+            for piece in resampler.resample(sounding):
+                target.mux(heard.encode(piece))
+        target.mux(pictures.encode(None))
+        target.mux(heard.encode(None))
+    return out.getvalue()
+
+
 def picture(content: bytes, codec: str, pixels: str) -> Original:
     """Return the first frame of a film as a picture file."""
     with av.open(BytesIO(content)) as source:
         frame = next(source.decode(video=0)).reformat(format=pixels)
     if codec == "gif":
         out = BytesIO()
-        with av.open(out, "w", format="gif") as target:
+        with av.open(out, "w", format="gif", options=EXACT) as target:
             stream = target.add_stream("gif", rate=10)
             assert isinstance(stream, av.VideoStream)
             stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, pixels

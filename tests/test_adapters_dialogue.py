@@ -9,7 +9,7 @@ import pytest
 
 import corpora
 from corpora import touch
-from ter_fast.data import load_dataset, load_iemocap, load_meld
+from ter_fast.data import check_dataset, load_dataset, load_iemocap, load_meld
 from ter_fast.errors import DataError
 
 DIALOGUES = {
@@ -92,14 +92,44 @@ def test_iemocap_remarks_in_another_encoding_do_not_matter(tmp_path: Path) -> No
     assert load_iemocap(tmp_path) == before
 
 
+def test_iemocap_loads_with_a_few_turns_lost_and_says_which(tmp_path: Path) -> None:
+    whole = load_iemocap(corpora.iemocap(tmp_path, DIALOGUES))
+    (tmp_path / "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_M000.wav").unlink()
+    with pytest.warns(UserWarning, match=r"lacks 1 sound \(Ses01F_impro01_M000\.wav\) of 5\."):
+        found = load_iemocap(tmp_path)
+    assert found == whole
+    missing = check_dataset(found, open_files=False).missing
+    assert [Path(each).name for each in missing] == ["Ses01F_impro01_M000.wav"]
+    for sample in found:
+        Path(sample.path).unlink(missing_ok=True)
+    with pytest.raises(DataError, match=r"lacks 5 sounds .* of 5\. .*Unpack the sentences"):
+        load_iemocap(tmp_path)
+
+
+def test_iemocap_takes_the_spans_of_its_films(tmp_path: Path) -> None:
+    heard = load_iemocap(corpora.iemocap(tmp_path, DIALOGUES))
+    (tmp_path / "Session5/dialog/avi/DivX/Ses05M_script01_1b.avi").unlink()
+    with pytest.warns(UserWarning, match=r"lacks 1 film \(Ses05M_script01_1b\) of 3\."):
+        seen = load_dataset(f"iemocap:{tmp_path}?modality=audio-visual")
+    assert seen.modalities == ("audio", "video")
+    assert [s.attributes.get("audio_path", s.path) for s in seen] == [s.path for s in heard]
+    first, last = seen[0], seen[-1]
+    assert first.path == str(tmp_path / "Session1/dialog/avi/DivX/Ses01F_impro01.avi")
+    assert first.span == (6.2901, 8.2901)
+    assert (last.path, last.span) == (heard[-1].path, None)
+    with pytest.raises(DataError, match="modality='video'; expected one of"):
+        load_iemocap(tmp_path, modality="video")
+    for film in tmp_path.rglob("*.avi"):
+        film.unlink()
+    with pytest.raises(DataError, match=r"lacks 3 films .* of 3\. They are expected in"):
+        load_iemocap(tmp_path, modality="audio-visual")
+
+
 def test_iemocap_other_mistakes(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="Give the folder that holds Session1"):
         load_iemocap(tmp_path)
     corpora.iemocap(tmp_path, DIALOGUES)
     folder = tmp_path / "Session1"
-    (folder / "sentences/wav/Ses01F_impro01/Ses01F_impro01_M000.wav").unlink()
-    with pytest.raises(DataError, match=r"lacks the sound of 1 turn \(Ses01F_impro01_M000"):
-        load_iemocap(tmp_path)
     strange = touch(folder, "dialog/EmoEvaluation/Ses02F_impro01.txt")
     with pytest.raises(DataError, match=r"Ses02F_impro01.txt: expected a name as"):
         load_iemocap(tmp_path)
@@ -140,7 +170,13 @@ def test_meld_takes_the_corrected_clip_and_knows_what_is_missing(tmp_path: Path)
     assert len(data.split("validation")) == 1
     assert Path(data[-1].path).name == "final_videos_testdia1_utt0.mp4"
     (tmp_path / "train/train_splits/dia0_utt1.mp4").unlink()
-    with pytest.raises(DataError, match=r"lacks 1 clip \(dia0_utt1\) of train_sent_emo\.csv"):
+    with pytest.warns(UserWarning, match=r"train_sent_emo\.csv lacks 1 clip \(dia0_utt1\) of 2\."):
+        again = load_meld(tmp_path)
+    assert len(again) == len(data)
+    missing = check_dataset(again, open_files=False).missing
+    assert missing == (str(tmp_path / "train/train_splits/dia0_utt1.mp4"),)
+    (tmp_path / "train/train_splits/dia0_utt0.mp4").unlink()
+    with pytest.raises(DataError, match=r"train_sent_emo\.csv lacks 2 clips .* of 2\. .*Unpack"):
         load_meld(tmp_path)
 
 

@@ -26,14 +26,14 @@ LAYERS = (
         *("opinion", "fusion", "decision", "losses", "uncertainty", "thresholds", "metrics"),
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
         *("data", "prediction", "outcomes", "figures", "breakdown", "scaling", "conformal"),
-        *("timeline", "subtitles", "shards"),
+        *("timeline", "timeline_plot", "subtitles", "shards"),
     ),
     (
         *("inference", "prepare", "labelled", "pretrained", "predict", "promise", "criterion"),
-        *("conclude", "live"),
+        *("conclude", "live", "streaming"),
     ),
     ("model", "train", "calibrate", "evaluate", "robustness", "report"),
-    ("present",),
+    ("present", "information"),
     ("cli", "__main__", "__init__"),
 )
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

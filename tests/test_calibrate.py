@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from ter_fast import DataError, Model, ModelError, Predictions, calibrate
-from ter_fast.config import TrainingRecord
+from ter_fast import DataError, Model, ModelError, calibrate
+from ter_fast.config import TrainingRecord, TrustedThreshold
 from ter_fast.criterion import between
 from ter_fast.data import Dataset, load_dataset
 from ter_fast.inference import Evidence
@@ -23,38 +24,7 @@ from ter_fast.opinion import CONFIDENCE_KINDS
 from ter_fast.outcomes import Outcomes
 from ter_fast.promise import Promise
 from ter_fast.thresholds import sweep
-from tiny import film_corpus, tiny_model, tone_corpus, with_threshold
-
-LABELS = ("high", "low")
-QUIET = {"progress": False, "resamples": 20}
-
-
-@pytest.fixture(scope="module")
-def tones(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("tones")
-    return load_dataset(str(tone_corpus(folder, {"validation": 6, "test": 4})))
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("films")
-    return load_dataset(str(film_corpus(folder, {"validation": 4, "test": 3})))
-
-
-@pytest.fixture
-def voice() -> Model:
-    return tiny_model("audio", labels=LABELS)
-
-
-@pytest.fixture
-def both() -> Model:
-    return tiny_model("audio", "video", labels=LABELS)
-
-
-def predicted(model: Model, dataset: Dataset) -> tuple[Predictions, np.ndarray, np.ndarray]:
-    found = model.predict([sample.path for sample in dataset])
-    correct = np.array([p.label == s.label for p, s in zip(found, dataset, strict=True)])
-    return found, np.array([p.confidence for p in found], np.float32), correct
+from tiny import QUIET, film_corpus, predicted, tone_corpus, with_threshold
 
 
 @pytest.mark.parametrize("criterion", ["balance", "f1", "coverage=0.5"])
@@ -146,6 +116,21 @@ def test_pairs_have_one_label_and_use_each_clip_once() -> None:
         tuple(pair(voices, faces, seed).evidence.values.flatten().tolist()) for seed in range(9)
     }
     assert len(draws) > 1
+
+
+def test_held_out_clips_are_paired_with_held_out_clips() -> None:
+    voices = labelled("v", 0, [0, 0, 0, 0, 1, 1], list("abcdef"))
+    faces = labelled("f", 1, [0, 0, 0, 1, 1, 1], list("uvwxyz"))
+    voices = replace(voices, held=(True, True, False, False, True, False))
+    faces = replace(faces, held=(True, False, False, False, False, True))
+    for seed in range(9):
+        pairs = pair(voices, faces, seed)
+        assert len(pairs.held) == len(pairs.labels) == 5
+        for view, source in enumerate((voices, faces)):
+            rows = (pairs.evidence.values[view, :, 0] - 1).long().tolist()
+            assert [source.held[row] for row in rows] == list(pairs.held)
+            assert [int(source.labels[row]) for row in rows] == pairs.labels.tolist()
+    assert pair(replace(voices, held=()), replace(faces, held=())).held == ()
 
 
 def test_corpora_without_a_class_in_common_are_not_paired() -> None:
@@ -284,7 +269,7 @@ def test_the_clips_that_are_held_out_are_not_tested(
 
     def spoiled(model_: Model, data: Dataset, **options: object) -> Labelled:
         found = inner(model_, data, **options)
-        rows = torch.from_numpy(held.rows(found, held.held_out(found)))
+        rows = torch.tensor(held.rows(found, held.held_out(found)))
         return replace(found, labels=torch.where(rows, 1 - found.labels, found.labels))
 
     monkeypatch.setattr("ter_fast.calibrate.label", spoiled)
@@ -422,34 +407,43 @@ def test_with_a_risk_the_best_confidence_is_chosen_on_another_half(
     assert (kept["groups"], kept["held_out"]) == (30, 60)
 
 
-def test_pairs_do_not_choose_the_confidence_of_a_promise(
+def test_what_chooses_the_confidence_of_a_promise_is_in_no_pair_that_is_tested(
     both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pair that is held out may join a clip that is tested alone."""
+    """Not even a pair that is held out holds a clip that is tested, alone or in another pair."""
     mute = load_dataset(str(film_corpus(tmp_path, {"validation": 30}, sound=False, name="mute")))
     surely(monkeypatch, 0)
-    seen: list[str] = []
-    outcomes = calibrate.outcomes
+    chose: set[str] = set()
+    tested: set[str] = set()
+    best, record = calibrate._best_confidence, Promise.record
 
-    def watched(model: Model, data: Labelled) -> Outcomes:
-        seen.append(data.pairing)
-        return outcomes(model, data)
+    def files(paths: Iterable[str]) -> set[str]:
+        return {file for path in paths for file in path.split(" + ")}
 
-    choose = calibrate._best_confidence
+    def choosing(model: Model, parts: list[calibrate._Part], limit: float | None) -> str:
+        assert [part.name for part in parts] == ["audio", "video", "audio+video"]
+        for part in parts:
+            chose.update(files(part.to_choose(model).paths))
+        return best(model, parts, limit)
 
-    def chosen(*arguments: Any) -> str:
-        seen.clear()
-        kind = choose(*arguments)
-        assert seen == ["", ""]
-        return kind
+    def testing(self: Promise, name: str, answers: Outcomes, held: np.ndarray) -> TrustedThreshold:
+        tested.update(files(answers.subset(~held).paths))
+        return record(self, name, answers, held)
 
-    monkeypatch.setattr(calibrate, "outcomes", watched)
-    monkeypatch.setattr(calibrate, "_best_confidence", chosen)
-    with pytest.warns(UserWarning, match="pairs hold clips on which the kind of confidence"):
-        both.calibrate(
-            many, mute, risk=0.3, delta=0.1, promise="clips", confidence="best", progress=False
-        )
-    assert set(both.config.thresholds) == {"audio", "video"}
+    monkeypatch.setattr(calibrate, "_best_confidence", choosing)
+    monkeypatch.setattr(Promise, "record", testing)
+    both.calibrate(
+        many, mute, risk=0.3, delta=0.1, promise="clips", confidence="best", progress=False
+    )
+    assert chose
+    assert tested
+    assert not chose & tested
+    assert chose | tested == {sample.path for sample in (*many, *mute)}
+    joint = both.config.thresholds["audio+video"]
+    assert joint.pairing == "label-matched"
+    # Half of thirty films of each class, with as many of the tones.
+    assert joint.samples + int(joint.guarantee["held_out"]) <= 60  # type: ignore[arg-type]
+    assert joint.promise.endswith("as the modalities are independent given the emotion")
 
 
 @pytest.mark.parametrize(

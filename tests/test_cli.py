@@ -289,6 +289,55 @@ def test_a_promised_risk_is_printed_once_below_the_table(run: Run, tmp_path: Pat
     assert Model.from_pretrained(folder).config.thresholds["audio"] == record
 
 
+def test_windows_are_calibrated_apart_and_shown_below_clips(run: Run, tmp_path: Path) -> None:
+    manifest = tone_corpus(tmp_path / "data", {"validation": 4})
+    folder = tmp_path / "model"
+    tiny_model("audio", labels=LABELS, window_seconds=0.2).save_pretrained(folder)
+    found = run("calibrate", "-d", manifest, "-m", folder, "--unit", "window", "-q")
+    assert found.code == 0, found.err
+    config = Model.from_pretrained(folder).config
+    record = config.window_thresholds["audio"]
+    assert config.thresholds == {}
+    assert record.samples > 8
+    words = " ".join(found.out.split())
+    assert "No trusted threshold of whole clips yet" in words
+    assert "Trusted thresholds of windows of 0.2 s" in words
+    assert f"audio: by balance on {record.samples} windows of tones validation" in words
+    assert run("calibrate", "-d", manifest, "-m", folder, "-q").code == 0
+    config = Model.from_pretrained(folder).config
+    assert config.window_thresholds["audio"] == record
+    words = " ".join(run("info", "-m", folder).out.split())
+    clips, windows = words.split("Trusted thresholds of windows of 0.2 s")
+    assert "audio: by balance on 8 clips of tones validation" in clips
+    assert f"{config.thresholds['audio'].threshold:.4f}" in clips
+    assert f"{record.threshold:.4f}" in windows
+    clip = next((tmp_path / "data").glob("*.wav"))
+    rows = run("predict", clip, "-m", folder, "--per-window", "--json").out.splitlines()
+    assert len(rows) > 1
+    assert [json.loads(row)["threshold"] for row in rows] == pytest.approx(
+        [record.threshold] * len(rows)
+    )
+    refused = run("calibrate", "-d", manifest, "-m", folder, "--unit", "frame", "-q")
+    assert refused.code == 1
+    assert "unit is 'frame'; expected clip or window" in refused.err
+
+
+def test_evaluations_take_a_seed(run: Run, model: Path, tmp_path: Path) -> None:
+    manifest = tone_corpus(tmp_path / "data", {"test": 12})
+
+    def intervals(seed: int) -> list[list[float]]:
+        out = tmp_path / "figures.json"
+        found = run("evaluate", "-d", manifest, "-m", model, "--seed", seed, "-o", out, "-q")
+        assert found.code == 0, found.err
+        figures = json.loads(out.read_text())["figures"]
+        return [[each["value"], each["low"]] for each in figures.values()]
+
+    first, again, other = intervals(1), intervals(1), intervals(2)
+    assert first == again
+    assert first != other
+    assert [value for value, _ in first] == [value for value, _ in other]
+
+
 def test_a_set_without_a_promise_is_a_sentence_on_stderr(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "both"
     tiny_model("audio", "video", labels=LABELS).save_pretrained(folder)

@@ -551,6 +551,56 @@ def test_corrupted_copy_of_sound_is_what_corrupt_makes(tmp_path: Path, suffix: s
     torch.testing.assert_close(made, expected, rtol=0, atol=2e-4)
 
 
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_sound_or_pictures_that_begin_late_are_in_the_copy(tmp_path: Path, suffix: str) -> None:
+    late = write_media(
+        tmp_path / "late.mkv", frame_times=[0.1 * i for i in range(250)],
+        sound=[(13.0, tone(11.0, RATE))], rate=RATE, audio_codec="flac",
+    )  # fmt: skip
+    copy = corrupt_file(late, tmp_path / f"late-sound{suffix}", "jpeg", 1)
+    made = decode.read(copy, times=[0.05, 24.85])
+    assert [number_of(picture) for picture in made.frames] == [0, 248]
+    before, after = made.audio[: 12 * RATE], made.audio[14 * RATE : 23 * RATE]
+    assert float(before.abs().max()) < 1e-3
+    expected = decode.read(late, video=False).audio[14 * RATE : 23 * RATE]
+    assert float((after - expected).abs().max()) < 0.02
+
+    dark = write_media(
+        tmp_path / "dark.mkv", frame_times=[12.0 + 0.1 * i for i in range(60)],
+        sound=[(0.0, tone(18.0, RATE))], rate=RATE, audio_codec="flac",
+    )  # fmt: skip
+    copy = corrupt_file(dark, tmp_path / f"late-pictures{suffix}", "clipping", 1)
+    times = [12.05 + 0.1 * i for i in range(60)]
+    made = decode.read(copy, times=times)
+    assert [number_of(picture) for picture in made.frames] == list(range(60))
+    assert made.times[0] == pytest.approx(12.0, abs=0.01)
+    assert float(made.audio[: 17 * RATE].square().mean()) > 0.05
+
+
+def test_late_sound_stays_in_its_place_without_pictures(tmp_path: Path) -> None:
+    late = write_media(
+        tmp_path / "late.mkv", frame_times=[0.1 * i for i in range(250)],
+        sound=[(13.0, tone(11.0, RATE))], rate=RATE, audio_codec="flac",
+    )  # fmt: skip
+    made = decode.read(corrupt_file(late, tmp_path / "out.wav", "clipping", 1)).audio
+    loud = torch.nonzero(made.abs() > 0.1).flatten() / RATE
+    assert float(loud[0]) == pytest.approx(13.0, abs=0.01)
+    assert float(loud[-1]) == pytest.approx(24.0, abs=0.01)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+@pytest.mark.parametrize(("name", "kept"), [("missing_video", "audio"), ("missing_audio", "video")])
+def test_a_copy_has_no_empty_track(
+    film: Path, tmp_path: Path, name: str, kept: str, suffix: str
+) -> None:
+    info = decode.probe(corrupt_file(film, tmp_path / f"copy{suffix}", name, 5))
+    assert (info.has_video, info.has_audio) == (kept == "video", kept == "audio")
+    assert info.duration == pytest.approx(13.0, abs=0.2)
+    mute = write_media(tmp_path / "mute.mp4", frame_times=[0.0, 0.1])
+    with pytest.raises(MediaError, match="nothing is left to write"):
+        corrupt_file(mute, tmp_path / f"x{suffix}", "missing_video", 5)
+
+
 def test_bad_files_and_targets(tmp_path: Path, film: Path) -> None:
     with pytest.raises(MediaError, match=r"ends in none of \.wav"):
         corrupt_file(film, tmp_path / "x.txt", "jpeg", 1)

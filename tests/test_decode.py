@@ -297,3 +297,21 @@ def test_max_side_scales_only_down(tmp_path: Path) -> None:
     same = decode.read(path, times=[0.5], max_side=500)
     assert same.frames is not None
     assert same.frames.shape == (1, 96, 160, 3)
+
+
+def test_two_pictures_long_before_the_sound_are_where_they_are(tmp_path: Path) -> None:
+    """FFmpeg gives the start of the sound to a stream of so few pictures."""
+    path = write_media(
+        tmp_path / "late.mkv",
+        frame_times=[0.0, 5.0],
+        sound=[(13.0, tone(2.0, 48_000))],
+        audio_codec="flac",
+    )
+    info = decode.probe(path)
+    assert (info.start, info.duration) == (0.0, pytest.approx(15.0, abs=0.05))
+    clip = decode.read(path, times=[1.0, 6.0])
+    assert clip.times is not None
+    assert clip.times.tolist() == [0.0, 5.0]
+    assert clip.audio is not None
+    assert clip.audio[: 12 * SAMPLE_RATE].abs().max() == 0
+    assert clip.audio[int(13.5 * SAMPLE_RATE) :].abs().max() > 0.1

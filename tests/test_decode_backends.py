@@ -175,7 +175,7 @@ def test_torchcodec_follows_the_same_rules(tmp_path: Path, film: Path) -> None:
         tmp_path / "a.wav", sound=[(0.0, tone(1.0, 16_000))], audio_codec="pcm_s16le"
     )
     for path in (late, gap, turned):
-        mine, other = (decode.read(path, frames=8, backend=name) for name in decode.BACKENDS)
+        mine, other = (decode.read(path, frames=8, backend=name) for name in ("pyav", "torchcodec"))
         assert pictures(other)[0] == pytest.approx(pictures(mine)[0], abs=1e-9)
         seen = [number_of(frame) for frame in pictures(other)[1]]
         assert seen == [number_of(frame) for frame in pictures(mine)[1]]
@@ -208,8 +208,9 @@ def test_what_torchcodec_fails_on_is_decoded_by_pyav(
 def test_the_rule_and_what_is_not_installed(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert decode.choose().name == "pyav"
     assert decode.choose("torchcodec" if decode.available()["torchcodec"] else None).why
-    monkeypatch.setattr(backends, "_NEEDS", {"pyav": "av", "torchcodec": "no_such_library"})
-    assert decode.available() == {"pyav": True, "torchcodec": False}
+    missing = {"pyav": "av", "torchcodec": "no_such_library", "dali": "no_such.library"}
+    monkeypatch.setattr(backends, "_NEEDS", missing)
+    assert decode.available() == {"pyav": True, "torchcodec": False, "dali": False}
     with pytest.raises(MediaError, match=r"pip install 'ter_fast\[torchcodec\]'"):
         decode.read(film, backend="torchcodec")
     with pytest.raises(MediaError, match="sampling='nearest', expected one of"):
@@ -228,6 +229,7 @@ def test_a_backend_that_does_not_load_says_so_before_any_file(
     said = r"torchcodec is installed but does not load \(no libavcodec\); install the FFmpeg"
     with pytest.raises(MediaError, match=said):
         decode.read(film, backend="torchcodec")
+    assert [state.state for state in decode.states()[:2]] == ["loads", "does not load"]
     with pytest.raises(MediaError, match=said):
         decode.batches([film], backend="torchcodec")
     with pytest.raises(MediaError, match=said):

@@ -172,7 +172,7 @@ def test_nan_samples_become_silence(tmp_path: Path) -> None:
         ({"audio": False, "video": False}, "ask for at least one"),
         (
             {"backend": "tape"},
-            r"Unknown decoding backend 'tape'; choose from \['pyav', 'torchcodec'\]",
+            r"Unknown decoding backend 'tape'; choose from \['dali', 'pyav', 'torchcodec'\]",
         ),
     ],
 )

@@ -12,46 +12,14 @@ import pytest
 import torch
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
-from ter_fast import DataError, Model, ModelError, Predictions
-from ter_fast.data import Dataset, load_dataset
+from ter_fast import DataError, Model, ModelError
+from ter_fast.data import Dataset
 from ter_fast.evaluate import measure
 from ter_fast.figures import differences
 from ter_fast.opinion import CONFIDENCE_KINDS
 from ter_fast.outcomes import Outcomes
 from ter_fast.thresholds import sweep
-from tiny import film_corpus, tiny_model, tone_corpus, with_threshold
-
-LABELS = ("high", "low")
-QUIET = {"progress": False, "resamples": 20}
-
-
-@pytest.fixture(scope="module")
-def tones(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("tones")
-    return load_dataset(str(tone_corpus(folder, {"validation": 6, "test": 4})))
-
-
-@pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("films")
-    return load_dataset(str(film_corpus(folder, {"validation": 4, "test": 3})))
-
-
-@pytest.fixture
-def voice() -> Model:
-    return tiny_model("audio", labels=LABELS)
-
-
-@pytest.fixture
-def both() -> Model:
-    return tiny_model("audio", "video", labels=LABELS)
-
-
-def predicted(model: Model, dataset: Dataset) -> tuple[Predictions, np.ndarray, np.ndarray]:
-    found = model.predict([sample.path for sample in dataset])
-    correct = np.array([p.label == s.label for p, s in zip(found, dataset, strict=True)])
-    return found, np.array([p.confidence for p in found], np.float32), correct
-
+from tiny import LABELS, QUIET, predicted, tiny_model, with_threshold
 
 # -- evaluation -----------------------------------------------------------------------------------
 

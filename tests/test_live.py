@@ -16,7 +16,8 @@ import pytest
 
 from media import number_of, numbered, write_media
 from ter_fast import MediaError, Model
-from ter_fast.decode.live import LiveStats, WindowGrid, _Buffer, _Clock, live_windows
+from ter_fast.decode.live import LiveStats, _Clock, live_windows
+from ter_fast.decode.live_buffer import LiveBuffer, WindowGrid
 from tiny import RATE, noisy_tone, same_evidence, tiny_model, with_threshold, write_wav
 
 SECONDS = 2.4
@@ -99,7 +100,7 @@ def test_a_sender_that_begins_anew_goes_on_where_it_was() -> None:
 
 
 def test_channels_may_change_in_the_middle_of_a_stream() -> None:
-    buffer = _Buffer("s", WindowGrid(1.0, 1.0, 1, video=False), {"audio"})
+    buffer = LiveBuffer("s", WindowGrid(1.0, 1.0, 1, video=False), {"audio"})
     for place, layout in enumerate(("mono", "stereo")):
         samples = np.full((place + 1, 8_000), 0.25, np.float32)
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)

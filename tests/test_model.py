@@ -169,10 +169,16 @@ def test_joining_does_not_share_weights() -> None:
 def test_joining_keeps_each_experts_threshold_and_has_no_joint_one() -> None:
     voice = with_threshold(tiny_model("audio"), 0.4, "audio")
     face = with_threshold(tiny_model("video"), 0.6, "video")
-    thresholds = Model.from_experts(audio=voice, video=face).config.thresholds
-    assert {name: each.threshold for name, each in thresholds.items()} == {
+    joined = Model.from_experts(audio=voice, video=face).config
+    assert {name: each.threshold for name, each in joined.thresholds.items()} == {
         "audio": 0.4,
         "video": 0.6,
+    }
+    assert joined.window_thresholds == {}
+    face.config = replace(face.config, window_thresholds={"video": joined.thresholds["audio"]})
+    again = Model.from_experts(audio=voice, video=face).config
+    assert {name: each.threshold for name, each in again.window_thresholds.items()} == {
+        "video": 0.4
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import struct
 import sys
 import threading
@@ -13,16 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+import mutation_steps
 import mutations
 from media import tone, write_media
-from mutate import MUTATIONS, Original, mutants, originals, png
+from mutate import MUTATIONS, Original, mutants, originals, picture, png
 from mutations import Reader, Result, Step
 from ter_fast import decode
 from ter_fast.decode import pyav
 from ter_fast.errors import MediaError
 
 SECONDS = [i * 0.04 for i in range(26)]
-SAMPLE = 2 * len(MUTATIONS)
+SAMPLE = len(MUTATIONS)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def test_damaged_copies_of_the_fixtures(data_dir: Path, sources: list[Original])
     faults = [(result.name, result.faults) for result in results if result.faults]
     assert not faults
     outcomes = {step.outcome for result in results for step in result.steps.values()}
-    assert outcomes == set(mutations.GOOD), "the sample is too tame, or too wild"
+    assert outcomes == set(mutation_steps.GOOD), "the sample is too tame, or too wild"
     assert all(list(result.steps) == list(mutations.STEPS) for result in results)
 
 
@@ -62,7 +65,7 @@ def test_timestamps_that_jump_by_days_cost_no_search(tmp_path: Path) -> None:
     began = time.perf_counter()
     assert decode.probe(path).duration == pytest.approx(1.04, abs=0.1)
     (clip,) = decode.windows(path, seconds=2.0)
-    assert time.perf_counter() - began < mutations.SECONDS / 4
+    assert time.perf_counter() - began < mutation_steps.SECONDS / 4
     assert clip.frames is not None
     assert len(clip.frames) == 16
     assert clip.note == "its timestamps jump by more than 60 s; what comes after 1.0 s is left out"
@@ -80,7 +83,7 @@ def test_pauses_of_less_than_a_minute_stay(tmp_path: Path) -> None:
 def test_giant_pictures_are_refused_before_they_fill_memory(tmp_path: Path) -> None:
     path = tmp_path / "giant.png"
     path.write_bytes(png(9_000))
-    step = mutations._watched(lambda given: (f"{decode.probe(given)}", ""), path)
+    step = mutation_steps.watched(lambda given: (f"{decode.probe(given)}", ""), path)
     assert step.memory < 50 << 20
     with pytest.raises(MediaError, match=r"giant\.png: nothing .*above 67 million pixels"):
         decode.read(path)
@@ -88,6 +91,65 @@ def test_giant_pictures_are_refused_before_they_fill_memory(tmp_path: Path) -> N
     frames = decode.read(path, max_side=300).frames
     assert frames is not None
     assert frames.shape == (1, 300, 300, 3)
+
+
+@pytest.fixture
+def torchcodec() -> Any:
+    """Return the module that reads through torchcodec, where it loads."""
+    if not decode.available()["torchcodec"]:
+        pytest.skip("torchcodec is not installed")
+    try:
+        decode.choose("torchcodec")
+    except MediaError as error:
+        pytest.skip(str(error))
+    return importlib.import_module("ter_fast.decode.torchcodec")
+
+
+def test_torchcodec_decodes_large_pictures_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torchcodec: Any
+) -> None:
+    """It returns a picture as often as it is asked for, and 16 of a giant one filled memory."""
+    path = write_media(tmp_path / "a.mp4", frame_times=[0.0, 0.5, 1.0, 1.5])
+    expected = decode.read(path, frames=16, backend="torchcodec")
+    assert expected.frames is not None
+    assert len(expected.frames) >= 3
+    asked: list[int] = []
+    real = torchcodec._shown
+
+    def counted(decoder: Any, wanted: Any, *limits: float) -> Any:
+        asked.append(len(wanted))
+        return real(decoder, wanted, *limits)
+
+    monkeypatch.setattr(torchcodec, "_shown", counted)
+    height, width = expected.frames.shape[1:3]
+    for most in (1, 2, 3):
+        monkeypatch.setattr(torchcodec, "_MOST_BYTES", most * 3 * width * height)
+        asked.clear()
+        found = decode.read(path, frames=16, backend="torchcodec")
+        assert found.frames is not None
+        assert found.times is not None
+        assert expected.times is not None
+        assert found.times.tolist() == expected.times.tolist()
+        assert bool((found.frames == expected.frames).all())
+        assert max(asked) == most
+    still = tmp_path / "still.gif"
+    still.write_bytes(picture(path.read_bytes(), "gif", "rgb8").content)
+    monkeypatch.setattr(torchcodec, "_MOST_BYTES", 1)
+    asked.clear()
+    assert decode.read(still, frames=16, backend="torchcodec").frames is not None
+    # The other 15 fall on the picture at hand.
+    assert asked == [1]
+
+
+@pytest.mark.usefixtures("torchcodec")
+def test_torchcodec_leaves_giant_pictures_to_pyav(tmp_path: Path) -> None:
+    path = tmp_path / "giant.gif"
+    film = write_media(tmp_path / "a.mp4", frame_times=SECONDS)
+    content = bytearray(picture(film.read_bytes(), "gif", "rgb8").content)
+    content[6:10] = struct.pack("<HH", 8_000, 16_000)
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match="above 67 million pixels"):
+        decode.read(path, backend="torchcodec")
 
 
 class LosesCount:
@@ -170,7 +232,7 @@ def names_no_file(path: Path) -> tuple[str, str]:
 
 
 def answers_nonsense(path: Path) -> tuple[str, str]:
-    mutations._require(path.name == "", "nonsense")
+    mutation_steps.require(path.name == "", "nonsense")
     return "done", ""
 
 
@@ -209,11 +271,11 @@ def tidy() -> Iterator[None]:
 def test_each_fault_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Any, outcome: str
 ) -> None:
-    monkeypatch.setattr(mutations, "MEMORY", 40 << 20)
-    monkeypatch.setattr(mutations, "SECONDS", 0.2)
+    monkeypatch.setattr(mutation_steps, "MEMORY", 40 << 20)
+    monkeypatch.setattr(mutation_steps, "SECONDS", 0.2)
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"x")
-    step = mutations._watched(call, path)
+    step = mutation_steps.watched(call, path)
     assert step.outcome == outcome
     assert bool(Result("cut", "clip.mp4", {"read": step}).faults) == (outcome != "refused")
 
@@ -224,40 +286,83 @@ def test_each_fault_is_seen(
         ("os.abort()", "crash", "Aborted"),
         ("os._exit(3)", "crash", "3"),
         ("time.sleep(60)", "hang", "killed"),
-        ("print('next'); sys.stdout.flush()", "done", ""),
-        ("os.write(2, b'noise'); print('next'); sys.stdout.flush()", "wrong", "terminal: noise"),
+        ("os.kill(os.getpid(), 11)", "crash", "Segmentation fault, in decode of test_file.py"),
+        ("say()", "done", ""),
     ],
 )
 def test_a_reader_that_dies_is_seen_and_begun_anew(
-    monkeypatch: pytest.MonkeyPatch, act: str, outcome: str, message: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, act: str, outcome: str, message: str
 ) -> None:
+    """Every step but the first is that act: each is reached, whatever became of the one before."""
     monkeypatch.setattr(mutations, "SECONDS", 0.1)
-    code = (
-        "import os, sys, time\n"
+    script = tmp_path / "test_file.py"
+    script.write_text(
+        "import faulthandler, json, os, sys, time\n"
+        "faulthandler.enable()\n"
+        "def say(): print(json.dumps([name, {'outcome': 'done'}]), flush=True)\n"
+        f"def decode(): {act}\n"
         "print('ready', flush=True)\n"
         "for line in sys.stdin:\n"
-        """    print('["probe", {"outcome": "done"}]', flush=True)\n"""
-        f"    {act}\n"
+        "    for name in json.loads(line)[1]:\n"
+        "        say() if name == 'probe' else decode()\n"
+        "    print('next', flush=True)\n"
     )
-    reader = Reader([sys.executable, "-c", code])
+    monkeypatch.setattr(mutations, "STEPS", ("probe", "read", "predict, small model"))
+    reader = Reader([sys.executable, str(script)])
     try:
         for _ in range(2):
-            steps = reader.read(Path("clip.mp4"))
-            assert list(steps.values())[-1].outcome == outcome
-            assert message in list(steps.values())[-1].message
+            first, *others = reader.read(Path("clip.mp4")).values()
+            assert first.outcome == "done"
+            assert [each.outcome for each in others] == [outcome] * 2
+            assert all(message in each.message for each in others)
     finally:
         reader.close()
         reader.errors.close()
 
 
+SERVES_NOISE = """
+import os, sys
+from pathlib import Path
+import mutation_steps
+
+def loud(path):
+    os.write(2, b"bad vlc")
+    return "masked", ""
+
+mutation_steps._steps = lambda data: {"read": loud, "read, DALI": loud}
+mutation_steps.serve(Path("nowhere"))
+"""
+
+
+def test_noise_of_other_libraries_is_counted_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sources: list[Original]
+) -> None:
+    monkeypatch.setattr(mutations, "STEPS", ("read", "read, DALI"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    reader = Reader([sys.executable, "-c", SERVES_NOISE])
+    try:
+        steps = reader.read(tmp_path / "clip.mp4")
+    finally:
+        reader.close()
+        reader.errors.close()
+    assert [step.outcome for step in steps.values()] == ["wrong", "masked"]
+    assert steps["read"].message == "wrote to the terminal: bad vlc"
+    assert steps["read, DALI"].noise == "bad vlc"
+    text = mutations.page([Result("cut", "clip.mp4", steps)], sources, 0)
+    assert "In the step *read, DALI*, the library's own FFmpeg wrote complaints" in text
+    assert "for 1 files" in text
+
+
 def test_the_page_counts_every_fault(sources: list[Original]) -> None:
-    good, bad = Step("done", "", 0.1, 1 << 20), Step("crash", "Aborted", 2.0)
+    good, bad = Step("done", "", 0.1, 1 << 20), Step("crash", "Aborted, /tmp/x/2.mp4", 2.0)
     results = [
         Result("cut", "1.mp4", dict.fromkeys(mutations.STEPS, good)),
         Result("cut", "2.mp4", {"probe": good, "read": bad}),
+        Result("cut", "3.mp4", {"probe": good, "read, DALI": Step("hang", "killed")}),
     ]
     text = mutations.page(results, sources, 0)
     rows = {line.split(" | ")[0]: line for line in text.splitlines() if line.startswith("|")}
     assert rows["| read"] == "| read | 1 | 0 | 0 | 0 | 0 | 1 | 0 | 0 | 0 | 2.000 | 2.00 | 1 |"
-    assert rows["| cut"] == "| cut | 2 | 1 | 0 | 0 | 1 |"
-    assert "- 2.mp4: read: crash: Aborted" in text
+    assert rows["| cut"] == "| cut | 3 | 1 | 0 | 0 | 2 |"
+    assert "Faults:\n\n- 2.mp4: read: crash: Aborted, FILE" in text
+    assert "Faults while torchcodec or DALI read:\n\n- 3.mp4: read, DALI: hang: killed" in text

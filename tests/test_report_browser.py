@@ -10,9 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ter_fast.data import load_dataset
 from ter_fast.evaluate import measure
 from ter_fast.outcomes import ModalityOutcomes, Outcomes
-from ter_fast.report import write_report
+from ter_fast.report import write_report, write_robustness
+from tiny import film_corpus, tiny_model, with_threshold
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -165,6 +167,25 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
+def robustness_address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the page of every corruption, of a model with thresholds and data with unusable files."""
+    folder = tmp_path_factory.mktemp("films")
+    data = load_dataset(str(film_corpus(folder, {"test": 2}))).split("test")
+    missing = replace(data[0], path=str(folder / f"{'verylongname' * 12}.mp4"))
+    data = replace(data, samples=(*data.samples, missing), name="A data set with quite a long name")
+    model = tiny_model("audio", "video", labels=("high", "low"))
+    model = with_threshold(model, 0.1, "audio", "video", "audio+video")
+    found = model.evaluate_corrupted(data, severities=(1, 3, 5), resamples=50)
+    return write_robustness(found, tmp_path_factory.mktemp("robustness")).as_uri()
+
+
+@pytest.fixture(params=["address", "robustness_address"], ids=["report", "robustness"])
+def each_address(request: pytest.FixtureRequest) -> str:
+    found: str = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[playwright.Browser]:
     with playwright.sync_playwright() as driver:
         # Chromium's sandbox does not start for root, which containers often are; the page is our own.
@@ -182,7 +203,7 @@ def page(browser: playwright.Browser, address: str) -> Iterator[playwright.Page]
 
 
 def test_figures_load_and_nothing_leaves_the_page(
-    browser: playwright.Browser, address: str
+    browser: playwright.Browser, each_address: str
 ) -> None:
     shown = browser.new_page()
     said: list[str] = []
@@ -190,7 +211,7 @@ def test_figures_load_and_nothing_leaves_the_page(
     shown.on("console", lambda message: said.append(message.text))
     shown.on("pageerror", lambda error: said.append(str(error)))
     shown.on("request", lambda request: asked.append(request.url))
-    shown.goto(address, wait_until="networkidle")
+    shown.goto(each_address, wait_until="networkidle")
     sizes = shown.eval_on_selector_all(
         "svg",
         "all => all.map(s => [s.getBoundingClientRect().width, s.getBoundingClientRect().height])",
@@ -201,7 +222,7 @@ def test_figures_load_and_nothing_leaves_the_page(
     )  # fmt: skip
     shown.close()
     assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [address]
+    assert [url for url in asked if not url.startswith("data:")] == [each_address]
     assert len(sizes) > 15
     assert all(width > 300 and height > 100 for width, height in sizes)
     assert all(title and description for title, description in names)
@@ -210,12 +231,12 @@ def test_figures_load_and_nothing_leaves_the_page(
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", SIZES, ids=["phone", "desktop"])
 def test_nothing_overflows_and_all_text_can_be_read(
-    browser: playwright.Browser, address: str, size: tuple[int, int], scheme: str
+    browser: playwright.Browser, each_address: str, size: tuple[int, int], scheme: str
 ) -> None:
     shown = browser.new_page(
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme
     )  # fmt: skip
-    shown.goto(address)
+    shown.goto(each_address)
     width = shown.evaluate("document.documentElement.scrollWidth")
     out = shown.evaluate(STICKING_OUT)
     checked, faint = shown.evaluate(LOW_CONTRAST)
@@ -291,10 +312,10 @@ def test_contents_lead_to_each_section(page: playwright.Page) -> None:
     assert target.evaluate("each => each.tagName") == "H2"
 
 
-def test_page_prints(browser: playwright.Browser, address: str) -> None:
+def test_page_prints(browser: playwright.Browser, each_address: str) -> None:
     # The paper's width between its margins, in a reader's dark scheme.
     shown = browser.new_page(viewport={"width": 673, "height": 1000}, color_scheme="dark")
-    shown.goto(address)
+    shown.goto(each_address)
     shown.emulate_media(media="print")
     out = shown.evaluate(STICKING_OUT)
     wide = shown.eval_on_selector_all(

@@ -134,6 +134,20 @@ def test_babble_is_not_of_ones_own_voice(tones: Path) -> None:
                 assert all(each.label != sample.label for each in chosen)
 
 
+def test_another_seed_is_other_noise(tones: Path) -> None:
+    model = tiny_model("audio", labels=LABELS)
+    data = load_dataset(str(tones))
+    first, again, other = (
+        model.evaluate_corrupted(data, "white_noise", severities=[3], seed=seed, **FEW)
+        for seed in (0, 0, 1)
+    )
+    same = [run.cells[0].outcomes.uncertainty for run in (first, again, other)]
+    assert np.array_equal(same[0], same[1])
+    assert not np.array_equal(same[0], same[2])
+    with pytest.raises(DataError, match="seed is -1; expected 0 or more"):
+        model.evaluate_corrupted(data, "white_noise", seed=-1)
+
+
 def test_suite_of_a_voice_has_only_sound(tones: Path) -> None:
     model = tiny_model("audio", "video", labels=LABELS)
     found = evaluate_corrupted(model, load_dataset(str(tones)), severities=[3], **FEW)
@@ -225,6 +239,8 @@ def test_page_tables_and_record(found: Robustness, tmp_path: Path) -> None:
     page = found.save(tmp_path / "report")
     text = page.read_text(encoding="utf-8")
     assert page.name == "robustness.html"
+    assert "Signal-to-noise ratio, dB" in text
+    assert ">\u22125</td>" in text
     for name, each in found.trends.items():
         assert f'id="severity-{name.replace("_", "-")}"' in text
         assert f"{sentence(found, each)[:20]}" in text
@@ -252,6 +268,14 @@ def test_command_line(tones: Path, tmp_path: Path) -> None:
     assert "Did uncertainty rise" in done.output
     record = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert set(record["trends"]) == {"babble", "low_pass"}
+    seeded = [*command, "packet_loss", "--seed", "3", "-o", str(tmp_path / "seeded.json")]
+    assert CliRunner().invoke(app, seeded).exit_code == 0
+    expected = Model.from_pretrained(folder).evaluate_corrupted(
+        load_dataset(str(tones)).split("test"), "packet_loss", seed=3
+    )
+    expected.to_json(tmp_path / "expected.json")
+    assert (tmp_path / "seeded.json").read_bytes() == (tmp_path / "expected.json").read_bytes()
+    assert expected.seed == 3
     bad = CliRunner().invoke(app, [*command, "fog"])
     assert isinstance(bad.exception, DataError)
 

@@ -38,6 +38,8 @@ from ter_fast.shards import (
 )
 from ter_fast.shards.codec import decode_sound, decode_strip, encode_sound, encode_strip
 from ter_fast.shards.crops import smoothed
+from ter_fast.shards.folder import alone
+from ter_fast.shards.plan import make_plan
 from tiny import film_corpus, noisy_tone, stripes, tiny_model, tone_corpus
 
 SMALL = ShardSettings("centre", size=32, frames=4, window_seconds=2.0, clips_per_shard=3)
@@ -169,6 +171,60 @@ def test_two_runs_never_write_one_folder(films: Path, tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(DataError, match="Another run is writing"):
             prepare_shards(load_dataset(str(films)), tmp_path, SMALL)
+
+
+def test_the_lock_outlives_the_run_that_made_it(tmp_path: Path) -> None:
+    """Who opened the lock during one run excludes, once it holds it, the run after."""
+    fcntl = pytest.importorskip("fcntl")
+    with alone(tmp_path):
+        waiting = (tmp_path / ".lock").open("w")
+    with waiting:
+        fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(DataError, match="Another run is writing"), alone(tmp_path):
+            pass
+    with alone(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("size", [100, 300_000])
+@pytest.mark.parametrize("place", [0, 0.5, 1])
+def test_a_film_encoded_again_is_noticed(tmp_path: Path, size: int, place: float) -> None:
+    content = np.random.default_rng(1).integers(0, 256, size, np.uint8)
+    path = tmp_path / "a.mp4"
+    clips = (Sample(str(path), "a", "", "1"),)
+    data = Dataset("one", ("a", "b"), clips, "", ("audio",))
+
+    def plan(values: npt.NDArray[np.uint8], date: int) -> str:
+        path.write_bytes(values.tobytes())
+        os.utime(path, (date, date))
+        return make_plan(data, SMALL, "").digest
+
+    first = plan(content, 1_000_000)
+    assert plan(content, 2_000_000) == first
+    again = np.random.default_rng(2).integers(0, 256, size, np.uint8)
+    assert plan(again, 1_000_000) != first
+    changed = content.copy()
+    # A little, where both sizes are looked at.
+    changed[round(place * (size - 1)) if size == 100 or place != 0.5 else 110_000] ^= 1
+    assert plan(changed, 1_000_000) != first
+    path.unlink()
+    assert make_plan(data, SMALL, "").digest != first
+
+
+def test_shards_of_changed_films_are_refused(films: Path, tmp_path: Path) -> None:
+    shutil.copytree(films.parent, tmp_path / "copy")
+    data = load_dataset(str(tmp_path / "copy" / films.name))
+    prepare_shards(data, tmp_path / "out", SMALL)
+    film = Path(data[0].path)
+    film.write_bytes(film.read_bytes()[:-1] + b"!")
+    with pytest.raises(DataError, match="or the data have changed since"):
+        prepare_shards(data, tmp_path / "out", SMALL)
+
+
+def test_shards_are_not_prepared_from_shards(prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is prepared shards already \(.*\.tar#.*\)\. Train from"):
+        prepare_shards(load_dataset(f"shards:{prepared}"), tmp_path / "out", SMALL)
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_bad_clip_costs_only_itself(films: Path, tmp_path: Path) -> None:
@@ -358,11 +414,24 @@ def test_what_is_no_media_is_refused(content: bytes) -> None:
 
 def test_smoothing_is_a_weighted_mean() -> None:
     generator = np.random.default_rng(0)
-    boxes, times = generator.normal(size=(7, 4)), np.sort(generator.uniform(0, 2, 7))
+    boxes, times = generator.uniform(7, 9, (7, 4)), np.sort(generator.uniform(0, 2, 7))
     for i, row in enumerate(smoothed(boxes, times, 0.3)):
         weights = [np.exp(-((times[i] - t) ** 2) / (2 * 0.3**2)) for t in times]
         np.testing.assert_allclose(row, np.average(boxes, axis=0, weights=weights))
     np.testing.assert_array_equal(smoothed(boxes, times, 0.0), boxes)
+
+
+def test_faces_on_both_sides_of_a_cut_are_not_averaged() -> None:
+    generator = np.random.default_rng(1)
+    times = np.arange(6) * 0.1
+    left, right = (generator.uniform(0, 1, (3, 4)) + np.array([x, 40, 30, 30]) for x in (20, 90))
+    both = smoothed(np.concatenate([left, right]), times, 0.25)
+    np.testing.assert_allclose(both[:3], smoothed(left, times[:3], 0.25))
+    np.testing.assert_allclose(both[3:], smoothed(right, times[3:], 0.25))
+    assert both[:3, 0].max() < 22
+    # A face that comes back is not the one that was shown meanwhile, nor the one from before.
+    back = smoothed(np.concatenate([left, right, left]), np.arange(9) * 0.1, 0.25)
+    np.testing.assert_allclose(back[6:], both[:3])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 
 from media import tone, write_media
-from ter_fast import Model, TrustedThreshold, VideoInput
+from ter_fast import Model, Predictions, TrustedThreshold, VideoInput
+from ter_fast.data import Dataset
 
 RATE = 16_000
 AUDIO = ("logmel_cnn", {"widths": [4, 6, 8, 16], "dropout": 0.0})
@@ -23,6 +24,8 @@ TEXT = ("vector_mlp", {"size": 5, "width": 8, "dropout": 0.0})
 ENCODERS = {"audio": AUDIO, "video": VIDEO, "text": TEXT}
 WHOLE = VideoInput(frames=4, size=32, faces="whole")
 PITCHES = {"high": 2400.0, "low": 300.0}
+LABELS = tuple(PITCHES)
+QUIET: dict[str, Any] = {"progress": False, "resamples": 20}
 
 
 def tiny_model(*modalities: str, labels: Sequence[str] = ("a", "b", "c"), **settings: Any) -> Model:
@@ -143,6 +146,15 @@ def film_corpus(
                     }
                 )
     return write_manifest(folder / f"{name}.csv", rows)
+
+
+def predicted(
+    model: Model, dataset: Dataset
+) -> tuple[Predictions, npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Return what a model says of each clip, its confidence (N,), and whether it is right (N,)."""
+    found = model.predict([sample.path for sample in dataset])
+    correct = np.array([p.label == s.label for p, s in zip(found, dataset, strict=True)])
+    return found, np.array([p.confidence for p in found], np.float32), correct
 
 
 def same_evidence(first: Any, second: Any, tolerance: float = 1e-5) -> None:

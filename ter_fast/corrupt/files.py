@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ter_fast import decode
@@ -73,18 +74,21 @@ def corrupt_file(
     if goal.suffix.lower() not in _SOUND:
         raise MediaError(f"{goal} ends in none of {', '.join(_SOUND)}; choose one of these.")
     info = decode.probe(source)
-    film = goal.suffix.lower() in _FILM
-    if not info.has_audio and not (film and info.has_video):
+    film = goal.suffix.lower() in _FILM and info.has_video
+    if not info.has_audio and not film:
         raise MediaError(f"{source} has no sound to write to {goal}; choose .mkv or .mp4.")
+    change = partial(
+        corrupt, name=name, severity=severity, seed=seed, others=others, cropper=cropper
+    )
 
     def write(place: Path) -> None:
         try:
-            with _Writer(str(place), goal.suffix.lower()) as writer:
-                for piece in _pieces(source, info, film):
-                    change = partial(corrupt, seed=seed, others=others, cropper=cropper)
-                    writer.add(change(piece, name, severity))
-                if writer.empty:
-                    raise MediaError(f"{source}: nothing is left to write to {goal}.")
+            hold = _copy(place, goal.suffix.lower(), info, change, film, info.has_audio)
+            if hold == (False, False):
+                raise MediaError(f"{source}: nothing is left to write to {goal}.")
+            if hold != (film, info.has_audio):
+                # A track of nothing would pass for pictures or sound; what is in it is known at the end.
+                _copy(place, goal.suffix.lower(), info, change, *hold)
         except av.error.FFmpegError as error:
             raise MediaError(
                 f"{goal} cannot be written ({error}); choose another ending or folder."
@@ -94,28 +98,61 @@ def corrupt_file(
     return goal
 
 
-def _pieces(source: str | Path, info: MediaInfo, film: bool) -> Iterator[Clip]:
+def _copy(
+    place: Path,
+    suffix: str,
+    info: MediaInfo,
+    change: Callable[[Clip], Clip],
+    film: bool,
+    sound: bool,
+) -> tuple[bool, bool]:
+    """Write a file with a track of pictures, of sound or both; return which of them hold anything."""
+    with _Writer(str(place), suffix, info, film, sound) as writer:
+        for piece in _pieces(info, film, sound):
+            writer.add(change(piece))
+    return writer.seen, writer.heard
+
+
+def _pieces(info: MediaInfo, film: bool, sound: bool) -> Iterator[Clip]:
     """Yield every picture and all the sound, some seconds at a time."""
-    video = film and info.has_video
     rate = info.frame_rate or _FRAME_RATE
     # A last piece may be a quarter longer; more samples than pictures find no picture twice.
     frames = math.ceil(1.5 * rate * PIECE_SECONDS)
     yield from decode.windows(
-        source, seconds=PIECE_SECONDS, frames=frames, audio=info.has_audio, video=video
+        info.path, seconds=PIECE_SECONDS, frames=frames, audio=sound, video=film
     )
 
 
 class _Writer:
-    """Encode clips one after another into one file."""
+    """Encode clips one after another into one file.
 
-    def __init__(self, path: str, suffix: str) -> None:
+    Its tracks are laid before the first clip, since pictures or sound may begin after it.
+
+    Attributes:
+        seen: there was a picture.
+        heard: there was sound.
+    """
+
+    def __init__(self, path: str, suffix: str, info: MediaInfo, film: bool, sound: bool) -> None:
         import av
 
-        self._out: Any = av.open(path, "w")
-        self._suffix = suffix
-        self._sound: Any = None
+        self.seen = self.heard = False
         self._film: Any = None
-        self.empty = True
+        self._sound: Any = None
+        self._out: Any = av.open(path, "w")
+        try:
+            if film:
+                self._film = self._out.add_stream("libx264", rate=25, options={"crf": "12"})
+                self._film.width, self._film.height = (
+                    max(2, (side or 2) // 2 * 2) for side in (info.width, info.height)
+                )
+                self._film.pix_fmt = "yuv420p"
+                self._film.codec_context.time_base = Fraction(1, _TICKS)
+            if sound:
+                self._sound = self._out.add_stream(_SOUND[suffix], rate=SAMPLE_RATE, layout="mono")
+        except BaseException:
+            self._out.close()
+            raise
 
     def __enter__(self) -> _Writer:
         return self
@@ -130,44 +167,33 @@ class _Writer:
             self._out.close()
 
     def add(self, clip: Clip) -> None:
-        """Write a clip; the streams are those of the first."""
-        if self.empty:
-            self._begin(clip)
+        """Write a clip; silence where it has no sound, so that later sound stays in its place."""
         if self._film is not None and clip.frames is not None and clip.times is not None:
-            self._add_pictures(clip)
-        if self._sound is not None and clip.audio is not None:
-            self._add_sound(clip)
+            self._add_pictures(clip.frames.numpy(), clip.times.tolist())
+            self.seen = True
+        if self._sound is not None:
+            self.heard = self.heard or clip.audio is not None
+            silence = np.zeros(round(SAMPLE_RATE * clip.duration), np.float32)
+            self._add_sound(silence if clip.audio is None else clip.audio.numpy(), clip.start)
 
-    def _begin(self, clip: Clip) -> None:
-        if clip.frames is not None and self._suffix in _FILM:
-            height, width = (side - side % 2 for side in clip.frames.shape[1:3])
-            self._film = self._out.add_stream("libx264", rate=25, options={"crf": "12"})
-            self._film.width, self._film.height = max(2, width), max(2, height)
-            self._film.pix_fmt = "yuv420p"
-            self._film.codec_context.time_base = Fraction(1, _TICKS)
-        if clip.audio is not None:
-            self._sound = self._out.add_stream(
-                _SOUND[self._suffix], rate=SAMPLE_RATE, layout="mono"
-            )
-        self.empty = self._film is None and self._sound is None
-
-    def _add_pictures(self, clip: Clip) -> None:
+    def _add_pictures(self, pictures: NDArray[np.uint8], times: Sequence[float]) -> None:
         import av
 
-        assert clip.frames is not None
-        assert clip.times is not None
-        for picture, time in zip(clip.frames.numpy(), clip.times.tolist(), strict=True):
-            even = np.ascontiguousarray(picture[: self._film.height, : self._film.width])
+        width, height = self._film.width, self._film.height
+        for picture, time in zip(pictures, times, strict=True):
+            even = np.ascontiguousarray(picture[:height, :width])
             frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+            if even.shape[:2] != (height, width):
+                # Some streams change their size on the way, which a track cannot.
+                frame = frame.reformat(width=width, height=height)
             frame.pts, frame.time_base = round(time * _TICKS), Fraction(1, _TICKS)
             self._out.mux(self._film.encode(frame))
 
-    def _add_sound(self, clip: Clip) -> None:
+    def _add_sound(self, samples: NDArray[np.float32], start: float) -> None:
         import av
 
-        assert clip.audio is not None
-        whole = (clip.audio.numpy() * 32767).round().clip(-32768, 32767).astype(np.int16)
+        whole = (samples * 32767).round().clip(-32768, 32767).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(whole[None], format="s16", layout="mono")
         frame.sample_rate, frame.time_base = SAMPLE_RATE, Fraction(1, SAMPLE_RATE)
-        frame.pts = round(clip.start * SAMPLE_RATE)
+        frame.pts = round(start * SAMPLE_RATE)
         self._out.mux(self._sound.encode(frame))

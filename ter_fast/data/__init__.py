@@ -69,7 +69,7 @@ _ADAPTERS: dict[str, tuple[Callable[..., Dataset], tuple[str, ...]]] = {
     "enterface": (load_enterface, ()),
     "fer2013": (load_fer2013, ("label",)),
     "folders": (load_folders, ()),
-    "iemocap": (load_iemocap, ("classes",)),
+    "iemocap": (load_iemocap, ("classes", "modality")),
     "meld": (load_meld, ()),
     "music_video": (load_music_video, ("split",)),
     "nemo": (load_nemo, ()),

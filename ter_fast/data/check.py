@@ -42,7 +42,9 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class Durations:
-    """Sum up the lengths of the files that could be opened, in seconds.
+    """Sum up the lengths of the samples that could be opened, in seconds.
+
+    A sample that is a span of a file is as long as what the file holds of the span.
 
     Attributes:
         shortest: The shortest.
@@ -71,7 +73,7 @@ class DatasetCheck:
         missing: Files that are not there.
         unreadable: What is wrong with each file that could not be opened.
         lacking: Files without sound or pictures that their kind promises, and which.
-        durations: Lengths of the files opened, pictures apart; None where there are none.
+        durations: Lengths of the samples opened, pictures apart; None where there are none.
         problems: What makes figures on the dataset wrong or impossible; with any, it is refused.
         warnings: What to know besides.
 
@@ -142,9 +144,9 @@ def check_dataset(
         elif isinstance(found, MediaError):
             unreadable.append(str(found))
         elif found is not None:
-            lacking += [f"{sample.path} has no {what}" for what in _lacks(sample, found)]
+            lacking += [f"{sample.name} has no {what}" for what in _lacks(sample, found)]
             if not found.is_image:
-                seconds.append(found.duration)
+                seconds.append(_seconds(sample, found))
     problems, notes = _verdict(dataset)
     return DatasetCheck(
         name=dataset.name,
@@ -192,11 +194,25 @@ def _examine(sample: Sample, open_files: bool) -> Found:
     try:
         if sound is not None:
             probe(sound)
-        return probe(sample.path)
+        return _holding(sample, probe(sample.path))
     except MediaError as error:
         return error
     except Exception as error:  # a decoder's own complaint about one file must not end the check
         return MediaError(f"{sample.path} could not be opened ({type(error).__name__}: {error}).")
+
+
+def _holding(sample: Sample, info: MediaInfo) -> MediaInfo:
+    if sample.span is not None and (info.is_image or info.duration <= sample.span[0]):
+        raise MediaError(
+            f"{sample.name} begins behind the end of the file, which lasts {info.duration:.2f} s; "
+            f"correct the span."
+        )
+    return info
+
+
+def _seconds(sample: Sample, info: MediaInfo) -> float:
+    start, end = sample.span or (0.0, info.duration)
+    return min(end, info.duration) - start
 
 
 def _examine_stored(path: str, open_files: bool) -> Found:
@@ -235,7 +251,11 @@ def _lacks(sample: Sample, info: MediaInfo) -> list[str]:
     if "audio_path" in sample.attributes or sample.attributes.get("modality") == "video":
         promised.discard("audio")
     held = {"audio": ("sound", info.has_audio), "video": ("pictures", info.has_video)}
-    return [held[m][0] for m in sorted(promised) if not held[m][1]]
+    lacking = [held[m][0] for m in sorted(promised) if not held[m][1]]
+    # Headers and tables round; a second and more is a part of what was said.
+    if sample.span is not None and sample.span[1] > info.duration + 1.0:
+        lacking.append(f"end: its file lasts {info.duration:.2f} s")
+    return lacking
 
 
 def _splits(dataset: Dataset) -> Iterator[SplitSummary]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +30,8 @@ class Sample:
         target: Soft target (K,) over the dataset's labels: rater votes divided by their sum.
         image: Encoded picture, for a sample that lies inside a table.
         attributes: Whatever else is known: corpus, sex, intensity, age.
+        span: Start and end in seconds of the stretch of the file that is the sample; None for the
+            whole file.
 
     Example:
         >>> Sample("clip.wav", "anger", "train", "ravdess:01").label
@@ -42,6 +45,20 @@ class Sample:
     target: tuple[float, ...] | None = None
     image: bytes | None = field(default=None, repr=False)
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    span: tuple[float, float] | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the path, with the span behind it as in a web address of a stretch of a film.
+
+        Example:
+            >>> Sample("film.mp4", "anger", "", "1", span=(2.5, 4.0)).name
+            'film.mp4#t=2.5,4'
+        """
+        if self.span is None:
+            return self.path
+        start, end = self.span
+        return f"{self.path}#t={start:.10g},{end:.10g}"
 
 
 @dataclass(frozen=True)
@@ -174,8 +191,8 @@ class Dataset:
         Raises:
             DataError: There are no samples, fewer than two classes, an unknown split name, a
                 label outside ``labels``, a soft target that is no distribution over ``labels``,
-                a path twice, or a group on both sides of a split. The message names the first
-                few samples and what to do.
+                a path or span twice, a span that is none, or a group on both sides of a split.
+                The message names the first few samples and what to do.
 
         Warns:
             UserWarning: A published split is known to share groups; the message names them.
@@ -206,15 +223,16 @@ class Dataset:
     def _check_samples(self) -> None:
         if not self.samples:
             raise DataError(f"{self.name} has no samples. Check the path and the file names.")
-        paths = Counter(s.path for s in self.samples)
-        twice = [path for path, count in paths.items() if count > 1]
+        # Two who speak at once share a span of the film, each with a sound of their own.
+        names = Counter((s.name, s.attributes.get("audio_path")) for s in self.samples)
+        twice = [name for (name, _), count in names.items() if count > 1]
         if twice:
             raise DataError(
                 f"{self.name} names {counted_examples(twice, 'path')} more than once. "
                 f"Keep one entry of each."
             )
         for s in self.samples:
-            where = f"{self.name}, {s.path}"
+            where = f"{self.name}, {s.name}"
             require_label(s.label, self.labels, where)
             if s.split not in SPLITS:
                 raise DataError(
@@ -225,6 +243,11 @@ class Dataset:
                 raise DataError(
                     f"{where}: the soft target {s.target} is no distribution over the "
                     f"{len(self.labels)} labels. Give one share per label, summing to one."
+                )
+            if s.span is not None and not 0 <= s.span[0] < s.span[1] < math.inf:
+                raise DataError(
+                    f"{where}: {s.span} is no stretch of time. Give start and end in seconds, with "
+                    f"0 <= start < end."
                 )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ter_fast.data.dataset import Dataset, Sample
-from ter_fast.data.messages import counted_examples
+from ter_fast.data.messages import report_missing
 from ter_fast.data.names import require_option
 from ter_fast.errors import DataError
 
@@ -44,14 +45,13 @@ _TURN = re.compile(
 _RATING = re.compile(r"[CA]-\w+:", re.ASCII)
 
 
-def load_iemocap(path: str | Path, classes: str = "4") -> Dataset:
+def load_iemocap(path: str | Path, classes: str = "4", modality: str = "audio") -> Dataset:
     """Read IEMOCAP from the evaluations of its sessions, one sample for each turn.
 
     ``Session<n>/dialog/EmoEvaluation/<dialogue>.txt`` says what most evaluators heard in each
-    turn, and when it was; the sound is ``Session<n>/sentences/wav/<dialogue>/<turn>.wav``. The
-    film of the whole dialogue shows both actors: ``attributes["film"]`` names it where it lies
-    in ``dialog/avi``, with ``"start"`` and ``"end"`` of the turn in seconds; some films end before
-    their last turns do.
+    turn, and when it was; the sound is ``Session<n>/sentences/wav/<dialogue>/<turn>.wav``, and
+    ``dialog/avi`` holds a film of the whole dialogue. A turn without its sound is warned of, and
+    counts as a file that cannot be read.
 
     The group is the speaker of the turn. Figures are published leaving one session, and so two
     speakers, out: ``protocol="leave-Ses01-out"`` … ``"leave-Ses05-out"``; or one speaker:
@@ -61,10 +61,13 @@ def load_iemocap(path: str | Path, classes: str = "4") -> Dataset:
         path: Folder that holds ``Session1`` … ``Session5``, or some of them.
         classes: ``"4"``: anger, happiness (with excitement), neutral and sadness; 5,531 turns.
             ``"6"``: excitement apart from happiness, and frustration. Other turns are left out.
+        modality: ``"audio"``, the sound of the turns; ``"audio-visual"``, the turn's span of the
+            film too, where there is a film. It shows both actors, and the largest face may be the
+            listener's; and some films end before their last turns do, which then cannot be read.
 
     Raises:
         DataError: No sessions, an unknown option, an evaluation that is not written as
-            published, or turns without sound.
+            published, no sound at all, or no film where films are asked for.
 
     Reference:
         Busso et al. (2008), "IEMOCAP: interactive emotional dyadic motion capture database".
@@ -75,6 +78,7 @@ def load_iemocap(path: str | Path, classes: str = "4") -> Dataset:
         ter_fast.errors.DataError: iemocap: classes='5'; expected one of ['4', '6'].
     """
     require_option("iemocap", "classes", classes, tuple(CLASSES))
+    require_option("iemocap", "modality", modality, ("audio", "audio-visual"))
     root = Path(path)
     tables = [
         table
@@ -88,13 +92,32 @@ def load_iemocap(path: str | Path, classes: str = "4") -> Dataset:
         )
     samples = tuple(s for table in tables for s in _turns(table, CLASSES[classes]))
     silent = [Path(s.path).name for s in samples if not Path(s.path).is_file()]
-    if silent:
-        raise DataError(
-            f"{root} lacks the sound of {counted_examples(silent, 'turn')}, expected in "
-            f"Session<n>/sentences/wav. Unpack the sentences of every session that is there."
-        )
+    report_missing(
+        silent, len(samples), "sound", f"{root}",
+        "They are expected in Session<n>/sentences/wav. Unpack the sentences of every session that "
+        "is there; `ter-fast data check` names all. What is missing counts as a file that cannot be "
+        "read.",
+    )  # fmt: skip
     labels = tuple(sorted(set(CLASSES[classes].values())))
-    return Dataset("iemocap", labels, samples, TERMS, ("audio",))
+    if modality == "audio":
+        return Dataset("iemocap", labels, samples, TERMS, ("audio",))
+    seen = tuple(_with_film(sample) for sample in samples)
+    unseen = sorted({s.attributes["dialogue"] for s in seen if s.span is None})
+    dialogues = {s.attributes["dialogue"] for s in seen}
+    report_missing(
+        unseen, len(dialogues), "film", f"{root}",
+        "They are expected in Session<n>/dialog/avi; their turns are taken as sound alone.",
+    )  # fmt: skip
+    return Dataset("iemocap", labels, seen, TERMS, ("audio", "video"))
+
+
+def _with_film(sample: Sample) -> Sample:
+    known = dict(sample.attributes)
+    film = known.pop("film", None)
+    if film is None:
+        return sample
+    span = float(known["start"]), float(known["end"])
+    return replace(sample, path=film, span=span, attributes=known | {"audio_path": sample.path})
 
 
 def _turns(table: Path, names: dict[str, str]) -> Iterator[Sample]:

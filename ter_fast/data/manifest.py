@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from ter_fast.errors import DataError
 
 TERMS = "not stated: data of the user's own manifest"
 
-_COLUMNS = ("path", "label", "split", "group")
+_SPAN = ("start", "end")
+_COLUMNS = ("path", "label", "split", "group", *_SPAN)
 
 Rows = list[tuple[int, dict[str, str]]]
 
@@ -23,12 +25,14 @@ Rows = list[tuple[int, dict[str, str]]]
 def load_manifest(
     path: str | Path, labels: Iterable[str] | None = None, check: bool = True
 ) -> Dataset:
-    """Read a table with the columns ``path, label[, split][, group]``.
+    """Read a table with the columns ``path, label[, split][, group][, start, end]``.
 
     Paths are relative to the table's own folder. Without ``split`` every sample has the empty
-    split (see `ter_fast.data.holdout`); without ``group`` each file is its own. Other columns
-    become attributes. Messages count rows as a spreadsheet does: the header of a CSV is row 1,
-    and so its first sample row 2; the first row of a Parquet file is row 1.
+    split (see `ter_fast.data.holdout`); without ``group`` each file is its own. With ``start``
+    and ``end`` in seconds, that stretch of the file is the sample; where both cells are empty, the
+    whole file is. Other columns become attributes. Messages count rows as a spreadsheet does: the
+    header of a CSV is row 1, and so its first sample row 2; the first row of a Parquet file is
+    row 1.
 
     Args:
         path: A ``.csv`` (UTF-8, comma-separated) or ``.parquet`` file.
@@ -139,7 +143,13 @@ def _check_columns(table: Path, names: Iterable[str]) -> None:
     if lacking:
         raise DataError(
             f"{table} has the columns {present} and lacks {' and '.join(lacking)}; expected "
-            f"path,label[,split][,group], separated by commas. Add or rename the columns."
+            f"path,label[,split][,group][,start,end], separated by commas. Add or rename the "
+            f"columns."
+        )
+    if len(set(_SPAN) & set(present)) == 1:
+        raise DataError(
+            f"{table} has only one of the columns start and end, which say in seconds what part of a "
+            f"file is meant. Add the other, or rename it."
         )
     twice = sorted({name for name in present if present.count(name) > 1})
     if twice:
@@ -161,6 +171,7 @@ def _check_rows(table: Path, rows: Rows) -> None:
                 f"{table}, row {number}: unknown split {split!r}; expected train, validation or "
                 f"test. {closest_name(split, SPLITS)}"
             )
+        _span(row, f"{table}, row {number}")
     unsplit = [number for number, row in rows if not row.get("split", "")]
     if 0 < len(unsplit) < len(rows):
         raise DataError(
@@ -182,6 +193,22 @@ def _check_files(table: Path, rows: Rows) -> None:
         )
 
 
+def _span(row: dict[str, str], where: str) -> tuple[float, float] | None:
+    start, end = (row.get(name, "") for name in _SPAN)
+    if not start and not end:
+        return None
+    try:
+        span = float(start), float(end)
+    except ValueError:
+        span = math.nan, math.nan
+    if not 0 <= span[0] < span[1] < math.inf:
+        raise DataError(
+            f"{where}: start {start!r} and end {end!r} are no stretch of time. Give both in seconds, "
+            f"with 0 <= start < end, or leave both empty for the whole file."
+        )
+    return span
+
+
 def _sample(folder: Path, row: dict[str, str]) -> Sample:
     path = str(folder / row["path"])
     return Sample(
@@ -190,4 +217,5 @@ def _sample(folder: Path, row: dict[str, str]) -> Sample:
         split=row.get("split", ""),
         group=row.get("group", "") or path,
         attributes={name: cell for name, cell in row.items() if cell and name not in _COLUMNS},
+        span=_span(row, path),
     )

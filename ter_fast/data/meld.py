@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ter_fast.data.dataset import Dataset, Sample
 from ter_fast.data.files import FILM, SOUND
-from ter_fast.data.messages import counted_examples, require_label
+from ter_fast.data.messages import report_missing, require_label
 from ter_fast.data.tables import read_table
 from ter_fast.errors import DataError
 
@@ -43,7 +43,8 @@ def load_meld(path: str | Path) -> Dataset:
     ``output_repeated_splits_test``, or in folders ``train``, ``dev`` and ``test``, at any depth.
     In the test part a clip may be named ``final_videos_testdia<n>_utt<n>.mp4``: that is its
     corrected version, which is taken. A part without a table is left out. Sentiment is ignored;
-    two utterances whose clips were published broken or not at all are left out.
+    two utterances whose clips were published broken or not at all are left out. Other clips that
+    are missing are warned of, and count as files that cannot be read.
 
     The group is the dialogue, not the speaker: the six main characters stand in every part of
     the published split, so its figures do not say how a model does on new speakers.
@@ -52,7 +53,7 @@ def load_meld(path: str | Path) -> Dataset:
         path: Folder that holds the tables and the clips.
 
     Raises:
-        DataError: No tables, a table unlike the published one, or utterances without a clip.
+        DataError: No tables, a table unlike the published one, or a table without any clip.
 
     Reference:
         Poria et al. (2019), "MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in
@@ -83,6 +84,7 @@ def load_meld(path: str | Path) -> Dataset:
 
 def _part(root: Path, part: str, table: Path) -> list[Sample]:
     clips = _clips(root, part)
+    folder = next(iter(clips.values())).parent if clips else root / _FOLDERS[part][0]
     samples, missing = [], []
     for row in read_table(table, _COLUMNS):
         dialogue, utterance = row["Dialogue_ID"], row["Utterance_ID"]
@@ -92,15 +94,15 @@ def _part(root: Path, part: str, table: Path) -> list[Sample]:
             continue
         clip = clips.get((dialogue, utterance))
         if clip is None:
-            missing.append(f"dia{dialogue}_utt{utterance}")
-            continue
+            clip = folder / f"dia{dialogue}_utt{utterance}.mp4"
+            missing.append(clip.stem)
         samples.append(_sample(clip, part, row))
-    if missing:
-        raise DataError(
-            f"{root} lacks {counted_examples(missing, 'clip')} of {table.name}; expected in a "
-            f"folder named {' or '.join(_FOLDERS[part])}. Unpack the clips of this part, or remove "
-            f"its table to leave it out."
-        )
+    report_missing(
+        missing, len(samples), "clip", f"{table}",
+        f"They are expected in a folder named {' or '.join(_FOLDERS[part])}. Unpack the clips of "
+        f"this part, or remove its table to leave it out; `ter-fast data check` names all. What is "
+        f"missing counts as a file that cannot be read.",
+    )  # fmt: skip
     return samples
 
 

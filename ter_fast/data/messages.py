@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 
 from ter_fast.errors import DataError
 
@@ -21,6 +22,36 @@ def counted_examples(items: Iterable[object], noun: str) -> str:
     found = [str(item) for item in items]
     first = ", ".join(found[:NAMED]) + (", …" if len(found) > NAMED else "")
     return f"{len(found)} {noun}{'' if len(found) == 1 else 's'} ({first})"
+
+
+def report_missing(
+    missing: Sequence[object], count: int, noun: str, where: str, advice: str
+) -> None:
+    """Warn of files that a corpus lacks; where it lacks all of them, it was not unpacked there.
+
+    A published corpus with a few files lost is still of use. Its samples stay in the dataset: a
+    training run skips them up to its limit of unreadable files, and
+    `ter_fast.data.check_dataset` names them all.
+
+    Args:
+        missing: Names of what is missing.
+        count: How many there should be.
+        noun: What they are.
+        where: The corpus, and which part of it.
+        advice: What to do, as a sentence.
+
+    Raises:
+        DataError: Nothing is there.
+
+    Example:
+        >>> report_missing([], 9, "clip", "meld, test", "Unpack it.")
+    """
+    if not missing:
+        return
+    text = f"{where} lacks {counted_examples(missing, noun)} of {count}. {advice}"
+    if len(missing) == count:
+        raise DataError(text)
+    warnings.warn(text, UserWarning, stacklevel=4)
 
 
 def require_label(label: str, labels: Iterable[str], where: str) -> None:

@@ -18,9 +18,11 @@ from ter_fast.decode.backends import (
     Choice,
     Media,
     Sampling,
+    State,
     available,
     choose,
     open_file,
+    states,
 )
 from ter_fast.decode.loading import ClipBatch, batches
 from ter_fast.errors import MediaError
@@ -33,12 +35,14 @@ __all__ = [
     "Media",
     "MediaInfo",
     "Sampling",
+    "State",
     "available",
     "batches",
     "choose",
     "cut",
     "probe",
     "read",
+    "states",
     "windows",
 ]
 
@@ -139,6 +143,8 @@ def windows(
     *,
     seconds: float = 10.0,
     hop: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
     frames: int = 16,
     audio: bool = True,
     video: bool = True,
@@ -157,6 +163,8 @@ def windows(
         seconds: Length of a window.
         hop: Seconds from the start of a window to that of the next: less than `seconds` makes
             windows overlap, more leaves gaps; None for windows end to end.
+        start: Seconds at which the first window begins.
+        end: Seconds at which the last one ends; None for the end of the file.
         frames: How many pictures to sample in each.
         audio: Whether to decode the sound.
         video: Whether to decode the pictures.
@@ -184,11 +192,14 @@ def windows(
         info = media.info
         _check_streams(info, audio, video)
         found = False
-        for start, end in _cuts(info.duration, seconds, hop):
+        last = info.duration
+        if start or end is not None:
+            start, last = _stretch(info, start, end)
+        for begin, stop in _cuts(last - start, seconds, hop):
             clip = media.read(
-                start,
-                end,
-                _centres(start, end, frames),
+                start + begin,
+                start + stop,
+                _centres(start + begin, start + stop, frames),
                 audio=audio,
                 video=video,
                 max_side=max_side,

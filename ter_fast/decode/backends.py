@@ -14,7 +14,11 @@ from typing import Literal, Protocol, Self, cast, get_args
 from ter_fast.clip import Clip, MediaInfo
 from ter_fast.errors import MediaError
 
-BACKENDS = {"pyav": "ter_fast.decode.pyav", "torchcodec": "ter_fast.decode.torchcodec"}
+BACKENDS = {
+    "pyav": "ter_fast.decode.pyav",
+    "torchcodec": "ter_fast.decode.torchcodec",
+    "dali": "ter_fast.decode.dali_media",
+}
 """Name of each backend and the module that implements it, the default first.
 
 The module has `open_media(path, *, sampling, threads) -> Media`.
@@ -23,7 +27,13 @@ The module has `open_media(path, *, sampling, threads) -> Media`.
 Sampling = Literal["exact", "keyframe"]
 """Which picture stands for a wanted time: the one shown then, or the nearest key frame."""
 
-_NEEDS = {"pyav": "av", "torchcodec": "torchcodec"}
+_NEEDS = {"pyav": "av", "torchcodec": "torchcodec", "dali": "nvidia.dali"}
+_EXTRAS = {"dali": "dali-cuda13"}
+_AMENDS = {
+    "torchcodec": "install the FFmpeg libraries that it needs",
+    "dali": "install the DALI built for this machine's CUDA (extra dali-cuda12 or dali-cuda13)",
+}
+_EXACT_ONLY = ("torchcodec", "dali")
 
 
 class Media(Protocol):
@@ -75,6 +85,53 @@ class Choice:
     why: str
 
 
+@dataclass(frozen=True)
+class State:
+    """A backend on this machine.
+
+    Attributes:
+        name: One of `BACKENDS`.
+        state: "loads", "does not load" or "not installed".
+        detail: What it would decode here, or what to do to have it.
+    """
+
+    name: str
+    state: str
+    detail: str
+
+
+def states() -> tuple[State, ...]:
+    """Load each backend, and say of each what it would decode on this machine.
+
+    Example:
+        >>> states()[0].name, states()[0].state
+        ('pyav', 'loads')
+    """
+    found = []
+    for name, installed in available().items():
+        try:
+            choose(name)
+            found.append(State(name, "loads", _offer(name)))
+        except MediaError as error:
+            found.append(State(name, "does not load" if installed else "not installed", str(error)))
+    return tuple(found)
+
+
+def _offer(name: str) -> str:
+    if name == "torchcodec":
+        return "pictures on the CPU through FFmpeg's libraries, exactly sampled; sound by PyAV"
+    if name == "dali":
+        from nvidia.dali import __version__
+
+        from ter_fast.decode.dali_excerpt import CPU_CODECS, GPU_CODECS, default_device
+
+        gpu = default_device() == "gpu"
+        codecs = (codec for codec in (GPU_CODECS if gpu else CPU_CODECS) if "dav1d" not in codec)
+        where = "the GPU (NVDEC)" if gpu else "the CPU, as torch sees no GPU"
+        return f"DALI {__version__}, pictures on {where}: {', '.join(codecs)}; all else, and the sound, by PyAV"
+    return "pictures and sound of every container on the CPU, exactly or by key frames"
+
+
 def available() -> dict[str, bool]:
     """Say of each backend whether the library that it needs is installed.
 
@@ -82,14 +139,22 @@ def available() -> dict[str, bool]:
         >>> available()["pyav"]
         True
     """
-    return {name: importlib.util.find_spec(_NEEDS[name]) is not None for name in BACKENDS}
+    return {name: _installed(_NEEDS[name]) for name in BACKENDS}
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that it would lie in is missing
+        return False
 
 
 def choose(name: str | None = None) -> Choice:
     """Choose the backend: the one asked for, otherwise PyAV.
 
-    PyAV is the rule because it brings its own FFmpeg, reads every kind of file and skips what
-    no wanted picture depends on.
+    PyAV is the rule because it brings its own FFmpeg, reads every kind of file, skips what no
+    wanted picture depends on, and so was the quickest with short clips on CPUs. DALI's way through
+    NVDEC has not been measured.
 
     Args:
         name: One of `BACKENDS`, or None to leave the choice to the rule.
@@ -105,15 +170,16 @@ def choose(name: str | None = None) -> Choice:
     if name is None:
         return Choice(
             "pyav",
-            "PyAV brings its own FFmpeg, reads every container, and decodes only what the wanted "
-            "pictures depend on",
+            "PyAV brings its own FFmpeg, reads every container, decodes only what the wanted "
+            "pictures depend on, and so was the quickest with short clips on CPUs; NVDEC has not "
+            "been measured",
         )
     if name not in BACKENDS:
         raise MediaError(f"Unknown decoding backend {name!r}; choose from {sorted(BACKENDS)}.")
     if not available()[name]:
         raise MediaError(
-            f"The decoding backend {name} is not installed; run: pip install 'ter_fast[{name}]', "
-            "or leave the choice out to decode with PyAV."
+            f"The decoding backend {name} is not installed; run: pip install "
+            f"'ter_fast[{_EXTRAS.get(name, name)}]', or leave the choice out to decode with PyAV."
         )
     _module(name)
     return Choice(name, "asked for")
@@ -130,9 +196,9 @@ def check_sampling(backend: str | None, sampling: str) -> None:
     """
     if sampling not in get_args(Sampling):
         raise MediaError(f"sampling={sampling!r}, expected one of {get_args(Sampling)}.")
-    if backend == "torchcodec" and sampling != "exact":
+    if backend in _EXACT_ONLY and sampling != "exact":
         raise MediaError(
-            f"The backend torchcodec samples exactly only, sampling={sampling!r} was asked for; "
+            f"The backend {backend} samples exactly only, sampling={sampling!r} was asked for; "
             "use the backend pyav for key frames."
         )
 
@@ -143,9 +209,10 @@ def _module(name: str) -> _Module:
     except (ImportError, OSError, RuntimeError) as error:
         # torchcodec is found without the FFmpeg libraries that it loads.
         reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
+        amends = _AMENDS.get(name, "install it again")
         raise MediaError(
-            f"The decoding backend {name} is installed but does not load ({reason}); install the "
-            "FFmpeg libraries that it needs, or leave the choice out to decode with PyAV."
+            f"The decoding backend {name} is installed but does not load ({reason}); {amends}, or "
+            "leave the choice out to decode with PyAV."
         ) from error
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,12 +210,25 @@ def refused(error: RuntimeError) -> MediaError:
         >>> str(refused(RuntimeError("Error in decoder")))
         'DALI stopped (Error in decoder); check the data ...'
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = next((line for line in lines if "rror" in line), lines[0] if lines else "no reason")
     return MediaError(
-        f"DALI stopped ({reason}); check the data with ter_fast.shards.verify_shards, or decode "
-        "with PyAV."
+        f"DALI stopped ({reason_of(error)}); check the data with ter_fast.shards.verify_shards, or "
+        "decode with PyAV."
     )
+
+
+def reason_of(error: Exception) -> str:
+    r"""Return the one line of DALI's complaint that says what happened.
+
+    Example:
+        >>> reason_of(RuntimeError("Error in operator,\nencountered:\n\nno such codec\n"))
+        'no such codec'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # The operator and the trace of its definition come first, and what it met after this word.
+    if "encountered:" in lines[:-1]:
+        lines = lines[lines.index("encountered:") + 1 :]
+    reason = next((line for line in lines if "rror" in line), lines[0] if lines else "no reason")
+    return re.sub('^Assert on ".*?" failed: ', "", reason)
 
 
 def handed_over(nodes: list[Any], count: int, records: tuple[dict[str, Any], ...]) -> DaliBatch:

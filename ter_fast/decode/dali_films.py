@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ter_fast import decode
-from ter_fast.decode.dali import DaliBatch, DaliSettings, build, handed_over, refused
+from ter_fast.decode.backends import open_file
+from ter_fast.decode.dali import (
+    DaliBatch,
+    DaliSettings,
+    build,
+    handed_over,
+    refused,
+)
+from ter_fast.decode.dali_excerpt import Excerpt, NotForDaliError, excerpt, left_to_pyav
 from ter_fast.decode.dali_graph import Node, padded, square_frames
+from ter_fast.decode.loading import in_order, longest_side
+from ter_fast.decode.pyav import PyAVMedia
 from ter_fast.errors import MediaError
-
-CPU_CODECS = ("vp8", "vp9", "mjpeg")
-"""What DALI decodes without a GPU."""
-
-_LONGEST_SHOWN = 1.0
-
-_Inputs = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], npt.NDArray[np.float32]]
 
 
 class FilmLoader:
     """Iterate over whole films in batches, one window each, as `ter_fast.decode.read` takes them.
 
     Pictures are picked by their number among the timestamps of the file, which are read without
-    decoding: so a variable frame rate gives the same pictures as PyAV. A film that cannot be read
-    has length 0 and says why in its record's ``error``.
+    decoding: so a variable frame rate gives the same pictures as PyAV. What DALI does not decode goes
+    through PyAV and then the same pipeline, and its record's ``note`` says why. A film that cannot be
+    read has length 0 and says why in its record's ``error``.
 
     Args:
         paths: Media files.
         frames: Pictures sampled from each.
         settings: Sizes and device; of every `num_shards` films it reads the one at `shard_id`.
+            `threads` read films ahead, and as many CPU threads belong to the pipeline.
+        audio: Whether to decode the sound.
+        video: Whether to decode the pictures.
 
     Raises:
         MediaError: DALI is not installed, or cannot use the device.
@@ -48,11 +59,16 @@ class FilmLoader:
         paths: Sequence[str | Path],
         frames: int = 16,
         settings: DaliSettings | None = None,
+        *,
+        audio: bool = True,
+        video: bool = True,
     ) -> None:
         """Keep what to read; nothing is opened yet."""
         self.settings = settings or DaliSettings()
         self.paths = [str(p) for p in paths][self.settings.shard_id :: self.settings.num_shards]
         self.frames = frames
+        self.audio = audio
+        self.video = video
 
     def __len__(self) -> int:
         """Return the number of batches."""
@@ -60,112 +76,151 @@ class FilmLoader:
 
     def __iter__(self) -> Iterator[DaliBatch]:
         """Yield the batches in the order of the paths; the last may be smaller."""
-        records: deque[dict[str, Any]] = deque()
-        pipeline = build(_film_nodes, self.settings, self._feed(records))
-        for number in range(len(self)):
-            try:
-                nodes = list(pipeline.run())
-            except RuntimeError as error:
-                raise refused(error) from error
-            left = len(self.paths) - number * self.settings.batch_size
-            count = min(left, self.settings.batch_size)
-            yield handed_over(nodes, count, tuple(records.popleft() for _ in range(count)))
-
-    def _feed(self, records: deque[dict[str, Any]]) -> Iterator[tuple[list[Any], ...]]:
-        for begin in range(0, len(self.paths), self.settings.batch_size):
-            rows = []
-            for path in self.paths[begin : begin + self.settings.batch_size]:
-                record: dict[str, Any] = {"path": path, "times": [], "error": ""}
+        with closing(in_order(self.paths, self._row, self.settings.threads)) as rows:
+            fed: deque[list[_Row]] = deque()
+            ahead = self._in_batches(rows)
+            pipeline = build(_film_nodes, self.settings, _feed(ahead, fed))
+            for _ in range(len(self)):
                 try:
-                    rows.append(_inputs(path, self.frames, self.settings.device, record))
-                except MediaError as error:
-                    record["error"] = str(error)
-                    rows.append(_nothing())
-                except Exception as error:  # a decoder's own complaint about one film
-                    record["error"] = (
-                        f"{path} could not be read ({type(error).__name__}: {error}); check the file"
-                    )
-                    rows.append(_nothing())
-                records.append(record)
-            yield tuple(list(column) for column in zip(*rows, strict=True))
+                    nodes = list(pipeline.run())
+                except RuntimeError as error:
+                    # A pipeline that failed is of no more use, and does not say at which film: those
+                    # of the batch go through PyAV, and what was fed beyond it is fed again.
+                    why = left_to_pyav(error)
+                    mended = [
+                        row if row.film is None else self._by_pyav(row.record["path"], why)
+                        for row in fed.popleft()
+                    ]
+                    ahead = chain([mended], fed, ahead)
+                    fed = deque()
+                    pipeline = build(_film_nodes, self.settings, _feed(ahead, fed))
+                    try:
+                        nodes = list(pipeline.run())
+                    except RuntimeError as again:
+                        raise refused(again) from again
+                done = fed.popleft()
+                yield handed_over(nodes, len(done), tuple(row.record for row in done))
 
+    def _in_batches(self, rows: Iterator[_Row]) -> Iterator[list[_Row]]:
+        while part := list(islice(rows, self.settings.batch_size)):
+            yield part
 
-def picture_numbers(
-    times: npt.NDArray[np.float64], duration: float, count: int
-) -> npt.NDArray[np.int32]:
-    """Number the pictures shown at the centres of `count` equal parts of a film, each once.
+    def _row(self, path: str | Path) -> _Row:
+        name = str(path)
+        try:
+            return _guarded(name, self._cut) or self._by_pyav(name, "")
+        except NotForDaliError as why:
+            return self._by_pyav(name, left_to_pyav(why))
 
-    Args:
-        times: (N,) ascending seconds at which pictures begin.
-        duration: Seconds.
-        count: How many to sample.
+    def _cut(self, path: str) -> _Row | None:
+        """Cut out what DALI decodes, and decode the sound; None leaves all of it to PyAV."""
+        with open_file(path, None, "exact", 1) as opened:
+            media = cast(PyAVMedia, opened)
+            info = media.info
+            plain = info.has_video and not info.is_image and 0 < info.duration <= decode.MAX_SECONDS
+            if not (self.video and plain):
+                return None
+            centres = [(i + 0.5) * info.duration / self.frames for i in range(self.frames)]
+            film = excerpt(media, centres, self.settings.device)
+            if film is None:
+                return None
+            sound = None
+            if self.audio and info.has_audio:
+                clip = media.read(0.0, info.duration, [], audio=True, video=False, max_side=None)
+                sound = None if clip.audio is None else clip.audio.numpy()
+            return _Row(_record(path, (film.times - info.start).tolist()), film, sound=sound)
 
-    Example:
-        >>> picture_numbers(np.array([0.0, 1.0, 2.0, 3.0]), 4.0, 2).tolist()
-        [1, 3]
-    """
-    wanted = (np.arange(count) + 0.5) * duration / count
-    longest = max(_LONGEST_SHOWN, float(np.diff(times).max(initial=0.0)))
-    near = (wanted >= times[0] - _LONGEST_SHOWN) & (wanted <= times[-1] + longest)
-    shown = np.searchsorted(times, wanted[near], side="right") - 1
-    return np.unique(shown.clip(0)).astype(np.int32)
+    def _by_pyav(self, path: str, note: str) -> _Row:
+        return _guarded(path, partial(self._read, note=note))
 
-
-def _inputs(path: str, count: int, device: str, record: dict[str, Any]) -> _Inputs:
-    info = decode.probe(path)
-    film, numbers, sound = _nothing()
-    if info.has_video and info.rotation:
-        raise MediaError(
-            f"{path} is stored turned by {info.rotation} degrees, which DALI does not undo; decode "
-            "it with PyAV."
+    def _read(self, path: str, note: str) -> _Row:
+        with open_file(path, None, "exact", 1) as media:
+            side = longest_side(media.info, self.settings.size)
+        clip = decode.read(
+            path, frames=self.frames, audio=self.audio, video=self.video, max_side=side, threads=1
         )
-    if info.has_video and device == "cpu" and info.video_codec not in CPU_CODECS:
-        raise MediaError(
-            f"{path} is {info.video_codec}, which DALI decodes only on a GPU (on a CPU: "
-            f"{', '.join(CPU_CODECS)}); decode it with PyAV."
+        times = [] if clip.times is None else clip.times.tolist()
+        pictures = None if clip.frames is None else clip.frames.numpy()
+        sound = None if clip.audio is None else clip.audio.numpy()
+        return _Row(_record(path, times, note=note), None, pictures, sound)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One film on its way into the pipeline: cut out for DALI, or decoded by PyAV."""
+
+    record: dict[str, Any]
+    film: Excerpt | None = None
+    pictures: npt.NDArray[np.uint8] | None = None
+    sound: npt.NDArray[np.float32] | None = None
+
+    def inputs(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return what `_film_nodes` takes; what is missing is empty."""
+        film = self.film
+        return (
+            np.zeros(0, np.uint8) if film is None else film.film,
+            np.zeros(0, np.int32) if film is None else film.numbers,
+            np.zeros((0, 1, 1, 3), np.uint8) if self.pictures is None else self.pictures,
+            np.zeros(0, np.float32) if self.sound is None else self.sound,
         )
-    if info.has_audio:
-        clip = decode.read(path, video=False)
-        sound = sound if clip.audio is None else clip.audio.numpy()
-    if info.has_video and not info.is_image:
-        times = _picture_times(path) - info.start
-        numbers = picture_numbers(times, info.duration, count) if len(times) else numbers
-        if len(numbers):
-            film = np.fromfile(path, np.uint8)
-            record["times"] = times[numbers].tolist()
-    return film, numbers, sound
 
 
-def _picture_times(path: str) -> npt.NDArray[np.float64]:
-    import av
-
-    with av.open(path) as media:
-        packets = media.demux(video=0)
-        stamps = [float(p.pts * p.time_base) for p in packets if p.pts is not None and p.time_base]
-    return np.unique(np.array(stamps))
+_Given = TypeVar("_Given", _Row, _Row | None)
 
 
-def _nothing() -> _Inputs:
-    return np.zeros(0, np.uint8), np.zeros(0, np.int32), np.zeros(0, np.float32)
+def _guarded(path: str, read: Callable[[str], _Given]) -> _Given | _Row:
+    """Return what is read of a film, or a row that says why nothing is."""
+    try:
+        return read(path)
+    except NotForDaliError:
+        raise
+    except MediaError as error:
+        return _Row(_record(path, error=str(error)))
+    except Exception as error:  # a decoder's own complaint about one film
+        why = f"{path} could not be read ({type(error).__name__}: {error}); check the file"
+        return _Row(_record(path, error=why))
+
+
+def _record(
+    path: str, times: Sequence[float] = (), *, error: str = "", note: str = ""
+) -> dict[str, Any]:
+    return {"path": path, "times": list(times), "error": error, "note": note}
+
+
+def _feed(
+    batches: Iterator[list[_Row]], fed: deque[list[_Row]]
+) -> Iterator[tuple[list[npt.NDArray[Any]], ...]]:
+    """Yield the inputs of batch after batch, and keep what was fed until its batch is handed over."""
+    for rows in batches:
+        fed.append(rows)
+        yield tuple(list(column) for column in zip(*(row.inputs() for row in rows), strict=True))
 
 
 def _film_nodes(settings: DaliSettings, feed: Iterator[tuple[list[Any], ...]]) -> tuple[Node, ...]:
     from nvidia.dali import fn, types
 
     given: Any = fn.external_source(
-        source=feed, num_outputs=3, dtype=[types.UINT8, types.INT32, types.FLOAT], ndim=[1, 1, 1]
+        source=feed,
+        num_outputs=4,
+        dtype=[types.UINT8, types.INT32, types.UINT8, types.FLOAT],
+        ndim=[1, 1, 4, 1],
+        layout=["", "", "FHWC", ""],
     )
-    film, numbers, sound = given
+    film, numbers, decoded, sound = given
     if film.shape()[0] > 0:
         decoder = "mixed" if settings.device == "gpu" else "cpu"
-        frames = fn.decoders.video(film, frames=numbers, device=decoder)
+        frames = fn.decoders.video(film, frames=numbers, device=decoder, pad_mode="none")
+        pictures = square_frames(frames, settings)
+    elif decoded.shape()[0] > 0:
+        frames = decoded.gpu() if settings.device == "gpu" else decoded
         pictures = square_frames(frames, settings)
     else:
         blank = np.zeros((1, settings.channels, settings.size, settings.size), np.uint8)
         pictures = fn.reshape(types.Constant(blank, device=settings.device), layout="FCHW")
+    count = numbers.shape()[0] + decoded.shape()[0]
     samples = sound.shape()[0]
     # A spectrogram of nothing is an error: one sample at least.
     heard = fn.pad(sound, axes=[0], shape=[1])
     if settings.device == "gpu":
         heard = heard.gpu()
-    return padded(pictures, numbers.shape()[0], heard, samples, settings)
+    return padded(pictures, count, heard, samples, settings)

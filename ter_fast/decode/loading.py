@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ from ter_fast.decode.backends import Sampling, check_sampling, choose, open_file
 from ter_fast.errors import MediaError
 from ter_fast.features import Batch, collate, resize_frames
 
-_Loaded = tuple[dict[str, Tensor | None], str]
+_Values = tuple[dict[str, Tensor | None], str]
+_Loaded = TypeVar("_Loaded")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ def batches(
     The short side of a picture is scaled to `size` and the centre square is kept. A file that
     cannot be read costs only itself. At most two batches and two clips a worker are in memory.
 
+    The backend "dali" decodes, scales and cuts whole batches in one pipeline, on the GPU where torch
+    sees one, and the tensors stay there; what it leaves to PyAV goes through the same pipeline.
+
     Args:
         paths: Files that FFmpeg reads, each a clip of at most four hours.
         batch_size: Clips in a batch; the last may have fewer.
@@ -83,6 +88,8 @@ def batches(
         )
     choose(backend)
     check_sampling(backend, sampling)
+    if backend == "dali":
+        return _by_dali(paths, batch_size, frames, size, audio, video, workers)
     load = partial(
         _load,
         frames=frames,
@@ -93,7 +100,31 @@ def batches(
         threads=None if workers == 1 else 1,
         backend=backend,
     )
-    return _grouped(paths, _in_order(paths, load, workers), batch_size, _empty(size, audio, video))
+    return _grouped(paths, in_order(paths, load, workers), batch_size, _empty(size, audio, video))
+
+
+def _by_dali(
+    paths: Sequence[str | Path],
+    batch_size: int,
+    frames: int,
+    size: int,
+    audio: bool,
+    video: bool,
+    workers: int,
+) -> Iterator[ClipBatch]:
+    from ter_fast.decode.dali import DaliSettings
+    from ter_fast.decode.dali_excerpt import default_device
+    from ter_fast.decode.dali_films import FilmLoader
+
+    settings = DaliSettings(batch_size, size, channels=3, device=default_device(), threads=workers)
+    for made in FilmLoader(paths, frames, settings, audio=audio, video=video):
+        names = [name for name, asked in (("audio", audio), ("video", video)) if asked]
+        batch = Batch(
+            {name: made.batch.inputs[name] for name in names},
+            {name: made.batch.lengths[name] for name in names},
+        )
+        files = tuple(record["path"] for record in made.records)
+        yield ClipBatch(files, batch, tuple(record["error"] for record in made.records))
 
 
 def _empty(size: int, audio: bool, video: bool) -> dict[str, Tensor]:
@@ -107,7 +138,7 @@ def _empty(size: int, audio: bool, video: bool) -> dict[str, Tensor]:
 
 def _grouped(
     paths: Sequence[str | Path],
-    loaded: Iterator[_Loaded],
+    loaded: Iterator[_Values],
     batch_size: int,
     empty: dict[str, Tensor],
 ) -> Iterator[ClipBatch]:
@@ -119,9 +150,15 @@ def _grouped(
         yield ClipBatch(names, batch, tuple(error for _, error in part))
 
 
-def _in_order(
-    paths: Sequence[str | Path], load: partial[_Loaded], workers: int
-) -> Iterator[_Loaded]:
+def in_order(
+    paths: Sequence[str | Path], load: Callable[[str | Path], _Loaded], workers: int
+) -> Generator[_Loaded, None, None]:
+    """Load files in threads and yield them in order; at most twice as many wait as there are threads.
+
+    Example:
+        >>> list(in_order(["a", "b"], str.upper, workers=2))
+        ['A', 'B']
+    """
     with ThreadPoolExecutor(workers, thread_name_prefix="ter_fast_decode") as pool:
         waiting: deque[Future[_Loaded]] = deque()
         try:
@@ -146,7 +183,7 @@ def _load(
     sampling: Sampling,
     threads: int | None,
     backend: str | None,
-) -> _Loaded:
+) -> _Values:
     # `ter_fast.decode` offers what is in this module, so it cannot be imported along with it.
     from ter_fast.decode import read
 
@@ -157,7 +194,7 @@ def _load(
         values["video"] = None
     try:
         with open_file(path, None, "exact", threads) as media:
-            longest = _longest_side(media.info, size)
+            longest = longest_side(media.info, size)
         clip = read(
             path,
             frames=frames,
@@ -179,8 +216,13 @@ def _load(
     return values, ""
 
 
-def _longest_side(info: MediaInfo, size: int) -> int | None:
-    """Return the long side of a picture whose short side is `size`."""
+def longest_side(info: MediaInfo, size: int) -> int | None:
+    """Return the long side of a picture whose short side is `size`, or None where no size is stated.
+
+    Example:
+        >>> longest_side(MediaInfo("a.mp4", 1.0, 0.0, True, False, width=640, height=360), 180)
+        320
+    """
     if not info.width or not info.height:
         return None
     return math.ceil(size * max(info.width, info.height) / min(info.width, info.height))

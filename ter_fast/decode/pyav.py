@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +29,8 @@ _LONGEST_GAP = 60.0
 _MOST_PIXELS = 1 << 26
 _SAMPLE_RATES = range(1_000, 1_000_001)
 _SEEK_FROM = 2.0
+# A header that says that nothing happens for so many seconds is checked, by so many packets.
+_LATE, _FIRST_PACKETS = 1.0, 64
 _UNKNOWN_LENGTH = 0.04
 _MP4_BOXES = (b"ftyp", b"mdat", b"free", b"skip", b"wide")
 
@@ -208,6 +211,8 @@ class PyAVMedia:
             if s.start_time is not None and s.time_base is not None
         ]
         start = min(starts, default=0.0)
+        if start > _LATE:
+            start = self._begun(streams, start)
         duration = 0.0 if still else self._duration(start)
         context = video.codec_context if video is not None else None
         return MediaInfo(
@@ -225,6 +230,22 @@ class PyAVMedia:
             audio_codec=audio.codec_context.name if audio is not None else None,
             audio_rate=getattr(audio.codec_context, "sample_rate", None) if audio else None,
         )
+
+    def _begun(self, streams: Sequence[Stream], start: float) -> float:
+        """Return when the first packets say that the file begins, if earlier than its header does.
+
+        FFmpeg gives a stream of one or two pictures the start of the sound beside it.
+        """
+        self._at_start = False
+        times = [start]
+        try:
+            for packet in islice(self._container.demux(*streams), _FIRST_PACKETS):
+                if packet.pts is not None and packet.size:
+                    times.append(float(packet.pts * packet.time_base))
+        except (av.FFmpegError, IndexError):
+            # What can be read of it says when it begins.
+            pass
+        return min(t for t in times if t >= 0)
 
     def _duration(self, start: float) -> float:
         container = self._container

@@ -41,7 +41,7 @@ class _Source(Protocol):
 
 
 @dataclass
-class _Plan:
+class Plan:
     """Which packets to decode, as runs from a key frame on, and the timestamps to keep."""
 
     runs: list[tuple[int, int]]
@@ -75,7 +75,7 @@ def read_pictures(
         found = [(shown.frame, 0.0) for shown in islice(_decode_all(source), 1)]
     else:
         found = []
-        for group in _groups(wanted):
+        for group in grouped(wanted):
             for frame, time in _sample(source, group):
                 if not found or time > found[-1][1]:
                     found.append((frame, time))
@@ -95,7 +95,7 @@ def picture_shape(source: _Source) -> tuple[int, int, int] | None:
     return None
 
 
-def _groups(wanted: Sequence[float]) -> list[list[float]]:
+def grouped(wanted: Sequence[float]) -> list[list[float]]:
     """Split timestamps where seeking beats reading on, and where packets would pile up."""
     groups = [list(wanted[:1])]
     for before, now in pairwise(wanted):
@@ -107,21 +107,36 @@ def _groups(wanted: Sequence[float]) -> list[list[float]]:
 
 def _sample(source: _Source, wanted: list[float]) -> list[tuple[VideoFrame, float]]:
     """Return the frames shown at the wanted timestamps, by the plan or else one after another."""
+    planned = planned_packets(source, wanted)
+    if planned is not None:
+        packets, plan = planned
+        stream = cast(VideoStream, source.stream("video"))
+        threads = 1 if source.sampling == "keyframe" else source.threads
+        shown = _decode_plan(stream, packets, plan, threads)
+        if all(pts in shown for pts in plan.wanted):
+            base = float(stream.time_base or 0)
+            return [(shown[pts], pts * base) for pts in plan.wanted]
+    return _sample_in_order(source, wanted)
+
+
+def planned_packets(
+    source: _Source, wanted: list[float]
+) -> tuple[list[Packet[Stream]], Plan] | None:
+    """Return the packets around the wanted timestamps and which of them to decode.
+
+    None says that timestamps or key frames do not tell.
+    """
     for since in (wanted[0], wanted[0] - 5.0, None):
         keys_only = source.sampling == "keyframe"
         packets = _collect(source, since, wanted[-1], keys_only)
-        stream = cast(VideoStream, source.stream("video"))
         from_start = not source.seeks(since)
+        stream = cast(VideoStream, source.stream("video"))
         plan = _plan(packets, stream, wanted, from_start, keys_only)
         if plan is not None:
-            shown = _decode_plan(stream, packets, plan, 1 if keys_only else source.threads)
-            if all(pts in shown for pts in plan.wanted):
-                base = float(stream.time_base or 0)
-                return [(shown[pts], pts * base) for pts in plan.wanted]
-            break
+            return packets, plan
         if from_start:
             break
-    return _sample_in_order(source, wanted)
+    return None
 
 
 def _collect(
@@ -148,7 +163,7 @@ def _plan(
     wanted: list[float],
     from_start: bool,
     keys_only: bool,
-) -> _Plan | None:
+) -> Plan | None:
     """Choose the packets to decode, or return None where timestamps or key frames do not tell."""
     if not packets or any(p.pts is None for p in packets) or not _has_presentation_times(stream):
         return None
@@ -177,7 +192,7 @@ def _plan(
             runs[-1] = (runs[-1][0], index)
         else:
             runs.append((key, index))
-    return _Plan(runs, [packets[i].pts or 0 for i in chosen], from_start)
+    return Plan(runs, [packets[i].pts or 0 for i in chosen], from_start)
 
 
 def _nearest(packets: list[Packet[Stream]], keys: list[int], pts: float) -> int:
@@ -199,7 +214,7 @@ def _key_before(packets: list[Packet[Stream]], index: int) -> int | None:
 
 
 def _decode_plan(
-    stream: VideoStream, packets: list[Packet[Stream]], plan: _Plan, threads: int | None
+    stream: VideoStream, packets: list[Packet[Stream]], plan: Plan, threads: int | None
 ) -> dict[int, VideoFrame]:
     """Return the wanted frames by timestamp, as far as they can be trusted."""
     _use_threads(stream, threads)

@@ -18,6 +18,9 @@ from ter_fast.decode.pyav_video import HOLD
 
 _INSIDE = 1e-6
 
+_MOST_BYTES = 1 << 28
+"""Pixels decoded at once, for torchcodec returns a picture as often as it is asked for it."""
+
 
 def open_media(
     path: str, *, sampling: Sampling = "exact", threads: int | None = None
@@ -70,7 +73,9 @@ class TorchCodecMedia(PyAVMedia):
         max_side: int | None,
     ) -> Clip:
         """Return the pictures shown at `times` and the sound of [start, end)."""
-        if not video or self._video is None or self.info.is_image:
+        # PyAV states no size for pictures beyond its limit, and refuses them.
+        readable = self._video is not None and self.info.width and not self.info.is_image
+        if not (video and readable):
             return super().read(start, end, times, audio=audio, video=video, max_side=max_side)
         try:
             decoder = self._opened(max_side)
@@ -120,6 +125,30 @@ def _pictures(
     last = decoder.metadata.end_stream_seconds
     if last is None or last <= first:
         raise ValueError("no length is known")
+    pixels = (decoder.metadata.width or 1) * (decoder.metadata.height or 1)
+    most = max(1, _MOST_BYTES // (3 * pixels))
+    frames: list[Tensor] = []
+    instants: list[float] = []
+    left = list(wanted)
+    while left:
+        data, begins, end = _shown(decoder, left[:most], first, last)
+        left = [time for time in left[most:] if time >= end]
+        kept = []
+        for index, begin in enumerate(begins):
+            if begin is not None and (not instants or begin > instants[-1]):
+                kept.append(index)
+                instants.append(begin)
+        if kept:
+            frames.append(data[kept])
+    if not frames:
+        return None, None
+    return torch.cat(frames), torch.tensor(instants, dtype=torch.float64)
+
+
+def _shown(
+    decoder: VideoDecoder, wanted: Sequence[float], first: float, last: float
+) -> tuple[Tensor, list[float | None], float]:
+    """Return the pictures at some times, when each begins (None if not shown then), and the last end."""
     inside = [max(t + _INSIDE, first) for t in wanted]
     within = [t for t in inside if t < last]
     found = [decoder.get_frames_played_at(within)] if within else []
@@ -127,14 +156,10 @@ def _pictures(
         # A last frame without a length ends where it begins, so that no time lies within it.
         frames = decoder.metadata.num_frames or 0
         found.append(decoder.get_frames_at([frames - 1] * (len(inside) - len(within))))
-    begin = torch.cat([batch.pts_seconds for batch in found])
+    begin = torch.cat([batch.pts_seconds for batch in found]).to(torch.float64)
     length = torch.cat([batch.duration_seconds for batch in found])
     at = torch.tensor(wanted, dtype=torch.float64)
     shown = (begin - HOLD <= at) & (at <= begin + length + HOLD)
-    kept: list[int] = []
-    for index in torch.nonzero(shown).flatten().tolist():
-        if not kept or begin[index] > begin[kept[-1]]:
-            kept.append(index)
-    if not kept:
-        return None, None
-    return torch.cat([batch.data for batch in found])[kept], begin[kept].to(torch.float64)
+    data = found[0].data if len(found) == 1 else torch.cat([batch.data for batch in found])
+    times = zip(begin.tolist(), shown.tolist(), strict=True)
+    return data, [time if seen else None for time, seen in times], float(begin[-1] + length[-1])

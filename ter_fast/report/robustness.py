@@ -177,7 +177,7 @@ def _cells_table(robustness: Robustness, name: str) -> Table:
     rows = []
     for cell in robustness.of(name):
         row = [Text(str(cell.severity), "clean" if not cell.severity else "", float(cell.severity))]
-        row.append(Text(level_text(cell.level) or "none"))
+        row.append(Text(level_text(cell.level).replace("-", "\u2212") or "none"))
         for column in columns:
             figure = shown(column, cell)
             row.append(number_cell(figure.value, small=interval(figure)))
@@ -186,7 +186,11 @@ def _cells_table(robustness: Robustness, name: str) -> Table:
     return table(
         f"table-{name.replace('_', '-')}",
         known.title,
-        ("Severity", known.measure.capitalize(), *(title_of(each) for each in columns)),
+        (
+            "Severity",
+            known.measure[0].upper() + known.measure[1:],
+            *(title_of(each) for each in columns),
+        ),
         rows,
     )
 

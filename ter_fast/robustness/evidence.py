@@ -174,7 +174,7 @@ class _Worker:
             seed=self.seed,
             others=others,
             cropper=None if sample.attributes.get("crop") == "face" else self.preparer.cropper,
-            key=clip_key(sample.path),
+            key=clip_key(sample.name),
         )
 
     def _fill_untouched(self, total: Tensor, count: Tensor) -> None:
@@ -197,7 +197,7 @@ def _voices(dataset: Dataset, sources: Sequence[Source], seed: int) -> list[Voic
     """Return the first window's sound of some clips, chosen by their names and the seed alone."""
 
     def place(index: int) -> str:
-        text = f"{seed}\0{clip_key(dataset[index].path)}"
+        text = f"{seed}\0{clip_key(dataset[index].name)}"
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
     found: list[Voice] = []

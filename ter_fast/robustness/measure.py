@@ -60,8 +60,27 @@ def evaluate_corrupted(
         workers: threads; by default one per core, at most 8.
 
     Raises:
-        DataError: an unknown corruption, severity, class or modality, or no usable clip.
+        DataError: an unknown corruption, severity, class or modality, a negative seed, or no usable clip.
+
+    Example:
+        >>> import tempfile
+        >>> from scipy.io import wavfile
+        >>> from ter_fast import Model
+        >>> from ter_fast.data import load_dataset
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> for label, hertz in (("calm", 200), ("tense", 900)):
+        ...     tone = np.sin(2 * np.pi * hertz * np.arange(16_000) / 16_000)
+        ...     (Path(folder.name) / label).mkdir()
+        ...     wavfile.write(f"{folder.name}/{label}/a.wav", 16_000, np.float32(tone / 2))
+        >>> model = Model.build(["calm", "tense"], modalities=("audio",))
+        >>> data = load_dataset(f"folders:{folder.name}")
+        >>> found = evaluate_corrupted(model, data, "white_noise", severities=[1, 5], resamples=50)
+        >>> [(cell.corruption, cell.severity, cell.level) for cell in found.cells]
+        [('white_noise', 1, 20.0), ('white_noise', 5, -5.0)]
+        >>> folder.cleanup()
     """
+    if seed < 0:
+        raise DataError(f"seed is {seed}; expected 0 or more")
     names = _modalities(model, dataset, modalities)
     text = corruptions if isinstance(corruptions, str) else ",".join(corruptions)
     cells = [
@@ -124,7 +143,7 @@ def _measured(
         Evidence(found.values[0][:, rows], mask[0][:, rows]),
         torch.tensor([model.config.labels.index(sample.label) for sample in samples]),
         tuple(sample.group for sample in samples),
-        tuple(sample.path for sample in samples),
+        tuple(sample.name for sample in samples),
         tuple(sample.attributes for sample in samples),
     )
     threshold = outcomes(model, base).threshold

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ter_fast.shards.settings import ShardSettings
 
 if TYPE_CHECKING:
+    from ter_fast.shards.manifest import ShardReport
     from ter_fast.shards.reader import (
         holds,
         load_shards,
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
         shard_windows,
         verify_shards,
     )
-    from ter_fast.shards.writer import ShardReport, prepare_shards
+    from ter_fast.shards.writer import prepare_shards
 
 __all__ = [
     "ShardReport",
@@ -34,10 +35,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import reader and writer when they are used: `ter_fast.data` names this package."""
-    if name in {"ShardReport", "prepare_shards"}:
-        from ter_fast.shards import writer
+    if name == "ShardReport":
+        from ter_fast.shards.manifest import ShardReport
 
-        return getattr(writer, name)
+        return ShardReport
+    if name == "prepare_shards":
+        from ter_fast.shards.writer import prepare_shards
+
+        return prepare_shards
     if name in __all__:
         from ter_fast.shards import reader
 

@@ -56,6 +56,13 @@ def smoothed(
 
     box_i = sum_j w_ij box_j / sum_j w_ij,  w_ij = exp(-(t_i - t_j)^2 / (2 deviation^2))
 
+    over the boxes of one track: where a box does not overlap the one before, the film was cut or
+    the largest face is another's, and to average the two would show neither.
+
+    It works on the pictures of one window. Windows are read apart, by `predict` as by training, so
+    nothing sees two of them side by side; and a window whose crops hung on the one before could not
+    be made again from the film's own stretch.
+
     Args:
         boxes: (N, 4) centre x, centre y, width and height in pixels.
         times: (N,) seconds.
@@ -68,8 +75,17 @@ def smoothed(
     """
     if deviation == 0:
         return boxes
-    weight = np.exp(-0.5 * ((times[:, None] - times) / deviation) ** 2)
+    track = np.cumsum(np.append(False, ~_overlap(boxes[:-1], boxes[1:])))
+    same = track[:, None] == track
+    weight = np.exp(-0.5 * ((times[:, None] - times) / deviation) ** 2) * same
     return np.asarray(weight @ boxes / weight.sum(axis=1, keepdims=True))
+
+
+def _overlap(
+    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
+    apart = np.abs(first[:, :2] - second[:, :2])
+    return np.asarray((2 * apart < first[:, 2:] + second[:, 2:]).all(axis=1))
 
 
 def _faces(

@@ -16,7 +16,11 @@ _LOCK = ".lock"
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold a lock that goes with the process, so that two runs never write the same folder."""
+    """Hold a lock that goes with the process, so that two runs never write the same folder.
+
+    The lock is on a file that stays: were it removed, a run that had opened it before would hold a
+    lock that the next one does not see. On the folder itself NFS grants none.
+    """
     try:
         import fcntl
     except ImportError:  # Windows, where an open file cannot be replaced anyway
@@ -32,7 +36,6 @@ def alone(folder: Path) -> Iterator[None]:
         for left_over in folder.glob(f"*{PARTIAL}"):
             left_over.unlink()
         yield
-    (folder / _LOCK).unlink(missing_ok=True)
 
 
 def check_same(folder: Path, plan: Plan) -> None:
@@ -40,8 +43,8 @@ def check_same(folder: Path, plan: Plan) -> None:
     for index in sorted(folder.glob("*.json")):
         if read_json(index).get("plan") != plan.digest:
             raise DataError(
-                f"{folder} holds shards made from other data or with other settings "
-                f"({index.name}). Give another folder, or remove this one."
+                f"{folder} holds shards made from other data or with other settings, or the data have "
+                f"changed since ({index.name}). Give another folder, or remove this one."
             )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
-import zlib
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ter_fast.data import Dataset, Sample
 
 _UNSPLIT = "all"
+_PLACES = 4
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def _facts(sample: Sample, folder: str, labels: tuple[str, ...]) -> dict[str, An
     source = os.path.relpath(sample.path, folder) if folder else sample.path
     return {
         "source": Path(source).as_posix(),
+        **({} if sample.span is None else {"span": list(sample.span)}),
         "label": sample.label,
         "class": labels.index(sample.label),
         "split": sample.split,
@@ -103,16 +106,35 @@ def _common_folder(dataset: Dataset) -> str:
         return ""
 
 
-def _stamp(sample: Sample) -> int:
-    """Tell one content from another cheaply: a table's picture by checksum, a file by size."""
+def _stamp(sample: Sample) -> list[str]:
+    """Tell one content from another: a table's picture by all of it, a file by size and pieces."""
     if sample.image is not None:
-        return zlib.crc32(sample.image)
+        return [hashlib.sha256(sample.image).hexdigest()]
     apart = sample.attributes.get("audio_path")
-    return sum(_size(path) for path in (sample.path, apart) if path)
+    return [fingerprint(path) for path in (sample.path, apart) if path]
 
 
-def _size(path: str) -> int:
+def fingerprint(path: str) -> str:
+    """Return a SHA-256 of a file's size and of its bytes at four places.
+
+    Not of its date, which copying a corpus changes, nor of all of it, which would read every film
+    once more at every start: a film encoded again differs in all four places, but one altered by
+    hand between them, at the same length, is taken for the same. Up to 256 KiB, all bytes count.
+
+    Args:
+        path: The file; without it there, ``""`` is returned.
+
+    Example:
+        >>> fingerprint("nowhere.mp4")
+        ''
+    """
     try:
-        return os.stat(path).st_size
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            found = hashlib.sha256(str(size).encode())
+            for place in range(_PLACES):
+                file.seek(max(0, size - _PIECE) * place // (_PLACES - 1))
+                found.update(file.read(_PIECE))
     except OSError:
-        return -1
+        return ""
+    return found.hexdigest()

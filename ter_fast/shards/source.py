@@ -6,13 +6,12 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ter_fast import decode
-from ter_fast.clip import Clip
+from ter_fast.clip import Clip, joined
 from ter_fast.errors import MediaError
 from ter_fast.shards.codec import encode_sound, encode_strip
 from ter_fast.shards.crops import crop
@@ -57,15 +56,12 @@ def windows(sample: Sample, settings: ShardSettings, modalities: tuple[str, ...]
     if apart is not None and not video:
         yield from cut(apart, audio=True, video=False)
         return
-    pictures = cut(sample.path, audio=audio and apart is None, video=video)
+    start, end = sample.span or (0.0, None)
+    pictures = cut(sample.path, start=start, end=end, audio=audio and apart is None, video=video)
     if apart is None:
         yield from pictures
         return
-    for picture, sound in zip_longest(pictures, cut(apart, audio=True, video=False)):
-        if picture is None or sound is None:
-            yield picture or sound
-        else:
-            yield replace(picture, audio=sound.audio)
+    yield from joined(pictures, cut(apart, audio=True, video=False))
 
 
 def encoded(
@@ -107,7 +103,7 @@ def encoded(
         kept.append((entry, {**parts, "json": dumped({**facts, **entry})}))
     if all(set(parts) == {"json"} for _, parts in kept):
         reason = next(filter(None, notes), "it holds neither pictures nor sound")
-        raise MediaError(f"{sample.path}: {reason}; check the file")
+        raise MediaError(f"{sample.name}: {reason}; check the file")
     return kept
 
 

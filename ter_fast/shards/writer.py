@@ -6,25 +6,17 @@ import contextlib
 import hashlib
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ter_fast.errors import DataError, MediaError, TerFastError
 from ter_fast.shards.folder import alone, check_same, is_done
+from ter_fast.shards.manifest import ShardReport, close_folder
 from ter_fast.shards.plan import Plan, Shard, make_plan
-from ter_fast.shards.settings import (
-    FORMAT,
-    MANIFEST,
-    ShardSettings,
-    digest,
-    dumped,
-    read_json,
-    settings_record,
-)
+from ter_fast.shards.reader import holds
+from ter_fast.shards.settings import FORMAT, ShardSettings, dumped, read_json
 from ter_fast.shards.source import encoded
 from ter_fast.shards.tars import PARTIAL, TarWriter, write_atomically
 
@@ -33,43 +25,6 @@ if TYPE_CHECKING:
     from ter_fast.faces import FaceCropper
 
 _FEW = 10
-
-
-@dataclass(frozen=True)
-class ShardReport:
-    """What `prepare_shards` wrote.
-
-    Attributes:
-        path: The folder.
-        shards: How many there are.
-        resumed: How many of them were there already.
-        clips: Clips stored.
-        windows: Windows stored.
-        bytes: Size of the tars together.
-        failed: What was wrong with clips that could not be used.
-    """
-
-    path: Path
-    shards: int
-    resumed: int
-    clips: int
-    windows: int
-    bytes: int
-    failed: tuple[str, ...]
-
-    def summary(self) -> str:
-        """Say it in a line.
-
-        Example:
-            >>> ShardReport(Path("shards"), 2, 1, 200, 230, 5_000_000, ()).summary()
-            '200 clips in 230 windows, 2 shards (1 there already), 5.0 MB: shards'
-        """
-        there = f" ({self.resumed} there already)" if self.resumed else ""
-        lost = f"; {len(self.failed)} clips could not be used" if self.failed else ""
-        return (
-            f"{self.clips} clips in {self.windows} windows, {self.shards} shards{there}, "
-            f"{self.bytes / 1e6:.1f} MB: {self.path}{lost}"
-        )
 
 
 def prepare_shards(
@@ -97,8 +52,8 @@ def prepare_shards(
         progress: Show a progress bar where standard error is a terminal.
 
     Raises:
-        DataError: The folder holds other shards or is being written, it cannot be written, too many
-            clips are unusable, or no face detector is at hand.
+        DataError: The dataset is shards already, the folder holds other shards or is being written,
+            it cannot be written, too many clips are unusable, or no face detector is at hand.
 
     Example:
         >>> from ter_fast.data import Dataset
@@ -109,6 +64,11 @@ def prepare_shards(
     settings = settings or ShardSettings()
     if not len(dataset):
         raise DataError(f"{dataset.name} has no samples; there is nothing to prepare.")
+    if stored := next((each.path for each in dataset if holds(each.path)), None):
+        raise DataError(
+            f"{dataset.name} is prepared shards already ({stored}). Train from them as they are, or "
+            "prepare the films that they were made from."
+        )
     finder, checksum = _finder(dataset, settings, face_model)
     plan = make_plan(dataset, settings, checksum)
     folder = Path(out)
@@ -120,7 +80,7 @@ def prepare_shards(
             job = _Job(dataset, folder, settings, finder, plan, failed_limit)
             with _bar(dataset, progress) as advance:
                 job.run([s for s in plan.shards if s.name not in done], done, workers, advance)
-            return _close(dataset, settings, plan, folder, len(done))
+            return close_folder(dataset, settings, plan, folder, len(done))
     except OSError as error:
         raise DataError(
             f"{folder} cannot be written ({error.strerror or error}); what is finished stays. Make room "
@@ -267,49 +227,3 @@ def _bar(dataset: Dataset, shown: bool) -> Iterator[Callable[[int], None]]:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"preparing {dataset.name}", total=len(dataset))
         yield lambda count: bar.advance(task, count)
-
-
-def _close(
-    dataset: Dataset, settings: ShardSettings, plan: Plan, folder: Path, resumed: int
-) -> ShardReport:
-    """Write the manifest over what the shards' own indices say."""
-    shards, failed, counts = [], [], Counter[tuple[str, str]]()
-    for shard in plan.shards:
-        index = read_json(folder / f"{shard.name}.json")
-        counts.update((clip["split"], clip["label"]) for clip in index["clips"])
-        failed += index["failed"]
-        shards.append(
-            {
-                "name": shard.name,
-                "clips": len(index["clips"]),
-                "windows": sum(len(clip["windows"]) for clip in index["clips"]),
-                "bytes": index["bytes"],
-                "sha256": index["sha256"],
-                "index": digest(index),
-            }
-        )
-    if not counts:
-        raise DataError(f"No clip of {dataset.name} could be used; the first said: {failed[0][1]}")
-    manifest = {
-        "format": FORMAT,
-        "plan": plan.digest,
-        "name": dataset.name,
-        "labels": dataset.labels,
-        "terms": dataset.terms,
-        "modalities": dataset.modalities,
-        "known_overlap": sorted(dataset.known_overlap),
-        "settings": settings_record(settings),
-        "counts": [[*key, count] for key, count in sorted(counts.items())],
-        "shards": shards,
-        "failed": failed,
-    }
-    write_atomically(folder / MANIFEST, dumped(manifest))
-    return ShardReport(
-        folder,
-        len(shards),
-        resumed,
-        counts.total(),
-        sum(shard["windows"] for shard in shards),
-        sum(shard["bytes"] for shard in shards),
-        tuple(reason for _, reason in failed),
-    )

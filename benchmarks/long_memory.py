@@ -1,0 +1,132 @@
+"""How much memory an hour of film takes: the command, the shipped model, windows of 10 s.
+
+    python benchmarks/long_memory.py --data FOLDER [--hours 1] [--out benchmarks/results/long.md]
+
+FOLDER holds `decode/*.mp4` and `models/`; the variable TER_FAST_DATA names it, too. The film is one of them, its
+packets copied again and again, in a folder that is removed; a tenth of it is measured beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import machine
+from looped import loop_media
+
+LIMIT = 1 << 30
+SHARE = 10
+
+COMMAND = """
+import json, re, sys
+from ter_fast.cli import app
+try:
+    app(sys.argv[2:])
+except SystemExit as ended:
+    code = ended.code
+# Not ru_maxrss, which begins with what the process that started this one had.
+peak = re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]
+open(sys.argv[1], "w").write(json.dumps([code, int(peak)]))
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one run of the command took.
+
+    Attributes:
+        seconds: length of the film.
+        windows: rows that the command wrote.
+        peak: most bytes that its process had in memory.
+        took: wall-clock seconds, the start of Python included.
+    """
+
+    seconds: float
+    windows: int
+    peak: int
+    took: float
+
+
+def measure(film: Path, seconds: float, faces: Path, folder: Path) -> Measured:
+    """Run `ter-fast predict FILM --window 10 --per-window` in a process of its own."""
+    looped = loop_media(film, folder / f"{round(seconds)}.mp4", seconds)
+    table, figures = folder / "windows.csv", folder / "figures.json"
+    given = ["predict", str(looped), "--window", "10", "--per-window", "--out", str(table)]
+    given += ["--face-model", str(faces)]
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", COMMAND, str(figures), *given],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        cwd=Path(__file__).parents[1],
+    )
+    took = time.perf_counter() - began
+    code, kilobytes = json.loads(figures.read_text())
+    if code not in (0, None):
+        raise RuntimeError(f"predict ended with {code}")
+    rows = len(table.read_text(encoding="utf-8").splitlines()) - 1
+    looped.unlink()
+    return Measured(seconds, rows, kilobytes << 10, took)
+
+
+def page(film: str, runs: list[Measured]) -> str:
+    """Return the figures as Markdown."""
+    info = machine.describe()
+    whole = runs[-1]
+    verdict = "met" if whole.peak < LIMIT else "**missed**"
+    lines = [
+        "# Memory of a long film",
+        "",
+        f"`ter-fast predict FILM --window 10 --per-window` with the shipped model and face detector, on {info['cpu']}, "
+        f"{info['cores']} cores, torch {info['torch']}, PyAV {importlib.metadata.version('av')}. The film "
+        f"is `{film}`, its packets copied again and again. Peak of the process itself (VmHWM); other "
+        "work ran beside it, so that only the memory counts.",
+        "",
+        "| film | windows | peak, MiB | seconds | times real time |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            f"| {each.seconds / 60:.0f} min | {each.windows} | {each.peak / (1 << 20):.0f} | "
+            f"{each.took:.0f} | {each.seconds / each.took:.0f} |"
+            for each in runs
+        ),
+        "",
+        f"Target: less than {LIMIT >> 20} MiB for an hour: {verdict}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=os.environ.get("TER_FAST_DATA"))
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    if options.data is None:
+        parser.error("give --data FOLDER, or set TER_FAST_DATA")
+    films = sorted((Path(options.data) / "decode").glob("*.mp4"))
+    if not films:
+        parser.error(f"{options.data}/decode holds no .mp4")
+    faces = next((Path(options.data) / "models").glob("yunet*.onnx"))
+    seconds = 3600 * options.hours
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [measure(films[0], each, faces, Path(folder)) for each in (seconds / SHARE, seconds)]
+    text = page(f"{films[0].parent.name}/{films[0].name}", runs)
+    if options.out is None:
+        sys.stdout.write(text)
+    else:
+        options.out.write_text(text, encoding="utf-8")
+    sys.exit(runs[-1].peak >= LIMIT)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""What several commands do: load a model, read data, say warnings as sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+
+from ter_fast.errors import TerFastError
+
+if TYPE_CHECKING:
+    from ter_fast.data import Dataset
+    from ter_fast.model import Model
+
+
+def load(name: str, device: str = "cpu") -> Model:
+    """Load a model on a device, or say in a sentence why not."""
+    from ter_fast.model import Model
+
+    model = Model.from_pretrained(name)
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise TerFastError(
+            f"the device {device!r} cannot be used ({str(error).splitlines()[0]}); try --device cpu"
+        ) from error
+
+
+@contextlib.contextmanager
+def warnings_as_sentences() -> Iterator[None]:
+    """Print what the package warns of as sentences, without the lines of code that warned."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _say_warning
+        yield
+
+
+def _say_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    Console(stderr=True, soft_wrap=True).print(
+        f"[bold yellow]warning:[/] {escaped(str(message))}", highlight=False
+    )
+
+
+def dataset_of(specifications: list[str], labels: tuple[str, ...] = ()) -> Dataset:
+    """Read the datasets that `--data` names, as one."""
+    from ter_fast.data import load_dataset
+
+    with warnings_as_sentences():
+        return load_dataset("+".join(specifications), labels or None)
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Split a list that commas part."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def escaped(text: str) -> str:
+    """Return text in which rich sees no markup."""
+    from rich.markup import escape
+
+    return escape(text)

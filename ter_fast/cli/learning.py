@@ -1,0 +1,194 @@
+"""The commands that make models: `train`, `join` and `calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ter_fast.cli.common import dataset_of, load, names_in, warnings_as_sentences
+from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, QuietOption
+from ter_fast.errors import TerFastError
+
+
+def train(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model.")],
+    modalities: Annotated[
+        str, typer.Option(help="audio, video or audio,video; else those of the data.")
+    ] = "",
+    labels: Annotated[
+        str, typer.Option(help="Class names, comma-separated: any other in the data is an error.")
+    ] = "",
+    frames: Annotated[int, typer.Option(min=1, help="Frames sampled from each window.")] = 16,
+    frame_size: Annotated[
+        int, typer.Option(min=16, help="Side of the square frame in pixels.")
+    ] = 48,
+    color: Annotated[bool, typer.Option("--color", help="RGB frames instead of luma.")] = False,
+    faces: Annotated[
+        str, typer.Option(help="detect: crop the largest face of each frame; whole: the frame.")
+    ] = "detect",
+    epochs: Annotated[int, typer.Option(min=1)] = 30,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    learning_rate: Annotated[float, typer.Option()] = 2e-3,
+    activation: Annotated[
+        str, typer.Option(help="From logits to evidence: exp learns fastest; softplus, relu.")
+    ] = "exp",
+    kl_weight: Annotated[float, typer.Option(help="Final weight of the KL regularizer.")] = 0.05,
+    balance: Annotated[
+        float, typer.Option(min=0, max=1, help="Weight of classification in TrustedCELoss.")
+    ] = 1.0,
+    patience: Annotated[int, typer.Option(help="Epochs without improvement before stopping.")] = 8,
+    validation_share: Annotated[
+        float,
+        typer.Option(help="Share of the groups held out where the data have no validation split."),
+    ] = 0.1,
+    precision: Annotated[str, typer.Option(help="Lightning's: 32-true, bf16-mixed …")] = "32-true",
+    seed: Annotated[int, typer.Option()] = 0,
+    max_unreadable: Annotated[
+        str,
+        typer.Option(
+            help="Files that may be unreadable and are skipped: 20, 0.05 or 5%; more end the run."
+        ),
+    ] = "5%",
+    face_model: FaceModelOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Train an expert (one modality) or a joint model (several), end to end, and save it.
+
+    Trains on the split "train" and stops early on "validation"; where the data have no validation
+    split, a tenth of the groups is held out. Thresholds are set on the validation split.
+    """
+    from ter_fast.config import VideoInput
+    from ter_fast.data import with_validation
+    from ter_fast.model import Model
+    from ter_fast.prepare import parse_limit
+    from ter_fast.present import thresholds_table
+
+    limit = parse_limit(max_unreadable)
+    dataset = with_validation(dataset_of(data, names_in(labels)), validation_share, seed)
+    chosen = names_in(modalities) or dataset.modalities
+    video = VideoInput(frames, frame_size, 3 if color else 1, faces)
+    model = Model.build(dataset.labels, chosen, video=video, seed=seed, activation=activation)
+    model.fit(
+        dataset,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        kl_weight=kl_weight,
+        balance=balance,
+        patience=patience,
+        precision=precision,
+        seed=seed,
+        max_unreadable=limit,
+        face_model=face_model,
+        progress=not quiet,
+    )
+    # Hours of training are not lost to a validation split that no threshold can be set on.
+    model.save_pretrained(out)
+    model.calibrate(dataset.split("validation"), face_model=face_model, progress=not quiet)
+    model.save_pretrained(out)
+    Console().print(thresholds_table(model.config), f"saved to {out}")
+
+
+def join(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the joined model.")],
+    audio: Annotated[str, typer.Option(help="Model with the audio expert.")],
+    video: Annotated[str, typer.Option(help="Model with the video expert.")],
+    rule: Annotated[
+        str, typer.Option(help="Fusion rule: dempster, cumulative, averaging, weighted.")
+    ] = "dempster",
+) -> None:
+    """Join an audio and a video expert, trained apart, into one model; calibrate it next."""
+    from ter_fast.model import Model
+
+    joined = Model.from_experts(rule=rule, audio=load(audio), video=load(video))
+    joined.save_pretrained(out)
+    Console().print(f"saved to {out}; now: ter-fast calibrate --model {out} --data … --data …")
+
+
+def calibrate(
+    data: DataOption,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Model folder; changed in place without --out.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the calibrated model.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split to calibrate on.")] = "validation",
+    criterion: Annotated[
+        str | None,
+        typer.Option(help="balance (the default), f1, accuracy, precision=P or coverage=Q."),
+    ] = None,
+    risk: Annotated[
+        float | None,
+        typer.Option(
+            help="In place of a criterion: promise that at most this share of the trusted is wrong."
+        ),
+    ] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(help="Largest probability that the promise is broken; 0.05 when left out."),
+    ] = None,
+    promise: Annotated[
+        str | None,
+        typer.Option(
+            help="groups: for new speakers (the default); clips: for further clips of the same."
+        ),
+    ] = None,
+    confidence: Annotated[
+        str | None,
+        typer.Option(help="Kind of confidence to use from now on; best: that of the lowest AURC."),
+    ] = None,
+    disagreement_limit: Annotated[
+        float | None, typer.Option(help="Not trusted above this disagreement.")
+    ] = None,
+    disagreement_quantile: Annotated[
+        float | None,
+        typer.Option(
+            help="Set that limit so that this share of the right predictions stays within."
+        ),
+    ] = None,
+    unit: Annotated[
+        str,
+        typer.Option(
+            help="clip, or window: thresholds of the windows that long clips are cut in, kept apart."
+        ),
+    ] = "clip",
+    device: DeviceOption = "cpu",
+    face_model: FaceModelOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Set the trusted thresholds on validation data.
+
+    With --risk, on data that had no part in the model: not in its training, not in stopping it, not in
+    the choice of its settings.
+
+    Give --data twice, one dataset per modality, to calibrate a model joined from two experts: clips of
+    equal label are then paired.
+    """
+    from ter_fast.present import thresholds_table
+
+    loaded = load(model, device)
+    if out is None and not Path(model).is_dir():
+        raise TerFastError(
+            f"--model {model} is not a folder that can be changed; give --out FOLDER"
+        )
+    with warnings_as_sentences():
+        loaded.calibrate(
+            *(dataset_of([each], loaded.config.labels).split(split) for each in data),
+            criterion=criterion,
+            risk=risk,
+            delta=delta,
+            promise=promise,
+            confidence=confidence,
+            disagreement_limit=disagreement_limit,
+            disagreement_quantile=disagreement_quantile,
+            unit=unit,
+            face_model=face_model,
+            progress=not quiet,
+        )
+    loaded.save_pretrained(out or model)
+    Console().print(thresholds_table(loaded.config), f"saved to {out or model}")

@@ -1,0 +1,44 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name, folder or hub id.")]
+
+DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
+
+FaceModelOption = Annotated[
+    Path | None,
+    typer.Option(help="YuNet face detector (ONNX); else the one fetched by `data fetch-models`."),
+]
+
+FacesOption = Annotated[
+    str | None,
+    typer.Option(help="detect or whole, in place of the model's own way to take pictures."),
+]
+
+DataOption = Annotated[
+    list[str],
+    typer.Option(
+        "--data",
+        "-d",
+        help="CORPUS:PATH with cremad, emodb, enterface, fer2013, iemocap, meld, music_video, nemo, ravdess, "
+        "savee, tess, or folders (one for each class); or a manifest .csv/.parquet with the columns path, "
+        "label, split, group. Several in one, joined by +, are one dataset.",
+    ),
+]
+
+WindowOption = Annotated[
+    float | None, typer.Option(help="Seconds of a window; else the model's own.")
+]
+
+HopOption = Annotated[
+    float | None,
+    typer.Option(help="Seconds from one window's start to the next; else end to end."),
+]
+
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]

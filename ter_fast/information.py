@@ -1,0 +1,112 @@
+"""What this installation can do, and what a model is: versions, backends and why, experts, data."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+
+from ter_fast import _ops
+from ter_fast.present import new_table, thresholds_table
+
+if TYPE_CHECKING:
+    from ter_fast.model import Model
+
+
+def information() -> dict[str, Any]:
+    """Return versions and backends as plain values."""
+    names = (
+        "ter_fast",
+        "torch",
+        "numpy",
+        "numba",
+        "av",
+        "torchcodec",
+        "opencv-python-headless",
+        "lightning",
+        "pandas",
+        "pyarrow",
+    )
+    versions: dict[str, str | None] = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    import torch
+
+    from ter_fast import decode
+    from ter_fast.faces import default_face_model
+
+    choice = decode.choose()
+    face_model = default_face_model()
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": versions,
+        "kernels": asdict(_ops.backend()),
+        "cuda": {
+            "available": torch.cuda.is_available(),
+            "torch_built_for": torch.version.cuda,
+            "kernels": asdict(_ops.backend("cuda")),
+        },
+        "decode": {
+            "backend": choice.name,
+            "why": choice.why,
+            "backends": [asdict(state) for state in decode.states()],
+        },
+        "face_model": None if face_model is None else str(face_model),
+    }
+
+
+def info_table(values: dict[str, Any]) -> RenderableType:
+    """Return what `ter-fast info` prints."""
+    table = new_table("part", "state", "why")
+    versions = ", ".join(f"{name} {version or '–'}" for name, version in values["versions"].items())
+    table.add_row("versions", f"Python {values['python']}, {versions}", values["platform"])
+    table.add_row("kernels", values["kernels"]["name"], values["kernels"]["reason"])
+    cuda = values["cuda"]
+    table.add_row(
+        "CUDA",
+        "available" if cuda["available"] else "not available",
+        f"torch built for CUDA {cuda['torch_built_for']}"
+        if cuda["torch_built_for"]
+        else "this torch has no CUDA",
+    )
+    table.add_row("kernels on CUDA", cuda["kernels"]["name"], cuda["kernels"]["reason"])
+    table.add_row("decoding", values["decode"]["backend"], values["decode"]["why"])
+    for each in values["decode"]["backends"]:
+        table.add_row(f"--decode {each['name']}", each["state"], escape(each["detail"]))
+    face = values["face_model"]
+    table.add_row(
+        "face detector",
+        face or "none",
+        "" if face else "give --face-model, or run: ter-fast data fetch-models",
+    )
+    return table
+
+
+def model_table(model: Model) -> RenderableType:
+    """Return a description of a model: classes, experts, data, terms, thresholds."""
+    config = model.config
+    table = new_table("entry", "value", title="Model")
+    table.add_row("classes", ", ".join(config.labels))
+    for name, expert in config.experts.items():
+        size = sum(each.numel() for each in model.experts[name].parameters())
+        table.add_row(
+            f"{name} expert",
+            f"{expert.encoder}, {size:,} parameters, classes {', '.join(expert.labels)}",
+        )
+    table.add_row("fusion", f"{config.rule}; confidence {config.confidence}")
+    for record in config.training:
+        table.add_row(
+            f"trained on ({'+'.join(record.modalities)})",
+            f"{escape(record.data)}: {dict(record.samples)}",
+        )
+    for terms in config.terms:
+        table.add_row("terms", escape(terms))
+    return Group(table, thresholds_table(config))
