@@ -1,5 +1,7 @@
 """Trusted multimodal emotion recognition: evidence, fusion, and knowing when not to answer."""
 
+from typing import TYPE_CHECKING
+
 from ter_fast import _ops, losses, metrics, thresholds
 from ter_fast.clip import Clip
 from ter_fast.config import ExpertConfig, ModelConfig, TrustedThreshold, VideoInput
@@ -12,6 +14,9 @@ from ter_fast.model import Model
 from ter_fast.opinion import Opinion, evidence_from_logits
 from ter_fast.prediction import Prediction, Predictions
 from ter_fast.uncertainty import DirichletUncertainty, uncertainty
+
+if TYPE_CHECKING:
+    from ter_fast.multiview import TrustedClassifier
 
 _ops.warn_if_uncompiled()
 
@@ -32,6 +37,7 @@ __all__ = [
     "Prediction",
     "Predictions",
     "TerFastError",
+    "TrustedClassifier",
     "TrustedThreshold",
     "VideoInput",
     "__version__",
@@ -44,3 +50,12 @@ __all__ = [
     "thresholds",
     "uncertainty",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # scikit-learn takes a second to load, and most who import the package do not need it.
+    if name == "TrustedClassifier":
+        from ter_fast.multiview import TrustedClassifier
+
+        return TrustedClassifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,313 @@
+"""The classifier of feature views: scikit-learn's contract, views, fusion, trust."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import ter_fast
+from ter_fast.errors import DataError
+from ter_fast.losses import LOSSES
+from ter_fast.multiview import TrustedClassifier, ViewScaler
+from ter_fast.multiview.networks import MemberLinear
+from ter_fast.opinion import RULES
+
+QUICK: dict[str, Any] = {
+    "epochs": 25,
+    "hidden": (64,),
+    "learning_rate": 1e-2,
+    "random_state": 0,
+}
+
+
+@parametrize_with_checks([TrustedClassifier(epochs=40, hidden=(32,), random_state=0)])  # type: ignore[untyped-decorator]
+def test_scikit_learns_own_checks(estimator: TrustedClassifier, check: Any) -> None:
+    check(estimator)
+
+
+def digits() -> tuple[dict[str, Any], Any]:
+    """Handwritten digits as two views: the left and the right half of each picture."""
+    pictures, labels = load_digits(return_X_y=True)
+    halves = pictures.reshape(-1, 8, 8)
+    return {
+        "left": halves[:, :, :4].reshape(-1, 32),
+        "right": halves[:, :, 4:].reshape(-1, 32),
+    }, labels
+
+
+@pytest.fixture(scope="module")
+def halves() -> tuple[dict[str, Any], Any, dict[str, Any], Any]:
+    views, labels = digits()
+    train, test = train_test_split(np.arange(len(labels)), test_size=0.4, random_state=0)
+    return (
+        {name: view[train] for name, view in views.items()},
+        labels[train],
+        {name: view[test] for name, view in views.items()},
+        labels[test],
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(halves: tuple[dict[str, Any], Any, dict[str, Any], Any]) -> TrustedClassifier:
+    views, labels, _, _ = halves
+    return TrustedClassifier(**QUICK).fit(views, labels)
+
+
+def test_two_views_know_more_than_either(
+    fitted: TrustedClassifier, halves: tuple[dict[str, Any], Any, dict[str, Any], Any]
+) -> None:
+    _, _, views, labels = halves
+    fused, each = fitted.opinions(views)
+    own = {
+        name: float((opinion.prediction.numpy() == labels).mean()) for name, opinion in each.items()
+    }
+    together = float((fused.prediction.numpy() == labels).mean())
+    assert together > max(own.values()) > 0.8
+    assert together == fitted.score(views, labels) > 0.95
+    np.testing.assert_allclose(
+        fitted.predict_proba(views), fused.probability.double().numpy(), atol=1e-6
+    )
+    assert fused.disagreement is not None
+    # Where views disagree, the answer is more often wrong.
+    wrong = fused.prediction.numpy() != labels
+    assert fused.disagreement[wrong].mean() > fused.disagreement[~wrong].mean()
+
+
+def test_fusion_with_a_failure_rate_is_the_mixture_that_it_says() -> None:
+    """Dempster over discounted, nearly certain opinions: prod ((1 - eps) p + eps / K)."""
+    torch.manual_seed(0)
+    logits = 30 + 3 * torch.randn(3, 1, 50, 5, dtype=torch.float64)
+    model = TrustedClassifier(failure_rate=0.2, activation="exp")
+    # Evidence of exp(min(z, ln 1e6)) is at most 1e6: stay below it.
+    logits = logits - logits.amax(-1, keepdim=True) + 13.0
+    evidence = logits.exp()[:, 0]
+    fused = model._fused(evidence, torch.ones(3, 50, dtype=torch.bool))
+    p = evidence / evidence.sum(-1, keepdim=True)
+    expected = (0.8 * p + 0.2 / 5).prod(0)
+    found = fused.belief + fused.uncertainty[..., None]
+    torch.testing.assert_close(
+        found / found.sum(-1, keepdim=True),
+        expected / expected.sum(-1, keepdim=True),
+        rtol=1e-3,
+        atol=1e-6,
+    )
+
+
+def test_a_failing_view_is_outvoted(
+    halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
+) -> None:
+    train, labels, test, truth = halves
+    three = {**train, "both": np.concatenate(list(train.values()), 1)}
+    rng = np.random.default_rng(0)
+    swapped = {**test, "both": np.concatenate(list(test.values()), 1)}
+    swapped["both"] = swapped["both"][rng.permutation(len(truth))]
+    scores = {}
+    for rate in (0.0, 0.1):
+        model = TrustedClassifier(failure_rate=rate, **QUICK).fit(three, labels)
+        scores[rate] = model.score(swapped, truth)
+    assert scores[0.1] > scores[0.0] + 0.05
+
+
+def test_a_missing_view_is_masked(
+    fitted: TrustedClassifier, halves: tuple[dict[str, Any], Any, dict[str, Any], Any]
+) -> None:
+    _, _, views, _ = halves
+    gone = {"left": views["left"], "right": np.full_like(views["right"], np.nan)}
+    fused, each = fitted.opinions(gone)
+    left = fitted.opinions(views)[1]["left"]
+    torch.testing.assert_close(each["left"].evidence, left.evidence)
+    assert (each["right"].evidence == 0).all()
+    assert (fused.prediction == left.prediction).all()
+    nothing = {name: np.full_like(view[:3], np.nan) for name, view in views.items()}
+    np.testing.assert_allclose(fitted.predict_proba(nothing), 0.1)
+    assert fitted.confidence_of(nothing).tolist() == [0, 0, 0]
+    half = {name: view.copy() for name, view in views.items()}
+    half["right"][5, 3] = np.nan
+    with pytest.raises(ValueError, match="contains NaN in part of view 'right', as in sample 5"):
+        fitted.predict(half)
+
+
+def test_views_missing_in_training_are_learned_from_the_rest(
+    halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
+) -> None:
+    train, labels, test, truth = halves
+    holes = {name: view.copy() for name, view in train.items()}
+    holes["left"][::2] = np.nan
+    holes["right"][1::3] = np.nan
+    for fused in (False, True):
+        model = TrustedClassifier(train_fused=fused, **QUICK).fit(holes, labels)
+        assert model.score(test, truth) > 0.9
+    with pytest.raises(ValueError, match="view 'left' is missing"):
+        model.fit({**holes, "left": np.full_like(train["left"], np.nan)}, labels)
+
+
+def test_a_table_and_its_widths_are_the_same_views(
+    fitted: TrustedClassifier, halves: tuple[dict[str, Any], Any, dict[str, Any], Any]
+) -> None:
+    train, labels, test, _ = halves
+    table = np.concatenate(list(train.values()), 1)
+    expected = fitted.predict_proba(test)
+    tested = np.concatenate(list(test.values()), 1)
+    by_width = TrustedClassifier((32, 32), **QUICK).fit(table, labels)
+    by_name = TrustedClassifier({"left": range(32), "right": range(32, 64)}, **QUICK).fit(
+        table, labels
+    )
+    listed = TrustedClassifier(**QUICK).fit(list(train.values()), labels)
+    np.testing.assert_allclose(by_width.predict_proba(tested), expected, atol=1e-6)
+    np.testing.assert_allclose(by_name.predict_proba(tested), expected, atol=1e-6)
+    np.testing.assert_allclose(listed.predict_proba(list(test.values())), expected, atol=1e-6)
+    assert by_name.view_names_ == ["left", "right"]
+    with pytest.raises(ValueError, match="give the same views in the same order"):
+        fitted.predict({"right": test["right"], "left": test["left"]})
+
+
+@pytest.mark.parametrize(
+    ("rule", "loss"),
+    [*((rule, "log") for rule in RULES), *(("dempster", loss) for loss in LOSSES[1:])],
+)
+def test_every_rule_and_loss_learns(rule: str, loss: str) -> None:
+    views, labels = digits()
+    some = {name: view[:400] for name, view in views.items()}
+    model = TrustedClassifier(
+        rule=rule, loss=loss, train_fused=True, lambda_max=0.05, conflict_weight=0.1, **QUICK
+    ).fit(some, labels[:400])
+    rest = {name: view[400:] for name, view in views.items()}
+    assert model.score(rest, labels[400:]) > 0.75
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+def test_members_and_the_joint_view(
+    halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
+) -> None:
+    train, labels, test, truth = halves
+    model = TrustedClassifier(members=3, joint_view=True, **QUICK).fit(train, labels)
+    assert model.view_names_ == ["left", "right", "joint"]
+    assert model.score(test, truth) > 0.95
+    logits = torch.cat([part for part, _ in model._logits(test)], 2).double()
+    # Certain opinions: what is left of the uncertainty at evidence 1e6 is 1e-5.
+    beliefs = ter_fast.Opinion((logits - (logits.amax(-1, keepdim=True) - 13.8).clamp_min(0)).exp())
+    _, each = model.opinions(test)
+    torch.testing.assert_close(
+        each["joint"].belief, beliefs.belief[2].mean(0).float(), rtol=1e-3, atol=1e-5
+    )
+    torch.testing.assert_close(
+        each["joint"].uncertainty, beliefs.uncertainty[2].mean(0).float(), rtol=0.02, atol=1e-6
+    )
+
+
+def test_members_do_not_touch_one_another() -> None:
+    torch.manual_seed(0)
+    layer, values = MemberLinear(3, 4, 2), torch.randn(3, 5, 4)
+    for member in range(3):
+        expected = values[member] @ layer.weight[member] + layer.bias[member]
+        torch.testing.assert_close(layer(values)[member], expected)
+
+
+def test_the_seed_decides_and_the_callers_stays(
+    halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
+) -> None:
+    train, labels, test, _ = halves
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first = TrustedClassifier(**QUICK).fit(train, labels).predict_proba(test)
+    assert torch.rand(1) == expected
+    second = TrustedClassifier(**QUICK).fit(train, labels).predict_proba(test)
+    np.testing.assert_array_equal(first, second)
+    other = clone(TrustedClassifier(**QUICK)).set_params(random_state=1).fit(train, labels)
+    assert np.abs(other.predict_proba(test) - first).max() > 1e-3
+
+
+def test_scales_are_those_of_the_training_data() -> None:
+    scaler = ViewScaler({"a": [0]}).fit(np.array([[0.0], [2.0], [np.nan]]))
+    values, mask = scaler.transform(np.array([[1.0], [3.0], [1e9], [np.nan]]))
+    assert values[0].flatten().tolist() == [0.0, 2.0, 10.0, 0.0]
+    assert mask.tolist() == [[True, True, True, False]]
+
+
+def test_trust_is_calibrated_on_data_of_its_own(
+    fitted: TrustedClassifier, halves: tuple[dict[str, Any], Any, dict[str, Any], Any]
+) -> None:
+    _, _, views, labels = halves
+    chosen, other = np.arange(0, 400), np.arange(400, len(labels))
+    held = {name: view[chosen] for name, view in views.items()}
+    rest = {name: view[other] for name, view in views.items()}
+    model = clone(fitted).fit(*halves[:2])
+    with pytest.raises(DataError, match="no threshold of trust is set"):
+        model.trusted(rest)
+    model.calibrate(held, labels[chosen], "precision=0.995")
+    trusted = model.trusted(rest)
+    right = model.predict(rest) == labels[other]
+    assert 0.3 < trusted.mean() < 1
+    assert right[trusted].mean() > right.mean()
+    model.calibrate(held, labels[chosen], risk=0.05, delta=0.1)
+    assert model.guarantee_ is not None
+    assert model.threshold_ == model.guarantee_.threshold is not None
+    # Ten samples promise nothing, and then nothing is trusted.
+    few = {name: view[:10] for name, view in views.items()}
+    model.calibrate(few, labels[:10], risk=0.01, delta=0.01)
+    assert model.threshold_ is None
+    assert not model.trusted(rest).any()
+    with pytest.raises(DataError, match="y holds 11, which the classifier was not trained on"):
+        model.calibrate(few, labels[:10] * 0 + 11)
+
+
+def test_it_works_in_pipelines_and_searches() -> None:
+    views, labels = digits()
+    table = np.concatenate(list(views.values()), 1)[:300]
+    model = TrustedClassifier((32, 32), **QUICK)
+    piped = make_pipeline(FunctionTransformer(np.log1p), model)
+    assert cross_val_score(piped, table, labels[:300], cv=2).mean() > 0.8
+    search = GridSearchCV(model, {"failure_rate": [0.0, 0.1]}, cv=2).fit(table, labels[:300])
+    assert search.best_params_["failure_rate"] in (0.0, 0.1)
+
+
+def test_class_weights_move_the_border() -> None:
+    rng = np.random.default_rng(0)
+    labels = (np.arange(400) % 10 == 0).astype(int)
+    table = rng.normal(labels[:, None] * 1.2, 1.0, (400, 2))
+    shares = [
+        TrustedClassifier(class_weight=weight, **QUICK).fit(table, labels).predict(table).mean()
+        for weight in (None, "balanced", {1: 20.0})
+    ]
+    assert shares[0] < shares[1] < shares[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rule": "bayes"}, "rule is 'bayes'; expected one of dempster"),
+        ({"activation": "tanh"}, "activation is 'tanh'; expected one of"),
+        ({"failure_rate": 1.0}, "failure_rate is 1.0; expected 0 <= failure_rate < 1"),
+        ({"conflict_weight": 1.0}, "set train_fused=True"),
+        ({"members": 0}, "members is 0; expected at least 1"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"input_noise": -1.0}, "input_noise is -1.0"),
+        ({"views": (1, 1)}, r"views are \[1, 1\] features wide, X has 3"),
+        ({"views": {"a": [3]}}, r"view 'a' has the columns \[3\]; expected some of 0 to 2"),
+    ],
+)
+def test_parameters_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrustedClassifier(**options).fit(np.zeros((4, 3)), [0, 1, 0, 1])
+
+
+def test_views_that_do_not_fit_are_refused(fitted: TrustedClassifier) -> None:
+    with pytest.raises(NotFittedError):
+        TrustedClassifier().predict(np.zeros((2, 2)))
+    with pytest.raises(ValueError, match=r"views have .* samples; expected .* as many in each"):
+        TrustedClassifier().fit([np.zeros((4, 3)), np.zeros((5, 3))], [0, 1, 0, 1])
+    with pytest.raises(ValueError, match="views is set, but X comes as one array a view"):
+        TrustedClassifier((3, 3)).fit([np.zeros((4, 3))] * 2, [0, 1, 0, 1])
+    with pytest.raises(ValueError, match="one class"):
+        TrustedClassifier().fit(np.zeros((4, 3)), [1, 1, 1, 1])
