@@ -90,13 +90,16 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     # -- what a subclass says ---------------------------------------------------------------------
 
     @abstractmethod
-    def _loss(self, logits: Tensor, mask: Tensor, target: Tensor, epoch: float) -> Tensor:
+    def _loss(
+        self, logits: Tensor, mask: Tensor, target: Tensor, index: Tensor, epoch: float
+    ) -> Tensor:
         """Return the sum over members of their mean losses.
 
         Args:
             logits: `(V, M, B, K)`.
             mask: `(V, M, B)`, True where a view is present.
             target: `(M, B)` classes.
+            index: `(M, B)` numbers of the samples in the training data.
             epoch: Epochs done, fractions allowed.
         """
 
@@ -143,6 +146,10 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         parts = [self._probability(*part).double().cpu().numpy() for part in self._logits(X)]
         probability = np.concatenate(parts)
         return np.asarray(probability / probability.sum(1, keepdims=True))
+
+    def confidence_of(self, X: Features) -> npt.NDArray[np.float64]:
+        """Return the confidence of each answer, (N,) in [0, 1]: the largest probability."""
+        return np.asarray(self.predict_proba(X).max(1))
 
     def predict(self, X: Features) -> Array:
         """Return the most probable label of each sample, (N,)."""
@@ -225,7 +232,9 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
                         for net, v in zip(self._networks, values, strict=True)
                     ]
                 )
-                loss = self._loss(logits, mask[:, chosen], labels[chosen], epoch + step / steps)
+                loss = self._loss(
+                    logits, mask[:, chosen], labels[chosen], chosen, epoch + step / steps
+                )
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 optimizer.step()

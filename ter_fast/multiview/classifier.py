@@ -232,7 +232,9 @@ class TrustedClassifier(ViewNetworkClassifier):
 
     # -- what the base asks for -------------------------------------------------------------------
 
-    def _loss(self, logits: Tensor, mask: Tensor, target: Tensor, epoch: float) -> Tensor:
+    def _loss(
+        self, logits: Tensor, mask: Tensor, target: Tensor, index: Tensor, epoch: float
+    ) -> Tensor:
         members = logits.shape[1]
         evidence = self._evidence(logits).flatten(1, 2)
         here, flat = mask.flatten(1), target.flatten()
