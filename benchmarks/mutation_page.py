@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from mutate import Original
 from mutation_steps import GOOD, MEMORY, PEERS, SECONDS, SHIPPED, Result, Step
+from originals import Original
 
 OUTCOMES = (*GOOD, "uncaught", "wrong", "crash", "hang", "leak", "memory")
 

@@ -10,6 +10,7 @@ hang is seen. torchcodec and DALI read them too where they are installed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import queue
@@ -25,9 +26,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from mutate import Mutant, mutants, originals
+from mutate import Mutant, mutants
 from mutation_page import page
 from mutation_steps import SECONDS, STEPS, Result, Step, serve
+from originals import originals
 
 
 class Reader:
@@ -45,7 +47,8 @@ class Reader:
             assert self.process.stdout is not None
             self.process.kill()
             self.process.wait()
-            self.process.stdin.close()
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
             self.process.stdout.close()
             self.process = None
         self.pending = b""
@@ -61,8 +64,10 @@ class Reader:
         process = self._ready()
         assert process.stdin is not None
         written = os.fstat(self.errors.fileno()).st_size
-        process.stdin.write(json.dumps([str(path), names]).encode() + b"\n")
-        process.stdin.flush()
+        # Where it died after its last answer, its end is found, and noted, in place of the first line.
+        with contextlib.suppress(OSError):
+            process.stdin.write(json.dumps([str(path), names]).encode() + b"\n")
+            process.stdin.flush()
         while (line := self._line(3 * SECONDS)) is not None:
             if line == b"next":
                 assert all(name in steps for name in names), "it left steps out"
@@ -119,12 +124,13 @@ def run(
     """Read every mutant; those that fail are kept in the folder `keep`, if any."""
     waiting = iter(cases)
     lock, found = threading.Lock(), queue.Queue[Result | BaseException | None]()
+    stop = threading.Event()
 
     def work() -> None:
         reader = Reader([sys.executable, __file__, "--serve", "--data", str(data)])
         try:
             with tempfile.TemporaryDirectory() as folder:
-                while True:
+                while not stop.is_set():
                     with lock:
                         mutant = next(waiting, None)
                     if mutant is None:
@@ -147,16 +153,20 @@ def run(
     for thread in threads:
         thread.start()
     ended = 0
-    while ended < jobs:
-        result = found.get()
-        if isinstance(result, BaseException):
-            raise result
-        if result is None:
-            ended += 1
-        else:
-            yield result
-    for thread in threads:
-        thread.join()
+    try:
+        while ended < jobs:
+            result = found.get()
+            if isinstance(result, BaseException):
+                raise result
+            if result is None:
+                ended += 1
+            else:
+                yield result
+    finally:
+        # Where one of them failed, or nobody reads on, the others end with the file that they are at.
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def main() -> None:

@@ -84,20 +84,17 @@ def page(measured: Row, sweeps: list[Row], drawn: list[tuple[str, str]]) -> Iter
 def _machine(measured: Row) -> Iterator[str]:
     info = measured["machine_info"]
     caches = ", ".join(f"{level} {size}" for level, size in info["caches"].items())
-    commit = measured["commit_info"].get("id") or "unknown"
-    changed = ", with changes" if measured["commit_info"].get("dirty") else ""
     yield "| | |"
     yield "|---|---|"
     yield f"| processor | {info['cpu']}, {info['cores']} cores; caches of one core: {caches or '?'} |"
     yield f"| GPU | {info['gpu'] or 'none: rows on a GPU were not run'} |"
-    yield f"| ter_fast | {info['kernels']}; commit {commit[:12]}{changed} |"
+    yield f"| ter_fast | {info['kernels']}; commit {_commit(measured['commit_info'])} |"
     yield f"| torch | {info['torch']}, {info['torch_instruction_set']}; compiles with {info['compiler']} |"
     yield f"| others | Python {info['python']}, NumPy {info['numpy']}, {info['system']} |"
     yield f"| when | {measured['datetime'][:10]} |"
     for later in measured.get("later", []):
-        commit = (later["commit"].get("id") or "unknown")[:12]
         titles, date = ", ".join(later["titles"]), later["datetime"][:10]
-        yield f"| later rows | {titles}: commit {commit}, {date} |"
+        yield f"| later rows | {titles}: commit {_commit(later['commit'])}, {date} |"
     yield ""
     yield (
         "Medians of one run. A factor is the row's time over ours on the same problem: above 1 we "
@@ -106,6 +103,10 @@ def _machine(measured: Row) -> Iterator[str]:
         "reads and writes once each, half of them in and half out. Rows whose tables `(B, K, K)` would pass "
         "4 GB were left out. All answers were compared before anything was timed."
     )
+
+
+def _commit(info: Row) -> str:
+    return (info.get("id") or "unknown")[:12] + (" with changes" if info.get("dirty") else "")
 
 
 def _title(row: Row) -> str:

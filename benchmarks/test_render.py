@@ -157,9 +157,10 @@ def test_rows_timed_later_replace_and_join() -> None:
         row("TMC eager", 3e-6),
         commit="0123456789abcdef",
     )
+    later["commit_info"]["dirty"] = True
     render.merge(measured, later)
     text = "\n".join(render.page(measured, [], []))
-    assert "| later rows | epoch, fuse: commit 0123456789ab, 2026-01-02 |" in text
+    assert "| later rows | epoch, fuse: commit 0123456789ab with changes, 2026-01-02 |" in text
     assert f"### epoch\n\n| | ter_fast | clips/s | films |\n|---|---|---|---|\n| {epoch} |" in text
     assert f"| {epoch} | 2 s | 1 | 4x |" in text
     assert "| fuse V=2 B=64 K=6 | 1 µs | 1 | 3x |" in text

@@ -110,7 +110,7 @@ def calibrate(
     found = [label(model, each, by_window=by_window, **options) for each in datasets]
     if wanted:
         # Before they are paired, so that no clip that is tested stands in a pair that is held out.
-        found = [replace(each, held=wanted.rows(each, wanted.held_out(each))) for each in found]
+        found = wanted.hold_out(found)
     parts = list(_parts(model, with_pairs(model, found, seed)))
     limit = model.config.disagreement_limit if disagreement_limit is None else disagreement_limit
     if disagreement_quantile is not None:
@@ -124,7 +124,8 @@ def calibrate(
     clips = _that_still_hold(before.thresholds, before, kind, limit)
     windows = _that_still_hold(before.window_thresholds, before, kind, limit)
     own = windows if by_window else clips
-    for name in {part.name for part in parts if wanted} & set(own):
+    # Nor does a set keep an older threshold when the data meet nothing for it.
+    for name in {part.name for part in parts} & set(own):
         del own[name]
     model.config = replace(
         before, confidence=kind or before.confidence, disagreement_limit=limit, thresholds={}

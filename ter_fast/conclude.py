@@ -144,9 +144,24 @@ def window_predictions(config: ModelConfig, record: Record) -> list[Prediction]:
     """Return the prediction of each window of a clip of several, held to the thresholds of windows."""
     evidence, mask = record.stacked()
     pieces = [(record.name, [window]) for window in record.windows]
-    return list(
-        _answers(config, evidence, mask, pieces, config.window_thresholds, _WINDOWS_UNCALIBRATED)
+    answers = _answers(
+        config, evidence, mask, pieces, config.window_thresholds, _WINDOWS_UNCALIBRATED
     )
+    apart = _other_windows(config, record)
+    return [
+        replace(each, reasons=(*each.reasons, apart))
+        if apart and each.threshold is not None
+        else each
+        for each in answers
+    ]
+
+
+def _other_windows(config: ModelConfig, record: Record) -> str:
+    """Say that windows are not as long as those that their thresholds were set on; else ""."""
+    seconds, own = record.windows[0].end - record.windows[0].start, config.window_seconds
+    if math.isclose(seconds, own, rel_tol=1e-3):
+        return ""
+    return f"a window of {seconds:g} s; the threshold was set on windows of {own:g} s"
 
 
 def _answers(

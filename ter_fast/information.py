@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 
 from ter_fast import _ops
+from ter_fast.errors import MediaError
 from ter_fast.present import new_table, thresholds_table
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ def information() -> dict[str, Any]:
     from ter_fast.faces import default_face_model
 
     choice = decode.choose()
-    face_model = default_face_model()
+    face_model, without = None, "give --face-model, or run: ter-fast data fetch-models"
+    try:
+        face_model = default_face_model()
+    except MediaError as error:
+        # What is wrong here is what this is asked for.
+        without = str(error)
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -60,6 +66,7 @@ def information() -> dict[str, Any]:
             "backends": [asdict(state) for state in decode.states()],
         },
         "face_model": None if face_model is None else str(face_model),
+        "face_model_why": without if face_model is None else "",
     }
 
 
@@ -67,26 +74,26 @@ def info_table(values: dict[str, Any]) -> RenderableType:
     """Return what `ter-fast info` prints."""
     table = new_table("part", "state", "why")
     versions = ", ".join(f"{name} {version or '–'}" for name, version in values["versions"].items())
-    table.add_row("versions", f"Python {values['python']}, {versions}", values["platform"])
-    table.add_row("kernels", values["kernels"]["name"], values["kernels"]["reason"])
+
+    def add(*cells: str) -> None:
+        # Reasons name extras such as ter_fast[train], which rich would take for styles.
+        table.add_row(*map(escape, cells))
+
+    add("versions", f"Python {values['python']}, {versions}", values["platform"])
+    add("kernels", values["kernels"]["name"], values["kernels"]["reason"])
     cuda = values["cuda"]
-    table.add_row(
+    add(
         "CUDA",
         "available" if cuda["available"] else "not available",
         f"torch built for CUDA {cuda['torch_built_for']}"
         if cuda["torch_built_for"]
         else "this torch has no CUDA",
     )
-    table.add_row("kernels on CUDA", cuda["kernels"]["name"], cuda["kernels"]["reason"])
-    table.add_row("decoding", values["decode"]["backend"], values["decode"]["why"])
+    add("kernels on CUDA", cuda["kernels"]["name"], cuda["kernels"]["reason"])
+    add("decoding", values["decode"]["backend"], values["decode"]["why"])
     for each in values["decode"]["backends"]:
-        table.add_row(f"--decode {each['name']}", each["state"], escape(each["detail"]))
-    face = values["face_model"]
-    table.add_row(
-        "face detector",
-        face or "none",
-        "" if face else "give --face-model, or run: ter-fast data fetch-models",
-    )
+        add(f"--decode {each['name']}", each["state"], each["detail"])
+    add("face detector", values["face_model"] or "none", values["face_model_why"])
     return table
 
 
@@ -94,12 +101,12 @@ def model_table(model: Model) -> RenderableType:
     """Return a description of a model: classes, experts, data, terms, thresholds."""
     config = model.config
     table = new_table("entry", "value", title="Model")
-    table.add_row("classes", ", ".join(config.labels))
+    table.add_row("classes", escape(", ".join(config.labels)))
     for name, expert in config.experts.items():
         size = sum(each.numel() for each in model.experts[name].parameters())
         table.add_row(
-            f"{name} expert",
-            f"{expert.encoder}, {size:,} parameters, classes {', '.join(expert.labels)}",
+            escape(f"{name} expert"),
+            escape(f"{expert.encoder}, {size:,} parameters, classes {', '.join(expert.labels)}"),
         )
     table.add_row("fusion", f"{config.rule}; confidence {config.confidence}")
     for record in config.training:

@@ -61,8 +61,10 @@ def label(model: Model, dataset: Dataset, *, by_window: bool = False, **options:
     if by_window:
         data = data.by_window()
     training = model.training
-    evidence = clip_evidence(model.eval(), data.clips, data.empty, 64)
-    model.train(training)
+    try:
+        evidence = clip_evidence(model.eval(), data.clips, data.empty, 64)
+    finally:
+        model.train(training)
     found = Evidence(evidence.values.cpu(), evidence.mask.cpu())
     splits = "/".join(dict.fromkeys(sample.split for sample in dataset if sample.split))
     return Labelled(

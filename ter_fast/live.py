@@ -8,6 +8,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ter_fast._memory import release
 from ter_fast.clip import Clip
 from ter_fast.conclude import Record, conclude, window_predictions
 from ter_fast.decode.live import LiveStats, live_windows
@@ -85,9 +86,11 @@ class Live(Iterator[Prediction]):
         """Wait for the next window, and predict it."""
         with self._changed:
             # A wait without end could not be interrupted on every platform.
-            while self._latest is None and not self._ended:
+            while self._latest is None and not (self._ended or self._stop):
                 self._changed.wait(0.5)
             clip, self._latest = self._latest, None
+        if self._stop:
+            raise StopIteration
         if clip is not None:
             return self._predict(clip)
         self.close()
@@ -110,7 +113,7 @@ class Live(Iterator[Prediction]):
         self.close()
 
     def close(self) -> None:
-        """Stop reading and let the source go."""
+        """Stop reading and let the source go; no prediction follows."""
         self._stop = True
         self._thread.join(timeout=2.0)
 
@@ -142,6 +145,7 @@ class Live(Iterator[Prediction]):
             values, mask = window_evidence(self._model, [window], self._preparer.empty)
         finally:
             self._model.train(training)
+        release()
         record.fill(record.add(window), values[:, 0].cpu(), mask[:, 0].cpu())
         config = self._model.config
         if config.window_thresholds:

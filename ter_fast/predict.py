@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ter_fast._memory import release
 from ter_fast.clip import SAMPLE_RATE, Clip
 from ter_fast.conclude import Record, conclude
 from ter_fast.config import ModelConfig
@@ -142,6 +143,7 @@ def _predicted(
     def flush() -> list[Prediction]:
         _run(model, waiting, preparer, batch_size)
         waiting.clear()
+        release()
         done = []
         while records and (records[0].complete or records[0].error):
             done.append(records.popleft())

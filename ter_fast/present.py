@@ -225,7 +225,7 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     )
     table = new_table(
         "figure", "value", "95 % interval",
-        title=title,
+        title=escape(title),
     )  # fmt: skip
     for name, figure in evaluation.figures.items():
         table.add_row(

@@ -56,9 +56,23 @@ class Promise:
         if self.unit not in UNITS:
             raise DataError(f"promise is {self.unit!r}; expected one of {', '.join(UNITS)}")
 
-    def held_out(self, data: Labelled) -> frozenset[str]:
-        """Choose the groups, or the files, that are not tested but choose the levels of the test."""
-        names = np.unique(np.array(self._names(data), object))
+    def hold_out(self, found: Sequence[Labelled]) -> list[Labelled]:
+        """Note in each dataset what is held out of it.
+
+        A group, or a file, that several of them hold is held out of all or of none: what is chosen on
+        someone's face is not tested on that one's voice.
+        """
+        held: frozenset[str] = frozenset()
+        seen: frozenset[str] = frozenset()
+        # The smallest first, so that each has some of its own.
+        for data in sorted(found, key=lambda each: len(set(self._names(each)))):
+            held |= self.held_out(data, seen)
+            seen |= frozenset(self._names(data))
+        return [replace(each, held=self.rows(each, held)) for each in found]
+
+    def held_out(self, data: Labelled, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+        """Choose, of those not seen before, groups or files that choose the levels and are not tested."""
+        names = np.array(sorted(set(self._names(data)) - seen), object)
         size = min(max(1, round(self.share * len(names))), len(names) - 1)
         return frozenset(np.random.default_rng(self.seed).permutation(names)[:size].tolist())
 

@@ -39,7 +39,7 @@ class Settings:
         batch_size: windows in a step.
         learning_rate: peak of the one-cycle schedule.
         weight_decay: AdamW's.
-        kind: evidential loss, "digamma" or "log".
+        kind: evidential loss, one of `ter_fast.losses.LOSSES`.
         kl_weight: final weight of the regularizer.
         annealing: epochs until it is reached.
         balance: weight of the classification term of `TrustedCELoss`.

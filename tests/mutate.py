@@ -9,15 +9,11 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cache
-from io import BytesIO
-from itertools import islice
-from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
+
+from headers import boxes, fields, header
+from originals import Original, remuxed
 
 ABSURD = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 ENDINGS = (".mp4", ".mov", ".mkv", ".avi", ".ts", ".wav", ".mp3", ".flac", ".ogg", ".aac")
@@ -36,29 +32,6 @@ WRONG_ENDINGS = (
 )
 # The muxers of FLV and NUT abort the process on packets that they do not expect.
 CONTAINERS = ("matroska", "avi", "mpegts", "mov", "asf")
-EXACT = {"fflags": "+bitexact"}
-"""Makes FFmpeg write no random numbers and no date."""
-BOXES_OF_BOXES = frozenset(
-    {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf", b"udta", b"moof", b"traf"}
-)
-
-
-@dataclass(frozen=True)
-class Original:
-    """A sound media file.
-
-    Attributes:
-        name: with its ending.
-        content: its bytes.
-    """
-
-    name: str
-    content: bytes
-
-    @property
-    def ending(self) -> str:
-        """The ending of the name, with its dot."""
-        return Path(self.name).suffix
 
 
 @dataclass(frozen=True)
@@ -71,34 +44,6 @@ class Mutant:
 
 
 Mutation = Callable[[Original, Sequence[Original], np.random.Generator], tuple[bytes, str]]
-
-
-def originals(folder: Path) -> list[Original]:
-    """Return the fixtures, and their like in other containers and codecs."""
-    found = [Original(path.name, path.read_bytes()) for path in sorted(folder.glob("*.m[op][v4]"))]
-    if not found:
-        raise FileNotFoundError(f"{folder} holds no .mp4 or .mov to mutate")
-    derived = [
-        Original(f"{each.name}{ending}", content)
-        for each, ending, container in (
-            (found[1], ".mkv", "matroska"),
-            (found[2], ".ts", "mpegts"),
-            (found[3], ".avi", "avi"),
-        )
-        if (content := remuxed(each.content, container))
-    ]
-    speech = next(each for each in found if "speech" in each.name)
-    sounds = [("wav", "pcm_s16le"), ("flac", "flac"), ("mp3", "mp3"), ("ogg", "libopus")]
-    derived += [Original(f"s.{form}", sound(speech.content, form, codec)) for form, codec in sounds]
-    derived += [
-        Original(f"f{ending}", film(speech.content, *how))
-        for ending, *how in (
-            (".webm", "webm", "libvpx", "libopus"),
-            (".avi", "avi", "mjpeg", "pcm_s16le"),
-        )
-    ]
-    stills = [("png", "rgb24"), ("mjpeg", "yuvj420p"), ("gif", "rgb8")]
-    return found + derived + [picture(speech.content, codec, pixels) for codec, pixels in stills]
 
 
 def mutants(sources: Sequence[Original], count: int, seed: int = 0) -> Iterator[Mutant]:
@@ -127,7 +72,7 @@ def flipped_head(
     source: Original, sources: Sequence[Original], generator: np.random.Generator
 ) -> tuple[bytes, str]:
     """Change bytes of the index, or of the first 4 KiB where there is none."""
-    begin, end = _header(source.content)
+    begin, end = header(source.content)
     return _scattered(source.content, begin, end, generator, 100), source.ending
 
 
@@ -174,7 +119,7 @@ def absurd_words(
 ) -> tuple[bytes, str]:
     """Put extreme 1-, 2- and 4-byte numbers of either byte order into the header."""
     content = bytearray(source.content)
-    begin, end = _header(source.content)
+    begin, end = header(source.content)
     for _ in range(generator.integers(1, 9)):
         at, code = int(generator.integers(begin, end)), str(generator.choice(list("BHIHI")))
         value = int(generator.choice(ABSURD)) & (256 ** struct.calcsize(code) - 1)
@@ -191,11 +136,11 @@ def absurd_header(
 ) -> tuple[bytes, str]:
     """Give fields of the header absurd values: sizes, durations, time scales, rates, counts."""
     content = bytearray(source.content)
-    fields = _fields(source.content)
-    if not fields:
+    places = fields(source.content)
+    if not places:
         return absurd_words(source, sources, generator)
     for _ in range(generator.integers(1, 4)):
-        at, code = fields[generator.integers(len(fields))]
+        at, code = places[generator.integers(len(places))]
         size = struct.calcsize(code)
         value = int(generator.choice(ABSURD)) & (256**size - 1)
         content[at : at + size] = struct.pack(code, value)
@@ -209,7 +154,7 @@ def absurd_tables(
     content = bytearray(source.content)
     tables = [
         (begin, end)
-        for name, begin, end in _boxes(source.content)
+        for name, begin, end in boxes(source.content)
         if name in {b"stts", b"ctts", b"stsz", b"stsc", b"stco", b"stss", b"elst"}
         and end - begin >= 12
     ]
@@ -236,14 +181,14 @@ def lying_boxes(
 ) -> tuple[bytes, str]:
     """Give a box another length or another name."""
     content = bytearray(source.content)
-    boxes = list(_boxes(source.content))
-    if not boxes:
+    held = boxes(source.content)
+    if not held:
         return absurd_words(source, sources, generator)
-    _, begin, _ = boxes[generator.integers(len(boxes))]
+    _, begin, _ = held[generator.integers(len(held))]
     if generator.random() < 0.5:
         content[begin - 8 : begin - 4] = struct.pack(">I", int(generator.choice(ABSURD)))
     else:
-        content[begin - 4 : begin] = boxes[generator.integers(len(boxes))][0]
+        content[begin - 4 : begin] = held[generator.integers(len(held))][0]
     return bytes(content), source.ending
 
 
@@ -361,12 +306,10 @@ def odd_rate(sources: Sequence[Original], generator: np.random.Generator) -> tup
 
 def slow_clock(sources: Sequence[Original], generator: np.random.Generator) -> tuple[bytes, str]:
     """Return a film whose clocks tick 1 to 1,000 times a second, so that it lasts for days."""
-    films = [
-        each for each in sources if any(name == b"mdhd" for name, _, _ in _boxes(each.content))
-    ]
+    films = [each for each in sources if any(name == b"mdhd" for name, _, _ in boxes(each.content))]
     film = films[generator.integers(len(films))]
     content = bytearray(film.content)
-    for name, begin, _ in _boxes(film.content):
+    for name, begin, _ in boxes(film.content):
         if name in (b"mdhd", b"mvhd"):
             scale = int(generator.choice([1, 5, 20, 60, 100, 400, 1_000]))
             content[begin + 12 : begin + 16] = struct.pack(">I", scale)
@@ -414,207 +357,3 @@ def _length(whole: int, generator: np.random.Generator) -> int:
     if generator.random() < 0.3:
         return min(whole, int(10 ** generator.uniform(0, np.log10(max(whole, 2)))))
     return int(generator.integers(1, max(whole, 2)))
-
-
-def _header(content: bytes) -> tuple[int, int]:
-    for name, begin, end in _boxes(content):
-        if name == b"moov":
-            return begin, end
-    return 0, min(len(content), 4096)
-
-
-@cache
-def _boxes(content: bytes) -> tuple[tuple[bytes, int, int], ...]:
-    """List (name, begin, end) of the boxes of an MP4 or QuickTime file, without their headers."""
-    if content[4:8] != b"ftyp":
-        return ()
-    found: list[tuple[bytes, int, int]] = []
-
-    def walk(at: int, end: int) -> None:
-        while at + 8 <= end:
-            size, name = struct.unpack(">I4s", content[at : at + 8])
-            if size < 8 or at + size > end:
-                return
-            found.append((name, at + 8, at + size))
-            if name in BOXES_OF_BOXES:
-                walk(at + 8, at + size)
-            at += size
-
-    walk(0, len(content))
-    return tuple(found)
-
-
-def _fields(content: bytes) -> list[tuple[int, str]]:
-    """List the place and the format of the header's numbers that say how large or long things are."""
-    places = {
-        b"mvhd": [(12, ">I"), (16, ">I"), (20, ">I")],
-        b"mdhd": [(12, ">I"), (16, ">I")],
-        b"tkhd": [(12, ">I"), (20, ">I"), *((40 + 4 * i, ">I") for i in range(9)), (76, ">I"), (80, ">I")],
-        # After 8 bytes of count and 16 of the first entry: a picture's size, or channels, bits, rate.
-        b"stsd": [(4, ">I"), (8, ">I"), (12, ">I"), (16 + 16, ">H"), (16 + 18, ">H"), (16 + 24, ">H"),
-                  (16 + 26, ">H"), (16 + 32, ">I"), (110, ">I"), (118, ">I")],
-        b"stts": [(4, ">I"), (8, ">I"), (12, ">I")],
-        b"ctts": [(4, ">I"), (8, ">I"), (12, ">I")],
-        b"stsz": [(4, ">I"), (8, ">I"), (12, ">I")],
-        b"stsc": [(4, ">I"), (8, ">I"), (12, ">I"), (16, ">I")],
-        b"stco": [(4, ">I"), (8, ">I")],
-        b"stss": [(4, ">I"), (8, ">I")],
-        b"elst": [(4, ">I"), (8, ">I"), (12, ">I"), (16, ">I")],
-        b"hdlr": [(8, ">I")],
-    }  # fmt: skip
-    found = [
-        (begin + at, code)
-        for name, begin, end in _boxes(content)
-        for at, code in places.get(name, [])
-        if begin + at + struct.calcsize(code) <= end
-    ]
-    if content[:4] == b"RIFF" and content[8:12] == b"WAVE":
-        found = [(at, "<I") for at in (4, 16, 24, 28, 40)] + [(at, "<H") for at in (20, 22, 32, 34)]
-    elif content[:4] == b"RIFF":
-        found = [(at, "<I") for at in range(4, 320, 4)]
-    elif content[:4] == b"\x89PNG":
-        found = [(8, ">I"), (16, ">I"), (20, ">I"), (24, "B"), (25, "B"), (28, "B")]
-    elif content[:3] == b"GIF":
-        found = [(6, "<H"), (8, "<H"), (10, "B")]
-    elif content[:4] == b"fLaC":
-        found = [(8, ">H"), (10, ">H"), (18, ">H"), (20, ">H"), (22, ">I")]
-    elif content[:2] == b"\xff\xd8" and (at := content.find(b"\xff\xc0")) > 0:
-        found = [(at + 5, ">H"), (at + 7, ">H"), (at + 9, "B"), (at + 11, "B")]
-    return found
-
-
-def remuxed(
-    content: bytes,
-    container: str,
-    headers: bytes | None = None,
-    generator: np.random.Generator | None = None,
-) -> bytes:
-    """Copy the streams into a container; return b"" where it cannot hold them.
-
-    Args:
-        content: the file whose packets to copy.
-        container: FFmpeg's name of the format.
-        headers: a file whose stream headers to use in place of its own.
-        generator: makes packets be lost, doubled and shuffled, and their times wrong.
-    """
-    out = BytesIO()
-    try:
-        with (
-            av.open(BytesIO(content)) as source,
-            av.open(BytesIO(headers or content)) as template,
-            av.open(out, "w", format=container, options=EXACT) as target,
-        ):
-            streams: dict[int, Any] = {}
-            for kind in ("video", "audio"):
-                first = next((s for s in source.streams if s.type == kind), None)
-                model = next((s for s in template.streams if s.type == kind), None)
-                if first is not None and model is not None:
-                    streams[first.index] = target.add_stream_from_template(model)  # type: ignore[type-var]
-            packets = [p for p in source.demux() if p.dts is not None and p.stream_index in streams]
-            for packet in packets if generator is None else _disordered(packets, generator):
-                packet.stream = streams[packet.stream_index]
-                try:
-                    target.mux(packet)
-                except (av.FFmpegError, ValueError):
-                    # A container refuses times that run backwards; the rest goes on.
-                    continue
-    except (av.FFmpegError, ValueError, TypeError, OverflowError):
-        return b""
-    return out.getvalue()
-
-
-def _disordered(packets: list[Any], generator: np.random.Generator) -> list[Any]:
-    """Lose, double or shuffle packets while their times stay, or move the times."""
-    change = generator.integers(4)
-    if change == 0:
-        return [p for p in packets if generator.random() < 0.7]
-    times = [(p.pts, p.dts) for p in packets]
-    if change == 1:
-        for packet, (pts, dts) in zip(packets, times, strict=True):
-            jump = int(generator.choice([0, 0, 0, 10**4, 10**6, 10**9]))
-            packet.pts, packet.dts = (None if pts is None else pts + jump), dts + jump
-    elif change == 2:
-        for packet in packets:
-            if generator.random() < 0.3:
-                packet.pts = int(generator.integers(0, 2**40))
-    else:
-        by_stream: dict[int, list[int]] = {}
-        for index, packet in enumerate(packets):
-            by_stream.setdefault(packet.stream_index, []).append(index)
-        order = list(range(len(packets)))
-        for places in by_stream.values():
-            for place, other in zip(places, generator.permutation(places).tolist(), strict=True):
-                order[place] = other
-                packets[other].pts, packets[other].dts = times[place]
-        return [packets[index] for index in order]
-    return packets
-
-
-def sound(content: bytes, container: str, codec: str) -> bytes:
-    """Return the sound of a film as a file of its own."""
-    out = BytesIO()
-    with (
-        av.open(BytesIO(content)) as source,
-        av.open(out, "w", format=container, options=EXACT) as target,
-    ):
-        stream = target.add_stream(codec, rate=24_000 if codec == "libopus" else 16_000)
-        assert isinstance(stream, av.AudioStream)
-        resampler = av.AudioResampler(stream.format, "mono", stream.rate)
-        for frame in source.decode(audio=0):
-            for piece in resampler.resample(frame):
-                target.mux(stream.encode(piece))
-        target.mux(stream.encode(None))
-    return out.getvalue()
-
-
-def film(content: bytes, container: str, video_codec: str, audio_codec: str) -> bytes:
-    """Return two seconds of a film in codecs that decoders without H.264 read as well."""
-    out = BytesIO()
-    with (
-        av.open(BytesIO(content)) as source,
-        av.open(out, "w", format=container, options=EXACT) as target,
-    ):
-        pictures = target.add_stream(video_codec, rate=10)
-        rate = 24_000 if audio_codec == "libopus" else 16_000
-        heard = target.add_stream(audio_codec, rate=rate, layout="mono")
-        assert isinstance(pictures, av.VideoStream)
-        assert isinstance(heard, av.AudioStream)
-        pictures.width, pictures.height = 160, 120
-        pictures.pix_fmt = "yuvj420p" if video_codec == "mjpeg" else "yuv420p"
-        pictures.codec_context.thread_count = 1
-        resampler = av.AudioResampler(heard.format, "mono", rate)
-        frames = islice(source.decode(video=0), 0, 60, 3)
-        for count, frame in enumerate(frames):
-            small = frame.reformat(160, 120, pictures.pix_fmt)
-            small.pts, small.time_base = count, Fraction(1, 10)
-            target.mux(pictures.encode(small))
-        source.seek(0)
-        for sounding in source.decode(audio=0):
-            if sounding.time >= 2:
-                break
-            for piece in resampler.resample(sounding):
-                target.mux(heard.encode(piece))
-        target.mux(pictures.encode(None))
-        target.mux(heard.encode(None))
-    return out.getvalue()
-
-
-def picture(content: bytes, codec: str, pixels: str) -> Original:
-    """Return the first frame of a film as a picture file."""
-    with av.open(BytesIO(content)) as source:
-        frame = next(source.decode(video=0)).reformat(format=pixels)
-    if codec == "gif":
-        out = BytesIO()
-        with av.open(out, "w", format="gif", options=EXACT) as target:
-            stream = target.add_stream("gif", rate=10)
-            assert isinstance(stream, av.VideoStream)
-            stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, pixels
-            target.mux(stream.encode(frame))
-            target.mux(stream.encode(None))
-        return Original("p.gif", out.getvalue())
-    encoder = av.CodecContext.create(codec, "w")
-    assert isinstance(encoder, av.VideoCodecContext)
-    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, pixels
-    encoder.time_base = frame.time_base
-    packets = [*encoder.encode(frame), *encoder.encode(None)]
-    return Original("p.png" if codec == "png" else "p.jpg", b"".join(bytes(p) for p in packets))

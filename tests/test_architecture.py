@@ -21,7 +21,7 @@ PACKAGE = Path(ter_fast.__file__).parent
 LAYERS = (
     ("errors",),
     ("_C",),
-    ("_ops", "reference", "_arrays", "_views"),
+    ("_ops", "reference", "_arrays", "_views", "_memory"),
     (
         *("opinion", "fusion", "decision", "losses", "uncertainty", "thresholds", "metrics"),
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
@@ -32,7 +32,7 @@ LAYERS = (
         *("inference", "prepare", "labelled", "pretrained", "predict", "promise", "criterion"),
         *("conclude", "live", "streaming"),
     ),
-    ("model", "train", "calibrate", "evaluate", "robustness", "report"),
+    ("model", "train", "calibrate", "evaluate", "robustness", "report", "multiview"),
     ("present", "information"),
     ("cli", "__main__", "__init__"),
 )

@@ -16,7 +16,7 @@ import torch
 
 from ter_fast import DataError, Model, ModelError, calibrate
 from ter_fast.config import TrainingRecord, TrustedThreshold
-from ter_fast.criterion import between
+from ter_fast.criterion import between, by_criterion
 from ter_fast.data import Dataset, load_dataset
 from ter_fast.inference import Evidence
 from ter_fast.labelled import Labelled, label, pair
@@ -131,6 +131,39 @@ def test_held_out_clips_are_paired_with_held_out_clips() -> None:
             assert [source.held[row] for row in rows] == list(pairs.held)
             assert [int(source.labels[row]) for row in rows] == pairs.labels.tolist()
     assert pair(replace(voices, held=()), replace(faces, held=())).held == ()
+
+
+def test_who_stands_in_two_corpora_is_held_out_of_both_or_of_neither() -> None:
+    everyone = [f"s{row:02d}" for row in range(40)]
+    voices = labelled("v", 0, [0] * 40, everyone)
+    faces = labelled("f", 1, [0] * 15, everyone[5:20])
+    for seed in range(9):
+        promise = Promise(0.2, 0.1, "groups", 0.2, seed)
+        found = promise.hold_out([voices, faces])
+        assert [each.name for each in found] == ["v", "f"]
+        assert found[0].held[5:20] == found[1].held
+        # A fifth of the 15, and of the 25 that are not among them.
+        assert [sum(each.held) for each in found] == [3 + 5, 3]
+    alone = promise.hold_out([voices])[0].held
+    assert alone == promise.rows(voices, promise.held_out(voices))
+
+
+def test_a_set_that_meets_no_criterion_loses_its_older_threshold(
+    both: Model, films: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validation = films.split("validation")
+    both.calibrate(validation, progress=False)
+    assert set(both.config.thresholds) == {"audio", "video", "audio+video"}
+
+    def but_not_alone(criterion: str, answers: Outcomes) -> TrustedThreshold:
+        if set(answers.modalities) == {"audio"}:
+            raise DataError("no threshold meets it")
+        return by_criterion(criterion, answers)
+
+    monkeypatch.setattr(calibrate, "by_criterion", but_not_alone)
+    with pytest.warns(UserWarning, match="not calibrated for audio: no threshold meets it"):
+        both.calibrate(validation, criterion="f1", progress=False)
+    assert set(both.config.thresholds) == {"video", "audio+video"}
 
 
 def test_corpora_without_a_class_in_common_are_not_paired() -> None:

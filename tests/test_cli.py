@@ -16,6 +16,7 @@ import torch
 from rich.cells import cell_len
 
 from ter_fast import MediaError, Model, cli
+from ter_fast.decode import Choice
 from tiny import (
     film,
     film_corpus,
@@ -200,6 +201,34 @@ def test_info_says_which_backends_are_active_and_why(run: Run, model: Path) -> N
     assert values["kernels"]["name"]
     assert values["kernels"]["reason"]
     assert values["cuda"]["available"] is torch.cuda.is_available()
+
+
+def test_info_says_what_is_wrong_with_the_face_detector_and_names_extras(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TER_FAST_FACE_MODEL", str(tmp_path / "gone.onnx"))
+    monkeypatch.setattr(
+        "ter_fast.decode.choose", lambda: Choice("pyav", "install 'ter_fast[dali]' for GPUs")
+    )
+    monkeypatch.setenv("COLUMNS", "400")
+    result = run("info")
+    assert result.code == 0
+    assert "gone.onnx, which does not exist; correct or unset it." in result.out
+    assert "install 'ter_fast[dali]' for GPUs" in result.out
+    found = json.loads(run("info", "--json").out)
+    assert found["face_model"] is None
+    assert "which does not exist" in found["face_model_why"]
+
+
+def test_brackets_in_names_are_printed(run: Run, tmp_path: Path) -> None:
+    for kind in ("audio", "video"):
+        tiny_model(kind, labels=("calm [low]", "high")).save_pretrained(tmp_path / kind)
+    out = tmp_path / "[run] 1"
+    joined = run("join", "--out", out, "--audio", tmp_path / "audio", "--video", tmp_path / "video")
+    assert "[run] 1" in joined.out
+    assert "calm [low]" in run("info", "--model", out).out
+    clips = tone_corpus(tmp_path / "tones", {"train": 1}, {"[a]": 300.0, "b": 2400.0})
+    assert "[a]" in run("data", "check", clips, "--quick").out
 
 
 def test_train_ends_with_the_list_of_unreadable_files(run: Run, tmp_path: Path) -> None:

@@ -615,3 +615,27 @@ def test_bad_files_and_targets(tmp_path: Path, film: Path) -> None:
         corrupt_file(silent, tmp_path / "x.wav", "silence", 1)
     assert not list(tmp_path.glob("*x.*"))
     assert not list(tmp_path.glob(".*"))
+
+
+def test_pictures_that_change_their_size_are_scaled_and_not_cut(tmp_path: Path) -> None:
+    parts = [
+        write_media(
+            tmp_path / f"{width}.ts", frame_times=[0.2 * i for i in range(60)],
+            picture=lambda _, width=width: halves(width),
+        ).read_bytes()
+        for width in (64, 128)
+    ]  # fmt: skip
+    grows = tmp_path / "grows.ts"
+    grows.write_bytes(b"".join(parts))
+    made = decode.read(corrupt_file(grows, tmp_path / "copy.mkv", "jpeg", 1), times=[1.0, 22.0])
+    expected = torch.from_numpy(halves(64)).float()
+    for picture in made.frames:
+        assert picture.shape == (48, 64, 3)
+        assert float((picture.float() - expected).abs().mean()) < 10
+
+
+def halves(width: int) -> np.ndarray:
+    """Return a picture of three to four whose left half is white."""
+    picture = np.zeros((width * 3 // 4, width, 3), np.uint8)
+    picture[:, : width // 2] = 255
+    return picture

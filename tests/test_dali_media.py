@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from media import number_of, numbered, tone, write_media
 from ter_fast import Clip, MediaError, decode
-from ter_fast.decode import dali_excerpt, dali_films
+from ter_fast.decode import dali_excerpt, dali_films, pyav
 from ter_fast.decode.dali_sizes import stated_sizes
 from tiny import noisy_tone, same_evidence, tiny_model, write_wav
 
@@ -152,6 +152,27 @@ def test_only_what_the_pictures_depend_on_is_cut_out(vp9: Path) -> None:
         shown = np.array([frame.time for frame in container.decode(video=0)])
     begins = shown[np.searchsorted(shown, np.array([0.1, 1.5, 2.7]) + 1e-6) - 1]
     np.testing.assert_allclose(whole.times, begins, atol=1e-9)
+
+
+def test_the_first_picture_is_decoded_once_a_file(
+    vp9: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, shape = [], pyav.picture_shape
+    monkeypatch.setattr(pyav, "picture_shape", lambda each: seen.append(1) or shape(each))
+    assert len(list(decode.windows(vp9, seconds=0.5, frames=2, backend="dali"))) > 3
+    assert len(seen) == 1
+
+
+def test_what_does_not_fit_into_an_excerpt_is_left_to_pyav(
+    vp9: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packets = dali_excerpt._Film._packets
+    monkeypatch.setattr(
+        dali_excerpt._Film, "_packets", lambda cut: reversed(list(packets(cut)))
+    )  # no muxer takes times that run backwards
+    clip = decode.read(vp9, frames=3, backend="dali")
+    assert clip.note.startswith("decoded by PyAV, since its packets do not fit into Matroska (")
+    same_clip(decode.read(vp9, frames=3), clip, 1e-6)
 
 
 def test_too_large_an_excerpt_is_left_to_pyav(vp9: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,6 +372,12 @@ def test_batches_are_those_of_pyav(vp9: Path, tmp_path: Path, asked: dict[str, b
     for mine, other in made:
         assert other.paths == mine.paths
         assert other.errors == mine.errors
+        assert mine.notes == ("",) * len(mine.paths)
+        by_pyav = "decoded by PyAV, since DALI needs a GPU for h264"
+        left = not ON_GPU and asked.get("video", True)
+        assert other.notes == tuple(
+            by_pyav if left and Path(path).name == "h.mp4" else "" for path in other.paths
+        )
         batch = other.batch.to("cpu")
         assert set(batch.inputs) == set(mine.batch.inputs)
         for name, length in mine.batch.lengths.items():
@@ -360,6 +387,28 @@ def test_batches_are_those_of_pyav(vp9: Path, tmp_path: Path, asked: dict[str, b
             assert values.shape == expected.shape
             error = (values.float() - expected.float()).abs().flatten(1).mean(1)
             assert float(error.max()) < (SCALED if name == "video" else 1e-9)
+
+
+def test_batches_say_that_a_file_is_cut_short(tmp_path: Path) -> None:
+    path = film(tmp_path / "m", "mjpeg", [i * 0.04 for i in range(50)])
+    cut = tmp_path / "cut.mp4"
+    with (
+        av.open(str(path)) as old,
+        av.open(str(cut), "w", options={"movflags": "faststart"}) as new,
+    ):
+        track = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = track
+                new.mux(packet)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    for backend in ("pyav", "dali"):
+        (made,) = decode.batches([cut], frames=2, size=32, backend=backend)
+        assert made.errors == ("",)
+        assert made.notes[0].startswith("the file is cut short after ")
+        assert made.batch.lengths["video"].tolist() == [2]
+    (keys,) = decode.batches([path], frames=2, size=32, sampling="keyframe")
+    assert keys.notes == ("pictures are the nearest key frames",)
 
 
 def test_a_film_that_dali_stops_at_costs_only_its_batch(
@@ -460,6 +509,7 @@ def test_predictions_through_nvdec_are_those_of_pyav(data_dir: Path, name: str) 
 def test_batches_through_nvdec_stay_on_the_gpu(data_dir: Path, name: str) -> None:
     (other,) = decode.batches([data_dir / name], frames=8, size=96, backend="dali")
     assert other.batch.inputs["video"].is_cuda
+    assert other.batch.lengths["video"].is_cuda
     (mine,) = decode.batches([data_dir / name], frames=8, size=96)
     values: npt.NDArray[np.float32] = other.batch.inputs["video"].cpu().float().numpy()
     assert abs(values - mine.batch.inputs["video"].float().numpy()).mean() < 2 * SCALED

@@ -315,3 +315,20 @@ def test_two_pictures_long_before_the_sound_are_where_they_are(tmp_path: Path) -
     assert clip.audio is not None
     assert clip.audio[: 12 * SAMPLE_RATE].abs().max() == 0
     assert clip.audio[int(13.5 * SAMPLE_RATE) :].abs().max() > 0.1
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_a_file_that_begins_late_lasts_as_long_as_it_has_something(
+    tmp_path: Path, ending: str
+) -> None:
+    """Matroska states its end where others state a length."""
+    path = write_media(
+        tmp_path / f"late.{ending}",
+        frame_times=[3.0 + t for t in SECOND],
+        sound=[(3.0, tone(1.0, 48_000))],
+    )
+    info = decode.probe(path)
+    begun = info.start if info.start > 1 else 3.0
+    assert info.start + info.duration == pytest.approx(4.0, abs=0.1)
+    clips = list(decode.windows(path, seconds=0.5, start=begun - info.start, frames=1))
+    assert all(clip.frames is not None for clip in clips)

@@ -169,6 +169,58 @@ def test_stopping_early_lets_go_of_a_silent_pipe(model: Model, tmp_path: Path) -
     assert time.monotonic() - begin < 2.0
 
 
+def open_files() -> list[str]:
+    return sorted(str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.exists())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no list of open files")
+@pytest.mark.parametrize("good", [True, False])
+def test_a_pipe_is_closed_whatever_came_through_it(
+    model: Model, film: Path, tmp_path: Path, good: bool
+) -> None:
+    (tmp_path / "text").write_text("no media at all\n" * 99)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    feeder = feed(film if good else tmp_path / "text", pipe, 0.0)
+    found = live_windows(str(pipe), WindowGrid(1.0, 1.0, 4), LiveStats(), lambda: False)
+    if good:
+        assert len(list(found)) == 3
+    else:
+        with pytest.raises(MediaError, match="pipe cannot be opened as a stream"):
+            next(found)
+    feeder.join()
+    assert str(pipe) not in open_files()
+
+
+def test_no_prediction_follows_the_end(model: Model, film: Path) -> None:
+    stream = model.live(str(film), window=0.4)
+    while stream._latest is None:
+        time.sleep(0.05)
+    stream.close()
+    assert list(stream) == []
+
+
+def test_nothing_is_kept_of_what_lies_between_windows() -> None:
+    grid = WindowGrid(1.0, 50.0, 4)
+    buffer = LiveBuffer("s", grid, {"video", "audio"})
+    pixels, sound = np.zeros((8, 8, 3), np.uint8), np.full((1, 1_600), 0.5, np.float32)
+    clips, most = [], 0
+    for tenth in range(1_030):
+        picture = av.VideoFrame.from_ndarray(pixels + tenth // 10 % 250, format="rgb24")
+        block = av.AudioFrame.from_ndarray(sound, format="flt", layout="mono")
+        block.sample_rate = 16_000
+        for frame in (picture, block):
+            buffer.add(frame, tenth / 10)
+        clips += buffer.ready()
+        most = max(most, len(buffer.pictures) + len(buffer.sounds))
+    assert most < 30
+    assert [(clip.start, clip.end) for clip in clips] == [(0, 1), (50, 51), (100, 101)]
+    for clip in clips:
+        assert clip.times.tolist() == pytest.approx([clip.start + x for x in (0.1, 0.3, 0.6, 0.8)])
+        assert int(clip.frames.max()) == int(clip.start)
+        np.testing.assert_allclose(clip.audio.numpy()[1_000:-1_000], 0.5, atol=0.01)
+
+
 def test_what_cannot_be_opened_says_so(model: Model, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no media at all\n" * 9)
     (tmp_path / "empty.mp4").write_bytes(b"")

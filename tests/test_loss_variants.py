@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from functools import partial
 
 import pytest
@@ -40,13 +41,43 @@ def test_focal_is_the_weighted_cross_entropy_of_the_expected_probability() -> No
     )
 
 
-def test_focal_does_not_cancel_where_the_model_is_sure() -> None:
-    sure = torch.tensor([[1e7, 0.0]])
-    exact = focal_loss(sure.double(), torch.tensor([0]), 1.0)
-    torch.testing.assert_close(
-        focal_loss(sure, torch.tensor([0]), 1.0).double(), exact, rtol=1e-5, atol=0
-    )
-    assert exact > 0
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("evidence", [1e5, 1e7, 1e12])
+def test_focal_does_not_cancel_where_the_model_is_sure(evidence: float, gamma: float) -> None:
+    """With e of one class and 3.3 of another of three, 1 - p = 5.3 / (e + 6.3)."""
+    sure = torch.tensor([[evidence, 3.3, 0.0]], requires_grad=True)
+    loss = focal_loss(sure, torch.tensor([0]), gamma)
+    wrong = Fraction("5.3") / (Fraction(evidence) + Fraction("6.3"))
+    # -log(1 - q) is q up to q^2.
+    assert loss.item() == pytest.approx(float(wrong) ** (1 + gamma), rel=1e-4, abs=1e-38)
+    (gradient,) = torch.autograd.grad(loss, sure)
+    assert gradient.isfinite().all()
+    beyond = torch.tensor([[1e30, 3.3, 0.0]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(focal_loss(beyond, torch.tensor([0]), gamma), beyond)
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("loss", VARIANTS)
+def test_what_is_no_evidence_or_no_class_makes_its_row_nan(loss: Callable[..., Tensor]) -> None:
+    for bad in (torch.nan, torch.inf, -0.5):
+        evidence = torch.tensor([[1.0, bad, 2.0], [1.0, 0.0, 2.0]], requires_grad=True)
+        each = loss(evidence, torch.tensor([0, 0]), reduction="none")
+        assert each.isnan().tolist() == [True, False]
+        (gradient,) = torch.autograd.grad(each.sum(), evidence)
+        assert gradient[0].isnan().any()
+        assert gradient[1].isfinite().all()
+    # Traced, as on a GPU, the classes cannot be looked at.
+    traced = torch.compile(partial(loss, reduction="none"), backend="eager")
+    found = traced(torch.ones(3, 3), torch.tensor([3, -1, 2]))
+    assert found.isnan().tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("loss", VARIANTS)
+def test_half_precision_does_not_overflow(loss: Callable[..., Tensor]) -> None:
+    evidence = torch.tensor([[60_000.0, 0.0, 60_000.0]], dtype=torch.float16)
+    found = loss(evidence, torch.tensor([0]))
+    assert found.dtype == torch.float16
+    torch.testing.assert_close(found, loss(evidence.double(), torch.tensor([0])).half())
 
 
 def fisher_information(alpha: Tensor) -> Tensor:

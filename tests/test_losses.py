@@ -359,6 +359,17 @@ def test_soft_targets_agree_with_hard_ones_in_trusted_ce() -> None:
         ({"conflict_weight": -1.0}, "conflict_weight is -1.0; expected at least 0"),
         ({"class_weight": [1.0, -1.0]}, r"class_weight is \[1.0, -1.0\]; expected \(K,\) numbers"),
         ({"class_weight": [0.0, 0.0]}, "not all 0"),
+        (
+            {"class_weight": [1.0, float("inf")]},
+            r"class_weight is \[1.0, inf\]; expected \(K,\) numbers",
+        ),
+        ({"kind": 3}, "kind is 3; expected one of log"),
+        ({"lambda_max": -0.1}, "lambda_max is -0.1; expected at least 0"),
+        ({"lambda_max": float("nan")}, "lambda_max is nan; expected at least 0"),
+        (
+            {"conflict_weight": float("inf")},
+            "conflict_weight is inf; expected at least 0, and finite",
+        ),
     ],
 )
 def test_trusted_ce_refuses_what_it_cannot_be(options: dict[str, object], message: str) -> None:

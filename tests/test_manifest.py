@@ -156,3 +156,19 @@ def test_parquet_without_pyarrow_names_the_extra(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(DataError, match=r"pip install 'ter_fast\[train\]'"):
         load_manifest(tmp_path / "clips.parquet")
+
+
+def test_a_damaged_parquet_manifest_is_a_sentence(tmp_path: Path) -> None:
+    table = tmp_path / "t.parquet"
+    columns = {"path": ["a.wav", "b.wav"] * 20, "label": ["x", "y"] * 20}
+    pq.write_table(pa.table(columns), table)
+    whole = table.read_bytes()
+    messages = []
+    for place in range(4, len(whole), 3):
+        table.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            load_manifest(table, check=False)
+        except DataError as error:
+            messages.append(str(error))
+    assert len(messages) > 20
+    assert [each for each in messages if not each.startswith(str(table)) or "\n" in each] == []

@@ -18,8 +18,9 @@ import pytest
 import mutation_steps
 import mutations
 from media import tone, write_media
-from mutate import MUTATIONS, Original, mutants, originals, picture, png
+from mutate import MUTATIONS, Mutant, mutants, png
 from mutations import Reader, Result, Step
+from originals import Original, originals, picture
 from ter_fast import decode
 from ter_fast.decode import pyav
 from ter_fast.errors import MediaError
@@ -318,6 +319,59 @@ def test_a_reader_that_dies_is_seen_and_begun_anew(
     finally:
         reader.close()
         reader.errors.close()
+
+
+def test_a_reader_that_dies_after_its_answer_does_not_end_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script = (
+        "import json, os\n"
+        "print('ready', flush=True)\n"
+        "(name,) = json.loads(input())[1]\n"
+        "print(json.dumps([name, {'outcome': 'done'}]) + '\\nnext', flush=True)\n"
+        "os._exit(3)\n"
+    )
+    monkeypatch.setattr(mutations, "STEPS", ("read",))
+    reader = Reader([sys.executable, "-c", script])
+    try:
+        found = []
+        for _ in range(3):
+            found.append(reader.read(Path("clip.mp4"))["read"])
+            if reader.process is not None:
+                reader.process.wait()
+    finally:
+        reader.close()
+        reader.errors.close()
+    assert [each.outcome for each in found] == ["done", "crash", "done"]
+    assert found[1].message == "3"
+
+
+def test_a_run_that_fails_or_is_left_ends_its_readers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    taken: list[int] = []
+
+    def cases() -> Iterator[Mutant]:
+        for index in range(10_000):
+            taken.append(index)
+            yield Mutant("cut", f"{index}.mp4", b"x")
+
+    def read(self: Reader, path: Path) -> dict[str, Step]:
+        time.sleep(0.01)
+        if path.name == "5.mp4":
+            raise RuntimeError("the reading process did not start")
+        return {"probe": Step("done")}
+
+    monkeypatch.setattr(Reader, "read", read)
+    threads = threading.active_count()
+    with pytest.raises(RuntimeError, match="did not start"):
+        list(mutations.run(tmp_path, cases(), jobs=3))
+    assert len(taken) < 20
+    assert threading.active_count() == threads
+    running = mutations.run(tmp_path, cases(), jobs=2)
+    assert next(running).name in ("0.mp4", "1.mp4")
+    running.close()
+    assert threading.active_count() == threads
 
 
 SERVES_NOISE = """

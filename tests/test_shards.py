@@ -6,6 +6,7 @@ import gc
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import signal
@@ -211,6 +212,21 @@ def test_a_film_encoded_again_is_noticed(tmp_path: Path, size: int, place: float
     assert make_plan(data, SMALL, "").digest != first
 
 
+def test_a_film_of_many_clips_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr("ter_fast.shards.plan.fingerprint", lambda path: looked.append(path) or "")
+    films = [str(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    clips = tuple(
+        Sample(film, "a", "", "1", span=(float(second), second + 1.0))
+        for film in films
+        for second in range(5)
+    )
+    make_plan(Dataset("two", ("a", "b"), clips, "", ("audio",)), SMALL, "")
+    assert looked == films
+
+
 def test_shards_of_changed_films_are_refused(films: Path, tmp_path: Path) -> None:
     shutil.copytree(films.parent, tmp_path / "copy")
     data = load_dataset(str(tmp_path / "copy" / films.name))
@@ -287,9 +303,52 @@ def test_damage_is_named(prepared: Path, tmp_path: Path, damage: str) -> None:
         load_shards(out)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [
+        ("manifest.json", "shards"),
+        ("manifest.json", "settings"),
+        ("train-00000.json", "clips"),
+        ("train-00000.json", "failed"),
+        ("train-00000.json", "windows"),
+        ("train-00000.json", "parts"),
+    ],
+)
+def test_json_that_lacks_something_is_named(
+    films: Path, prepared: Path, tmp_path: Path, name: str, lost: str
+) -> None:
+    """JSON that reads well, and yet is not what was written."""
+    folder = tmp_path / "copy"
+    shutil.copytree(prepared, folder)
+    value = json.loads((folder / name).read_bytes())
+    clip = value["clips"][0] if name != "manifest.json" else {}
+    holder = {"windows": clip, "parts": clip.get("windows", [{}])[0]}.get(lost, value)
+    del holder[lost]
+    (folder / name).write_text(json.dumps(value))
+
+    def read() -> None:
+        for sample in load_shards(folder):
+            list(shard_windows(sample.path))
+
+    # The checksum finds what only a reader of that clip would miss.
+    with pytest.raises(DataError, match=rf"{name} (is damaged|has other contents)"):
+        verify_shards(folder)
+    with pytest.raises(DataError, match=rf"{name} is damaged \(.*{lost}.*\)\. Remove it and run"):
+        read()
+    if lost in ("shards", "clips", "failed"):
+        with pytest.raises(DataError, match=rf"{name} is damaged"):
+            prepare_shards(load_dataset(str(films)), folder, SMALL)
+
+
+@pytest.mark.parametrize("limit", [-0.1, 1.5, math.nan])
+def test_a_limit_of_failures_is_a_share(films: Path, tmp_path: Path, limit: float) -> None:
+    with pytest.raises(DataError, match=r"failed_limit is .*; give a share from 0 to 1"):
+        prepare_shards(load_dataset(str(films)), tmp_path / "out", SMALL, failed_limit=limit)
+
+
 # The package leaves its tars to the garbage collector, which warns of them.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_webdataset_reads_them(prepared: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
     tars, _ = shard_files(prepared, "train")

@@ -211,3 +211,6 @@ def test_shards_hold_spans(manifest: Path, tmp_path: Path) -> None:
     }
     assert [windows["a"][0].start, windows["b"][0].start, windows["c"][0].start] == [0.5, 2, 0]
     assert windows["b"][-1].end == pytest.approx(4.5)
+    lengths = check_dataset(again).durations
+    assert lengths is not None
+    assert [lengths.shortest, lengths.median] == pytest.approx([1.5, 2.5], abs=0.05)

@@ -57,7 +57,7 @@ def fetch_models() -> None:
     """Download the YuNet face detector, check its checksum, and keep it for later."""
     from ter_fast.faces import fetch_face_model
 
-    Console().print(f"face detector: {fetch_face_model()}")
+    Console().print(escaped(f"face detector: {fetch_face_model()}"))
 
 
 def prepare(
@@ -97,7 +97,7 @@ def prepare(
         dataset, out, settings, face_model=face_model, workers=workers,
         failed_limit=failed_limit, progress=not quiet,
     )  # fmt: skip
-    Console().print(report.summary(), highlight=False)
+    Console().print(escaped(report.summary()), highlight=False)
     for reason in report.failed:
         Console(stderr=True, soft_wrap=True).print(escaped(reason), highlight=False)
     if report.failed:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, load, names_in
+from ter_fast.cli.common import dataset_of, escaped, load, names_in
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, ModelOption, QuietOption
 from ter_fast.errors import TerFastError
 
@@ -85,7 +85,7 @@ def evaluate(
     if out.suffix == ".json":
         figures.to_json(out)
     else:
-        Console().print(f"report: {figures.save(out)}")
+        Console().print(escaped(f"report: {figures.save(out)}"))
 
 
 def _evaluate_corrupted(
@@ -117,7 +117,7 @@ def _evaluate_corrupted(
     if out.suffix == ".json":
         found.to_json(out)
     else:
-        Console().print(f"report: {found.save(out)}")
+        Console().print(escaped(f"report: {found.save(out)}"))
 
 
 def info(

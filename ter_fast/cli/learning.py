@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, load, names_in, warnings_as_sentences
+from ter_fast.cli.common import dataset_of, escaped, load, names_in, warnings_as_sentences
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, QuietOption
 from ter_fast.errors import TerFastError
 
@@ -90,7 +90,7 @@ def train(
     model.save_pretrained(out)
     model.calibrate(dataset.split("validation"), face_model=face_model, progress=not quiet)
     model.save_pretrained(out)
-    Console().print(thresholds_table(model.config), f"saved to {out}")
+    Console().print(thresholds_table(model.config), escaped(f"saved to {out}"))
 
 
 def join(
@@ -106,7 +106,9 @@ def join(
 
     joined = Model.from_experts(rule=rule, audio=load(audio), video=load(video))
     joined.save_pretrained(out)
-    Console().print(f"saved to {out}; now: ter-fast calibrate --model {out} --data … --data …")
+    Console().print(
+        escaped(f"saved to {out}; now: ter-fast calibrate --model {out} --data … --data …")
+    )
 
 
 def calibrate(
@@ -191,4 +193,4 @@ def calibrate(
             progress=not quiet,
         )
     loaded.save_pretrained(out or model)
-    Console().print(thresholds_table(loaded.config), f"saved to {out or model}")
+    Console().print(thresholds_table(loaded.config), escaped(f"saved to {out or model}"))

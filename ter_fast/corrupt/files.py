@@ -181,9 +181,11 @@ class _Writer:
 
         width, height = self._film.width, self._film.height
         for picture, time in zip(pictures, times, strict=True):
-            even = np.ascontiguousarray(picture[:height, :width])
-            frame = av.VideoFrame.from_ndarray(even, format="rgb24")
-            if even.shape[:2] != (height, width):
+            # H.264 takes even sides, so that one row or column may be left out.
+            odd = picture.shape[0] - height in (0, 1) and picture.shape[1] - width in (0, 1)
+            whole = picture[:height, :width] if odd else picture
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(whole), format="rgb24")
+            if not odd:
                 # Some streams change their size on the way, which a track cannot.
                 frame = frame.reformat(width=width, height=height)
             frame.pts, frame.time_base = round(time * _TICKS), Fraction(1, _TICKS)

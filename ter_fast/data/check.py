@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import warnings
 from collections import Counter
@@ -221,14 +222,15 @@ def _examine_stored(path: str, open_files: bool) -> Found:
         return FileNotFoundError(path)
     if not open_files:
         return None
-    end, audio, video = 0.0, False, False
+    start, end, audio, video = math.inf, 0.0, False, False
     try:
         for clip in shards.shard_windows(path):
-            end = clip.end
+            start, end = min(start, clip.start), clip.end
             audio, video = audio or clip.audio is not None, video or clip.frames is not None
     except TerFastError as error:
         return MediaError(str(error))
-    return MediaInfo(path, end, 0.0, video, audio, end <= 0)
+    seconds = max(0.0, end - start)
+    return MediaInfo(path, seconds, 0.0, video, audio, seconds <= 0)
 
 
 def _examine_picture(sample: Sample, image: bytes) -> MediaInfo | MediaError:

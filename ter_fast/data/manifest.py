@@ -89,6 +89,10 @@ def _read_csv(table: Path) -> Rows:
                     )
                 rows.append((number, {name: cell.strip() for name, cell in row.items()}))
             return rows
+    except OSError as error:
+        raise DataError(
+            f"{table} cannot be read ({error.strerror}). Check its permissions."
+        ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             f"{table} is not a CSV file in UTF-8 ({error}). Save it as comma-separated UTF-8 text."
@@ -98,10 +102,21 @@ def _read_csv(table: Path) -> Rows:
 def _read_parquet(table: Path) -> Rows:
     content = read_parquet(table)
     _check_columns(table, content.column_names)
+    try:
+        rows = content.to_pylist()
+    except UnicodeDecodeError as error:
+        raise _damaged(table, error) from error
     return [
         (number, {name: "" if cell is None else str(cell) for name, cell in row.items()})
-        for number, row in enumerate(content.to_pylist(), start=1)
+        for number, row in enumerate(rows, start=1)
     ]
+
+
+def _damaged(table: Path, error: Exception) -> DataError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DataError(
+        f"{table} is not a readable Parquet file ({reason}). Write it again, or use CSV."
+    )
 
 
 def read_parquet(table: Path, columns: list[str] | None = None) -> Any:
@@ -131,10 +146,8 @@ def read_parquet(table: Path, columns: list[str] | None = None) -> Any:
                     f"Check that it is the table you meant."
                 )
             return file.read(columns=columns)
-    except pyarrow.ArrowException as error:
-        raise DataError(
-            f"{table} is not a readable Parquet file ({error}). Write it again, or use CSV."
-        ) from error
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _damaged(table, error) from error
 
 
 def _check_columns(table: Path, names: Iterable[str]) -> None:

@@ -69,6 +69,7 @@ def _verdict(found: DatasetCheck) -> Text:
 
 def _counts(found: DatasetCheck) -> Table:
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -81,7 +82,7 @@ def _counts(found: DatasetCheck) -> Table:
 
     def row(name: str, counts: Sequence[int], total: str) -> None:
         cells = [f"{count:,}" for count in counts]
-        table.add_row(name, *cells, *([total] if several else []))
+        table.add_row(escape(name), *cells, *([total] if several else []))
 
     labels = list(found.splits[0].classes) if found.splits else []
     for label in labels:

@@ -164,7 +164,7 @@ class ShardLoader:
 
     def _run(self) -> Any:
         try:
-            return self._pipeline.run()
+            return self._pipeline.run(stream_of(self.settings))
         except RuntimeError as error:
             raise refused(error) from error
 
@@ -203,6 +203,18 @@ def build(nodes: Callable[..., tuple[Any, ...]], settings: DaliSettings, *given:
     return pipeline
 
 
+def stream_of(settings: DaliSettings) -> Any:
+    """Return the stream to run a pipeline for: torch's current one on the GPU, None on a CPU.
+
+    DALI's memory then is not filled anew before what torch has begun to do with it is done.
+
+    Example:
+        >>> stream_of(DaliSettings()) is None
+        True
+    """
+    return torch.cuda.current_stream(settings.device_id) if settings.device == "gpu" else None
+
+
 def refused(error: RuntimeError) -> MediaError:
     """Return DALI's complaint in one sentence, with the way out.
 
@@ -211,8 +223,8 @@ def refused(error: RuntimeError) -> MediaError:
         'DALI stopped (Error in decoder); check the data ...'
     """
     return MediaError(
-        f"DALI stopped ({reason_of(error)}); check the data with ter_fast.shards.verify_shards, or "
-        "decode with PyAV."
+        f"DALI stopped ({reason_of(error)}); check the data (prepared shards with "
+        "ter_fast.shards.verify_shards), or decode with PyAV."
     )
 
 
@@ -240,8 +252,7 @@ def handed_over(nodes: list[Any], count: int, records: tuple[dict[str, Any], ...
         records: What is known of each (B,).
     """
     video, frames, audio, samples, *mel = (from_dlpack(n.as_tensor())[:count] for n in nodes)
-    batch = Batch(
-        {"audio": audio, "video": video},
-        {"audio": samples.long(), "video": frames.long()},
-    )
+    # DALI counts on the CPU, and a model compares the counts with what lies on its device.
+    lengths = {"audio": samples.long().to(audio.device), "video": frames.long().to(video.device)}
+    batch = Batch({"audio": audio, "video": video}, lengths)
     return DaliBatch(batch, mel[0] if mel else None, records)

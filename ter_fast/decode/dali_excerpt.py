@@ -14,10 +14,12 @@ import numpy.typing as npt
 import torch
 from av.packet import Packet
 from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from ter_fast.decode import dali_nal
 from ter_fast.decode.dali import reason_of
-from ter_fast.decode.dali_sizes import stated_sizes
+from ter_fast.decode.dali_sizes import shows_a_picture, stated_sizes
 from ter_fast.decode.pyav import PyAVMedia
 from ter_fast.decode.pyav_video import grouped, planned_packets
 from ter_fast.errors import MediaError
@@ -32,7 +34,6 @@ MAX_BYTES = 1 << 28
 """Largest excerpt in bytes: what is longer is left to PyAV, which reads it piece by piece."""
 
 _TICK = Fraction(1, 25)
-_VP8_SHOWN = 0x10
 
 
 class NotForDaliError(MediaError):
@@ -82,7 +83,7 @@ def excerpt(media: PyAVMedia, times: Sequence[float], device: str) -> Excerpt | 
         NotForDaliError: DALI does not decode such a film as PyAV does.
     """
     _check(media, device)
-    base, film = 0, _Film(cast(VideoStream, media.stream("video")))
+    base, film = 0, _Film()
     numbers: list[int] = []
     begins: list[float] = []
     for group in grouped([t + media.info.start for t in times]):
@@ -91,7 +92,7 @@ def excerpt(media: PyAVMedia, times: Sequence[float], device: str) -> Excerpt | 
             raise NotForDaliError("its timestamps do not tell one picture from another")
         packets, plan = planned
         wanted = set(plan.wanted)
-        for first, last in plan.runs:
+        for first, last in _joined(packets, plan.runs):
             run = _whole(packets[first : last + 1])
             order = sorted(range(len(run)), key=lambda i: run[i].pts or 0)
             film.append(run, order)
@@ -131,52 +132,94 @@ def _check(media: PyAVMedia, device: str) -> None:
         raise NotForDaliError("its pictures are stored turned")
 
 
+def _joined(packets: list[Packet[Stream]], runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Close the gap before a run whose key frame does not make the decoder forget the run before."""
+    joined: list[tuple[int, int]] = []
+    for first, last in runs:
+        if joined and not _begins_anew(packets[first]):
+            joined[-1] = joined[-1][0], last
+        else:
+            joined.append((first, last))
+    return joined
+
+
+def _begins_anew(packet: Packet[Stream]) -> bool:
+    codec = _context(packet).name
+    return codec not in dali_nal.CODECS or dali_nal.begins_anew(codec, _units(packet))
+
+
+def _units(packet: Packet[Stream]) -> list[bytes]:
+    context = _context(packet)
+    return dali_nal.nal_units(context.name, bytes(packet), bytes(context.extradata or b""))
+
+
+def _context(packet: Packet[Stream]) -> VideoCodecContext:
+    return cast(VideoStream, packet.stream).codec_context
+
+
 def _whole(run: list[Packet[Stream]]) -> list[Packet[Stream]]:
     """Leave out what is shown before the key frame of a run: it refers to the run before."""
     kept = [packet for packet in run if (packet.pts or 0) >= (run[0].pts or 0)]
     if len({packet.pts for packet in kept}) < len(kept):
         raise NotForDaliError("its timestamps do not tell one picture from another")
-    if kept[0].stream.codec_context.name == "vp8" and not all(_is_shown(p) for p in kept):
+    if not all(shows_a_picture(_context(p).name, bytes(p)) for p in kept):
         raise NotForDaliError("it has pictures that are never shown")
     return kept
-
-
-def _is_shown(packet: Packet[Stream]) -> bool:
-    return bool(bytes(packet)[0] & _VP8_SHOWN)
 
 
 class _Film:
     """Writes packets as a film in memory, one tick of a constant rate for each picture."""
 
-    def __init__(self, stream: VideoStream) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
+        self._stream: VideoStream | None = None
         self._runs: list[tuple[list[bytes], list[bool], list[int]]] = []
         self._size = 0
+        self._sets: set[bytes] = set()
 
     def append(self, run: list[Packet[Stream]], order: list[int]) -> None:
         ranks = [0] * len(run)
         for rank, index in enumerate(order):
             ranks[index] = rank
+        self._check(run)
         data = [bytes(packet) for packet in run]
-        stream = cast(VideoStream, run[0].stream)
-        for content in data:
-            if stated_sizes(stream.codec_context.name, content) - {(stream.width, stream.height)}:
-                raise NotForDaliError("its pictures change size")
         self._size += sum(map(len, data))
         if self._size > MAX_BYTES:
             raise NotForDaliError(f"more than {MAX_BYTES >> 20} MB are needed at once")
         self._runs.append((data, [packet.is_keyframe for packet in run], ranks))
         # The file may have been opened anew on the way.
-        self._stream = stream
+        self._stream = cast(VideoStream, run[0].stream)
+
+    def _check(self, run: list[Packet[Stream]]) -> None:
+        stream = cast(VideoStream, run[0].stream)
+        codec = stream.codec_context.name
+        for packet in run:
+            sizes = stated_sizes(codec, bytes(packet)) - {(stream.width, stream.height)}
+            if sizes or packet.has_sidedata("new_extradata"):
+                raise NotForDaliError("its pictures change size")
+        if codec not in dali_nal.CODECS:
+            return
+        for packet in run:
+            self._sets |= dali_nal.size_sets(codec, _units(packet))
+        known = bytes(stream.codec_context.extradata or b"")
+        if len(self._sets) > 1 or (known and not all(each in known for each in self._sets)):
+            raise NotForDaliError("its pictures may change size")
+        alone = dali_nal.stands_alone(codec, _units(run[0]))
+        if not alone or (self._runs and not _begins_anew(run[0])):
+            raise NotForDaliError("its key frames do not stand alone")
 
     def finished(self) -> npt.NDArray[np.uint8]:
+        assert self._stream is not None
         buffer = io.BytesIO()
-        with av.open(buffer, "w", format="matroska") as out:
-            track = out.add_stream_from_template(self._stream)
-            track.time_base = _TICK
-            for packet in self._packets():
-                packet.stream = track
-                out.mux(packet)
+        try:
+            with av.open(buffer, "w", format="matroska") as out:
+                # Without `opaque` PyAV looks for an encoder of the same name, and dav1d is none.
+                track = out.add_stream_from_template(self._stream, opaque=True)
+                track.time_base = _TICK
+                for packet in self._packets():
+                    packet.stream = track
+                    out.mux(packet)
+        except (av.FFmpegError, ValueError) as error:
+            raise NotForDaliError(f"its packets do not fit into Matroska ({error})") from None
         return np.frombuffer(buffer.getvalue(), np.uint8)
 
     def _packets(self) -> Iterator[Packet[Stream]]:

@@ -22,6 +22,7 @@ from ter_fast.decode.dali import (
     build,
     handed_over,
     refused,
+    stream_of,
 )
 from ter_fast.decode.dali_excerpt import Excerpt, NotForDaliError, excerpt, left_to_pyav
 from ter_fast.decode.dali_graph import Node, padded, square_frames
@@ -82,7 +83,7 @@ class FilmLoader:
             pipeline = build(_film_nodes, self.settings, _feed(ahead, fed))
             for _ in range(len(self)):
                 try:
-                    nodes = list(pipeline.run())
+                    nodes = list(pipeline.run(stream_of(self.settings)))
                 except RuntimeError as error:
                     # A pipeline that failed is of no more use, and does not say at which film: those
                     # of the batch go through PyAV, and what was fed beyond it is fed again.
@@ -95,7 +96,7 @@ class FilmLoader:
                     fed = deque()
                     pipeline = build(_film_nodes, self.settings, _feed(ahead, fed))
                     try:
-                        nodes = list(pipeline.run())
+                        nodes = list(pipeline.run(stream_of(self.settings)))
                     except RuntimeError as again:
                         raise refused(again) from again
                 done = fed.popleft()
@@ -124,11 +125,10 @@ class FilmLoader:
             film = excerpt(media, centres, self.settings.device)
             if film is None:
                 return None
-            sound = None
-            if self.audio and info.has_audio:
-                clip = media.read(0.0, info.duration, [], audio=True, video=False, max_side=None)
-                sound = None if clip.audio is None else clip.audio.numpy()
-            return _Row(_record(path, (film.times - info.start).tolist()), film, sound=sound)
+            clip = media.read(0.0, info.duration, [], audio=self.audio, video=False, max_side=None)
+            sound = None if clip.audio is None else clip.audio.numpy()
+            record = _record(path, (film.times - info.start).tolist(), note=clip.note)
+            return _Row(record, film, sound=sound)
 
     def _by_pyav(self, path: str, note: str) -> _Row:
         return _guarded(path, partial(self._read, note=note))
@@ -142,7 +142,8 @@ class FilmLoader:
         times = [] if clip.times is None else clip.times.tolist()
         pictures = None if clip.frames is None else clip.frames.numpy()
         sound = None if clip.audio is None else clip.audio.numpy()
-        return _Row(_record(path, times, note=note), None, pictures, sound)
+        said = "; ".join(filter(None, [clip.note, note]))
+        return _Row(_record(path, times, note=said), None, pictures, sound)
 
 
 @dataclass(frozen=True)

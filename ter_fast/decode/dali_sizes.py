@@ -1,4 +1,4 @@
-"""Reads from packets how large their pictures are, since DALI takes that of the file for granted.
+"""Reads from packets how large their pictures are and whether they are shown, which DALI does not ask.
 
 Where a stream changes its size on the way, as video calls do, DALI would read beyond its pictures.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+_VP8_SHOWN = 0x10
 _VP8_SYNC = b"\x9d\x01\x2a"
 _VP9_HEADER = 32
 _RGB = 7
@@ -42,6 +43,33 @@ def stated_sizes(codec: str, packet: bytes) -> set[Size]:
     else:
         found = []
     return {size for size in found if size is not None}
+
+
+def shows_a_picture(codec: str, packet: bytes) -> bool:
+    r"""Say whether a packet of VP8 or VP9 holds a picture that is shown; those of others all do.
+
+    One that is only referred to counts as none, and would spoil the numbers of those after it.
+
+    Example:
+        >>> shows_a_picture("vp8", b"\x10\0\0"), shows_a_picture("vp8", b"\x00\0\0")
+        (True, False)
+    """
+    if codec == "vp8":
+        return bool(packet) and bool(packet[0] & _VP8_SHOWN)
+    if codec == "vp9":
+        return any(_vp9_shown(part) for part in _parts(packet))
+    return True
+
+
+def _vp9_shown(data: bytes) -> bool:
+    bits = _Bits(data[:_VP9_HEADER])
+    bits.take(2)
+    if bits.take(1) | bits.take(1) << 1 == 3:
+        bits.take(1)
+    if bits.take(1):  # shows a picture that is decoded already
+        return True
+    bits.take(1)
+    return bool(bits.take(1))
 
 
 def _vp8(data: bytes) -> Size | None:

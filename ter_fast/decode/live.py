@@ -79,7 +79,7 @@ def live_windows(
         Traceback (most recent call last):
         ter_fast.errors.MediaError: gone.mp4 cannot be opened ...
     """
-    with contextlib.closing(_opened(source, stopped)) as container:
+    with _opened(source, stopped) as container:
         streams = [
             each
             for kind in (["video"] if grid.video else []) + (["audio"] if grid.audio else [])
@@ -170,29 +170,39 @@ def _paced(due: float, stopped: Callable[[], bool]) -> float:
     return max(0.0, time.monotonic() - due)
 
 
-def _opened(source: str, stopped: Callable[[], bool]) -> InputContainer:
+@contextlib.contextmanager
+def _opened(source: str, stopped: Callable[[], bool]) -> Iterator[InputContainer]:
+    """Open a source, and close it afterwards with whatever it is read through."""
+    with contextlib.ExitStack() as opened:
+        try:
+            target, form = _target(source, stopped)
+            if isinstance(target, _Pipe):
+                opened.callback(target.close)
+            container: InputContainer = av.open(target, format=form, timeout=_SILENCE)
+        except (av.FFmpegError, ValueError, OSError) as error:
+            raise MediaError(
+                f"{source} cannot be opened as a stream ({_reason(error)}); name a device such as "
+                "/dev/video0 or alsa:default, a URL, a file, or - for a pipe"
+            ) from None
+        opened.callback(container.close)
+        yield container
+
+
+def _target(source: str, stopped: Callable[[], bool]) -> tuple[Any, str | None]:
+    """Return what FFmpeg shall open, and as which input format."""
     head, _, rest = source.partition(":")
-    target: Any = source
-    form = None
     if source in ("-", "pipe:0", "pipe:"):
-        target = _Pipe(sys.stdin.fileno(), stopped)
-    elif head in DEVICES and not rest.startswith("//"):
-        target, form = rest, head
+        return _Pipe(sys.stdin.fileno(), stopped), None
+    if head in DEVICES and not rest.startswith("//"):
         if head == "alsa" and os.path.isfile(_ALSA):
             # The ALSA that comes with PyAV looks for it where it was built, and finds no device.
             os.environ.setdefault("ALSA_CONFIG_PATH", _ALSA)
-    elif source.startswith("/dev/video"):
-        form = "v4l2"
-    elif os.path.exists(source) and stat.S_ISFIFO(os.stat(source).st_mode):
-        target = _Pipe(os.open(source, os.O_RDONLY | os.O_NONBLOCK), stopped, owned=True)
-    try:
-        found: InputContainer = av.open(target, format=form, timeout=_SILENCE)
-        return found
-    except (av.FFmpegError, ValueError, OSError) as error:
-        raise MediaError(
-            f"{source} cannot be opened as a stream ({_reason(error)}); name a device such as /dev/video0 or "
-            "alsa:default, a URL, a file, or - for a pipe"
-        ) from None
+        return rest, head
+    if source.startswith("/dev/video"):
+        return source, "v4l2"
+    if os.path.exists(source) and stat.S_ISFIFO(os.stat(source).st_mode):
+        return _Pipe(os.open(source, os.O_RDONLY | os.O_NONBLOCK), stopped, owned=True), None
+    return source, None
 
 
 def _reason(error: Exception) -> str:
@@ -225,5 +235,7 @@ class _Pipe:
         return b""
 
     def close(self) -> None:
+        # PyAV closes what it reads from in some cases, but not in all.
         if self._owned:
+            self._owned = False
             os.close(self._handle)

@@ -84,7 +84,7 @@ class LiveBuffer:
         if frame.sample_rate != self.rate:
             # Another rate in the middle of a stream begins its sound anew.
             self.rate, self.sounds = frame.sample_rate, []
-        if frame.samples:
+        if frame.samples and not self._in_gap(at, at + frame.samples / frame.sample_rate):
             self.sounds.append((at, mono(frame)))
         self.seen["audio"] = at + frame.samples / frame.sample_rate
 
@@ -93,11 +93,16 @@ class LiveBuffer:
         step = self.grid.seconds / self.grid.frames
         while (instant := (self.sample + 0.5) * step) < until:
             self.sample += 1
-            if self.last is None or instant < self.last_at:
+            if self.last is None or instant < self.last_at or self._in_gap(instant, instant):
                 continue
             if self.shown is None:
                 self.shown = _picture(self.last, self.grid.max_side)
             self.pictures.append((instant, self.last_at, self.shown))
+
+    def _in_gap(self, start: float, end: float) -> bool:
+        """Say whether a stretch lies between two windows, where no window needs it."""
+        place = start % self.grid.hop
+        return self.grid.seconds < place and place + end - start < self.grid.hop
 
     def ready(self) -> Iterator[Clip]:
         """Yield the windows that are over."""

@@ -77,6 +77,7 @@ class PyAVMedia:
         self._container = _open_container(path)
         self._at_start = True
         self._jumps = False
+        self._upright: MediaInfo | None = None
         try:
             self._video = _first(self._container, "video")
             self._audio = _first(self._container, "audio")
@@ -100,13 +101,11 @@ class PyAVMedia:
 
     def upright(self) -> MediaInfo:
         """Return `info` with the upright picture's size and its rotation; decodes one frame."""
-        if self._video is None:
-            return self.info
-        shape = picture_shape(self)
-        if shape is None:
-            return self.info
-        width, height, rotation = shape
-        return replace(self.info, width=width, height=height, rotation=rotation)
+        if self._upright is None:
+            shape = None if self._video is None else picture_shape(self)
+            width, height, rotation = shape or (self.info.width, self.info.height, 0)
+            self._upright = replace(self.info, width=width, height=height, rotation=rotation)
+        return self._upright
 
     def read(
         self,
@@ -253,7 +252,9 @@ class PyAVMedia:
         if container.duration is None or container.duration <= 0:
             return self._measured(start)
         stated = container.duration / 1e6
-        if size < _THINNEST * stated or _is_cut_short(container, size):
+        # Matroska states when the last picture ends, however late the first one begins.
+        late = start > _LATE and container.format.name.startswith("matroska")
+        if late or size < _THINNEST * stated or _is_cut_short(container, size):
             return min(stated, self._measured(start))
         return stated
 

@@ -58,8 +58,13 @@ def checked_target(evidence: Tensor, target: Tensor) -> Tensor:
 
 
 def soft_target(evidence: Tensor, target: Tensor) -> Tensor:
-    """Return a checked target as weights of the classes, `(…, K)` in the dtype of the evidence."""
+    """Return a checked target as weights of the classes, `(…, K)` in the dtype of the evidence.
+
+    NaN for a class that is none, where `checked_target` could not look.
+    """
     if target.is_floating_point():
         return target.to(evidence.dtype)
-    classes = torch.arange(evidence.shape[-1], device=evidence.device)
-    return (target.unsqueeze(-1) == classes).to(evidence.dtype)
+    classes = evidence.shape[-1]
+    hot = target.unsqueeze(-1) == torch.arange(classes, device=evidence.device)
+    known = (target >= 0) & (target < classes)
+    return torch.where(known.unsqueeze(-1), hot.to(evidence.dtype), torch.nan)

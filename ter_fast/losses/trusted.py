@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -42,7 +43,8 @@ class TrustedCELoss(nn.Module):
         balance: weight of the classification term in [0, 1]; 1 leaves the trust term out.
         kind: one of `LOSSES`, or a function of evidence `(B, K)` and target to losses `(B,)`, such
             as `partial(focal_loss, gamma=1.0, reduction="none")`. "log" is the cross-entropy of the
-            expected probability.
+            expected probability. Whatever the kind, the trust term and the regularizer are those of
+            the evidence as it is given, so with "relaxed" not of evidence over its prior weight.
         lambda_max: final weight of the regularizer; at 1 it can stop training.
         annealing: T, epochs until `lambda_max` is reached.
         conflict_weight: weight of the mean disagreement of the modalities.
@@ -77,20 +79,23 @@ class TrustedCELoss(nn.Module):
         super().__init__()
         if not 0 <= balance <= 1:
             raise ValueError(f"balance is {balance}; expected a number from 0 to 1")
-        if isinstance(kind, str) and kind not in LOSSES:
+        if kind not in LOSSES if isinstance(kind, str) else not callable(kind):
             raise ValueError(
                 f"kind is {kind!r}; expected one of {', '.join(LOSSES)}, or a function of evidence "
                 "and target"
             )
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing is {label_smoothing}; expected 0 <= it < 1")
-        if not conflict_weight >= 0:
-            raise ValueError(f"conflict_weight is {conflict_weight}; expected at least 0")
+        for name, value in (("lambda_max", lambda_max), ("conflict_weight", conflict_weight)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value}; expected at least 0, and finite")
         self.balance, self.kind = balance, kind
         self.lambda_max, self.annealing = lambda_max, annealing
         self.conflict_weight, self.label_smoothing = conflict_weight, label_smoothing
         weight = None if class_weight is None else torch.as_tensor(class_weight).float()
-        if weight is not None and (weight.ndim != 1 or not (weight >= 0).all() or not weight.any()):
+        if weight is not None and (
+            weight.ndim != 1 or not weight.any() or not ((weight >= 0) & (weight < math.inf)).all()
+        ):
             raise ValueError(
                 f"class_weight is {class_weight}; expected (K,) numbers >= 0, not all 0"
             )
@@ -139,7 +144,7 @@ class TrustedCELoss(nn.Module):
             raise ValueError(
                 f"class_weight has {len(self.class_weight)} classes; expected {evidence.shape[-1]}"
             )
-        return soft_target(evidence, target) @ self.class_weight.to(evidence.dtype)
+        return (soft_target(evidence, target) * self.class_weight.to(evidence.dtype)).sum(-1)
 
     def _one(self, evidence: Tensor, target: Tensor, kl_weight: float) -> Tensor:
         loss = self._classification(evidence, target, kl_weight)

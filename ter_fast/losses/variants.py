@@ -7,6 +7,10 @@ from torch import Tensor
 
 from ter_fast.losses.targets import checked_target, reduced, soft_target
 
+# All three compute in double precision: near certainty they are differences of nearly equal numbers, and
+# sums of the evidence overflow half precision. A row with NaN, infinite or negative evidence is NaN, value
+# and gradient, as for `evidential_loss`.
+
 
 def focal_loss(
     evidence: Tensor, target: Tensor, gamma: float = 2.0, reduction: str = "mean"
@@ -44,8 +48,12 @@ def focal_loss(
     if not gamma >= 0:
         raise ValueError(f"gamma is {gamma}; expected a number of at least 0")
     soft = soft_target(evidence, checked_target(evidence, target))
-    others, ratio = _odds(evidence)
-    return reduced((soft * others**gamma * torch.log1p(ratio)).sum(-1), reduction)
+    alpha = _exact(evidence) + 1
+    # 1 - p = rest / S, and every other class has an alpha of at least 1.
+    rest = (alpha.sum(-1, keepdim=True) - alpha).clamp_min(alpha.shape[-1] - 1)
+    easy = (rest / (rest + alpha)) ** gamma
+    loss = (soft * easy * torch.log1p(rest / alpha)).sum(-1)
+    return reduced(loss.to(evidence.dtype), reduction)
 
 
 def fisher_loss(
@@ -87,8 +95,7 @@ def fisher_loss(
     if not fisher_weight >= 0:
         raise ValueError(f"fisher_weight is {fisher_weight}; expected a number of at least 0")
     soft = soft_target(evidence, checked_target(evidence, target))
-    # In double precision: the determinant is a difference of numbers that are nearly equal.
-    alpha = evidence.double() + 1
+    alpha = _exact(evidence) + 1
     strength = alpha.sum(-1, keepdim=True)
     probability = alpha / strength
     information = torch.special.polygamma(1, alpha)
@@ -141,13 +148,14 @@ def relaxed_loss(
     if not prior > 0:
         raise ValueError(f"prior is {prior}; expected a number above 0")
     soft = soft_target(evidence, checked_target(evidence, target))
-    alpha = evidence / prior + 1
+    alpha = _exact(evidence) / prior + 1
     probability = alpha / alpha.sum(-1, keepdim=True)
-    return reduced((soft - probability).square().sum(-1), reduction)
+    loss = (soft - probability).square().sum(-1)
+    return reduced(loss.to(evidence.dtype), reduction)
 
 
-def _odds(evidence: Tensor) -> tuple[Tensor, Tensor]:
-    """Return 1 - p and (1 - p) / p of every class, without cancelling where p is near 1."""
-    alpha = evidence + 1
-    rest = alpha.sum(-1, keepdim=True) - alpha
-    return rest / (rest + alpha), rest / alpha
+def _exact(evidence: Tensor) -> Tensor:
+    """Return the evidence in double precision, NaN where it is none."""
+    values = evidence.double()
+    # Added, not put in its place, so that the gradient is NaN as well.
+    return values + torch.where(values >= 0, 0.0, torch.nan)

@@ -27,7 +27,7 @@ class SoftmaxClassifier(ViewNetworkClassifier):
 
     Example:
         >>> table = np.repeat([[0.0, 1.0], [1.0, 0.0]], 20, axis=0)
-        >>> SoftmaxClassifier(epochs=5, random_state=0).fit(table, [0] * 20 + [1] * 20).predict(table[:1])
+        >>> SoftmaxClassifier(random_state=0).fit(table, [0] * 20 + [1] * 20).predict(table[:1])
         array([0])
     """
 

@@ -6,7 +6,9 @@ import hashlib
 import os
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,12 +74,16 @@ def make_plan(dataset: Dataset, settings: ShardSettings, finder_sha256: str) -> 
         for number, begin in enumerate(range(0, len(positions), settings.clips_per_shard)):
             clips = tuple(positions[begin : begin + settings.clips_per_shard])
             shards.append(Shard(f"{split or _UNSPLIT}-{number:05d}", clips))
+    # A film of which a hundred clips are cut is looked at once.
+    printed = cache(fingerprint)
     whole = {
         "settings": settings_record(settings),
         "labels": dataset.labels,
         "modalities": dataset.modalities,
         "faces": finder_sha256,
-        "clips": [[each, _stamp(sample)] for each, sample in zip(facts, dataset, strict=True)],
+        "clips": [
+            [each, _stamp(sample, printed)] for each, sample in zip(facts, dataset, strict=True)
+        ],
     }
     return Plan(tuple(shards), facts, digest(whole))
 
@@ -106,12 +112,12 @@ def _common_folder(dataset: Dataset) -> str:
         return ""
 
 
-def _stamp(sample: Sample) -> list[str]:
+def _stamp(sample: Sample, printed: Callable[[str], str]) -> list[str]:
     """Tell one content from another: a table's picture by all of it, a file by size and pieces."""
     if sample.image is not None:
         return [hashlib.sha256(sample.image).hexdigest()]
     apart = sample.attributes.get("audio_path")
-    return [fingerprint(path) for path in (sample.path, apart) if path]
+    return [printed(path) for path in (sample.path, apart) if path]
 
 
 def fingerprint(path: str) -> str:

@@ -109,7 +109,10 @@ def shard_windows(
     endings = {ending for ending, wanted in (("flac", audio), ("jpg", video)) if wanted}
     with file:
         for stored in entry["windows"]:
-            clip = _window(path, file, stored, endings)
+            try:
+                clip = _window(path, file, stored, endings)
+            except (KeyError, TypeError, ValueError) as error:
+                raise _broken(tar.with_suffix(".json"), f"is damaged ({error})") from error
             length = clip.duration if seconds is None else min(seconds, clip.duration)
             if clip.duration > 0 and (seconds is not None or frames is not None):
                 yield from decode.cut(clip, length, frames or max(1, len(stored["times"])))
@@ -176,7 +179,10 @@ def _index(tar: Path) -> dict[str, Any]:
 @lru_cache(maxsize=256)
 def _read_index(file: Path, changed: int) -> dict[str, Any]:
     index = read_json(file)
-    index["by_key"] = {clip["key"]: clip for clip in index["clips"]}
+    try:
+        index["by_key"] = {clip["key"]: clip for clip in index["clips"] if clip["windows"]}
+    except (KeyError, TypeError) as error:
+        raise _broken(file, f"is damaged ({error})") from error
     return index
 
 
@@ -220,6 +226,7 @@ def _part(path: str, file: Any, place: list[int]) -> bytes:
 
 
 def _broken(path: Path, what: str) -> DataError:
+    what_to_remove = "it" if path.suffix == ".json" else "its .json"
     return DataError(
-        f"{path} {what}. Remove its .json and run `ter-fast data prepare` again, or restore it."
+        f"{path} {what}. Remove {what_to_remove} and run `ter-fast data prepare` again, or restore it."
     )

@@ -22,6 +22,10 @@ BLOCK = 8
 """Side of JPEG's blocks in pixels: frames of whole blocks do not leak into each other."""
 
 _MOST_ROWS = 65_000
+_OF_MANIFEST = (
+    "plan", "name", "labels", "terms", "modalities", "known_overlap", "settings", "shards", "failed",
+)  # fmt: skip
+_OF_INDEX = ("plan", "bytes", "sha256", "clips", "failed")
 
 
 @dataclass(frozen=True)
@@ -136,4 +140,9 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path} is not of the layout {FORMAT!r}. Give a folder that this version's "
             "`ter-fast data prepare` wrote."
         )
+    for name in _OF_MANIFEST if path.name == MANIFEST else _OF_INDEX:
+        if name not in value:
+            raise DataError(
+                f"{path} is damaged (no {name!r}). Remove it and run `ter-fast data prepare` again."
+            )
     return dict(value)

@@ -62,6 +62,8 @@ def prepare_shards(
         ter_fast.errors.DataError: mine has no samples; there is nothing to prepare.
     """
     settings = settings or ShardSettings()
+    if not 0 <= failed_limit <= 1:
+        raise DataError(f"failed_limit is {failed_limit}; give a share from 0 to 1, such as 0.1.")
     if not len(dataset):
         raise DataError(f"{dataset.name} has no samples; there is nothing to prepare.")
     if stored := next((each.path for each in dataset if holds(each.path)), None):
