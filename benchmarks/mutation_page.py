@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from mutation_steps import GOOD, MEMORY, PEERS, SECONDS, SHIPPED, Result, Step
+from mutation_steps import GOOD, MEMORY, PACE, PEERS, SECONDS, SHIPPED, Result, Step
 from originals import Original
 
 OUTCOMES = (*GOOD, "uncaught", "wrong", "crash", "hang", "leak", "memory")
@@ -21,7 +21,8 @@ def page(results: list[Result], sources: list[Original], seed: int) -> str:
         "sound, pictures and streams in other formats. *Done*: pictures and sound were used, or the file "
         "was described. *Masked*: one of them, or both, could not be used, and the result says why. "
         f"*Refused*: one sentence that names the file. All others must be 0: an error nobody foresaw, a "
-        f"result that cannot be, a crash, more than {SECONDS:.0f} s, an open file or thread left behind, "
+        f"result that cannot be, a crash, more than {SECONDS:.0f} s (or, where damage has stretched the "
+        f"timestamps, a {PACE:.0f}th of the length that the file states), an open file or thread left behind, "
         f"or more than {MEMORY >> 20} MiB.",
         *("", *_steps(results)),
         *("", f"By damage, in the step *{SHIPPED}*, and faults in any step:"),

@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 20.0
-"""A step that takes longer hangs."""
+"""A step that takes longer hangs, unless the file is long: damage can stretch seconds to hours."""
+
+PACE = 25.0
+"""Seconds of a file that a step must at least get through in a second."""
 
 MEMORY = 1 << 30
 """Bytes by which a step may grow the process."""
@@ -101,9 +104,11 @@ def serve(data: Path) -> None:
     answers.write("ready\n")
     for line in sys.stdin:
         path, names = json.loads(line)
+        allowed = patience(Path(path))
+        answers.write(json.dumps(["", allowed]) + "\n")
         for name in names:
             written = os.fstat(2).st_size
-            step = watched(steps[name], Path(path))
+            step = watched(steps[name], Path(path), allowed)
             noise = os.pread(2, 300, written).decode(errors="replace")
             answers.write(json.dumps([name, asdict(with_noise(name, step, noise))]) + "\n")
         answers.write("next\n")
@@ -192,7 +197,21 @@ def require(condition: bool, fault: str) -> None:
         raise AssertionError(fault)
 
 
-def watched(call: Callable[[Path], tuple[str, str]], path: Path) -> Step:
+def patience(path: Path) -> float:
+    """Return the seconds that a step may take with a file."""
+    from ter_fast import decode
+    from ter_fast.errors import MediaError
+
+    try:
+        return max(SECONDS, decode.probe(path).duration / PACE)
+    except MediaError:
+        return SECONDS
+
+
+def watched(
+    call: Callable[[Path], tuple[str, str]], path: Path, allowed: float | None = None
+) -> Step:
+    """Make one step, and return what became of the file and what it took."""
     from ter_fast.errors import TerFastError
 
     before, began = _open_things(), time.perf_counter()
@@ -215,7 +234,7 @@ def watched(call: Callable[[Path], tuple[str, str]], path: Path) -> Step:
     seconds, memory = time.perf_counter() - began, max(0, _peak() - memory)
     if outcome in GOOD and memory > MEMORY:
         outcome, message = "memory", f"grew by {memory >> 20} MiB; {message}"
-    if outcome in GOOD and seconds > SECONDS:
+    if outcome in GOOD and seconds > (SECONDS if allowed is None else allowed):
         outcome, message = "hang", f"took {seconds:.0f} s; {message}"
     if outcome in GOOD and (left := _left_open(before)):
         outcome, message = "leak", f"left open: {left}; {message}"

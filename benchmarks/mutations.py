@@ -68,20 +68,25 @@ class Reader:
         with contextlib.suppress(OSError):
             process.stdin.write(json.dumps([str(path), names]).encode() + b"\n")
             process.stdin.flush()
-        while (line := self._line(3 * SECONDS)) is not None:
+        patience = 3 * SECONDS
+        while (line := self._line(patience)) is not None:
             if line == b"next":
                 assert all(name in steps for name in names), "it left steps out"
                 return
             name, values = json.loads(line)
-            steps[name] = Step(**values)
-        steps[next(name for name in names if name not in steps)] = self._fault(written)
+            if name:
+                steps[name] = Step(**values)
+            else:
+                patience = 3 * values
+        fault = self._fault(written, patience)
+        steps[next(name for name in names if name not in steps)] = fault
         self.close()
 
-    def _fault(self, written: int) -> Step:
+    def _fault(self, written: int, patience: float) -> Step:
         assert self.process is not None
         code = self.process.poll()
         if code is None:
-            return Step("hang", f"killed after {3 * SECONDS:.0f} s", 3 * SECONDS)
+            return Step("hang", f"killed after {patience:.0f} s", patience)
         what = signal.strsignal(-code) or f"{code}" if code < 0 else f"{code}"
         size = os.fstat(self.errors.fileno()).st_size - written
         said = os.pread(self.errors.fileno(), size, written).decode(errors="replace")

@@ -138,8 +138,10 @@ class _Track:
 
     def finish(self) -> _Samples:
         self._end_segment()
-        # A float file may hold NaN, and a lossy one may overshoot full scale.
-        return np.nan_to_num(self._samples, nan=0.0).clip(-1.0, 1.0)
+        # A float file may hold NaN, and a lossy one may overshoot full scale. In place, since hours
+        # of sound fill hundreds of megabytes.
+        np.nan_to_num(self._samples, copy=False, nan=0.0)
+        return np.clip(self._samples, -1.0, 1.0, out=self._samples)
 
     def _begin_segment(self, rate: int, begin: float) -> None:
         period = rate // gcd(rate, SAMPLE_RATE)
