@@ -293,6 +293,7 @@ def test_class_weights_move_the_border() -> None:
         ({"members": 0}, "members is 0; expected at least 1"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"input_noise": -1.0}, "input_noise is -1.0"),
+        ({"schedule": "cosine"}, "schedule is .cosine.; expected one-cycle or constant"),
         ({"views": (1, 1)}, r"views are \[1, 1\] features wide, X has 3"),
         ({"views": {"a": [3]}}, r"view 'a' has the columns \[3\]; expected some of 0 to 2"),
     ],
@@ -311,3 +312,19 @@ def test_views_that_do_not_fit_are_refused(fitted: TrustedClassifier) -> None:
         TrustedClassifier((3, 3)).fit([np.zeros((4, 3))] * 2, [0, 1, 0, 1])
     with pytest.raises(ValueError, match="one class"):
         TrustedClassifier().fit(np.zeros((4, 3)), [1, 1, 1, 1])
+
+
+def test_widths_may_be_multiples_and_features_may_stay_as_they_are(
+    halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
+) -> None:
+    train, labels, test, truth = halves
+    options = {**QUICK, "hidden": (1.0, 0.5), "schedule": "constant", "learning_rate": 1e-3}
+    model = TrustedClassifier(scale=False, **options).fit(train, labels)
+    assert [tuple(w.shape) for w in model._networks[0].parameters()][::2] == [
+        (1, 32, 32),
+        (1, 32, 16),
+        (1, 16, 10),
+    ]
+    values, _ = model._scaler.transform(np.concatenate([test["left"], test["right"]], 1))
+    np.testing.assert_allclose(values[0].numpy(), test["left"].clip(-10, 10), rtol=1e-6)
+    assert model.score(test, truth) > 0.8

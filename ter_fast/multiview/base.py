@@ -38,12 +38,15 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         joint_view: Add a view that holds the features of all others.
         members: Networks that learn side by side from their own random start and order of samples,
             and are averaged.
-        hidden: Widths of the hidden layers of each network.
+        scale: Scale features to mean 0 and deviation 1 over the training data.
+        hidden: Widths of the hidden layers of each network: whole numbers, or fractions as multiples of
+            the view's features.
         dropout: Share of hidden units that are left out in training.
         input_noise: Deviation of Gaussian noise on the scaled features in training.
         epochs: Passes over the training data.
         batch_size: Samples in a step.
-        learning_rate: Peak of the one-cycle schedule of AdamW.
+        learning_rate: Of AdamW; its peak on a "one-cycle" schedule.
+        schedule: "one-cycle" or "constant".
         weight_decay: AdamW's.
         class_weight: None, "balanced", or weights by class, as in scikit-learn.
         device: Where to train and predict, such as "cpu" or "cuda".
@@ -62,12 +65,14 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         *,
         joint_view: bool = False,
         members: int = 1,
-        hidden: Sequence[int] = (256, 256),
+        scale: bool = True,
+        hidden: Sequence[int | float] = (256, 256),
         dropout: float = 0.3,
         input_noise: float = 0.3,
         epochs: int = 100,
         batch_size: int = 32,
         learning_rate: float = 2e-3,
+        schedule: str = "one-cycle",
         weight_decay: float = 1e-2,
         class_weight: Any = None,
         device: str = "cpu",
@@ -76,12 +81,14 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         self.views = views
         self.joint_view = joint_view
         self.members = members
+        self.scale = scale
         self.hidden = hidden
         self.dropout = dropout
         self.input_noise = input_noise
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.weight_decay = weight_decay
         self.class_weight = class_weight
         self.device = device
@@ -131,7 +138,7 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             raise ValueError(
                 f"y holds the one class {self.classes_[0]!r}; a classifier needs at least two classes"
             )
-        self._scaler = ViewScaler(columns).fit(table)
+        self._scaler = ViewScaler(columns, self.scale).fit(table)
         self.view_names_ = [*columns, *([JOINT] if self.joint_view else [])]
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         values, mask = self._views(table)
@@ -217,9 +224,12 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         optimizer = torch.optim.AdamW(
             self._parameters(), self.learning_rate, weight_decay=self.weight_decay
         )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, total_steps=self.epochs * steps, pct_start=0.1
-        )
+        if self.schedule == "one-cycle":
+            schedule: torch.optim.lr_scheduler.LRScheduler = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, self.learning_rate, total_steps=self.epochs * steps, pct_start=0.1
+            )
+        else:
+            schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
         self._networks.train()
         self.loss_curve_: list[float] = []
         for epoch in range(self.epochs):
@@ -267,6 +277,8 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         for name, value in whole.items():
             if value < 1:
                 raise ValueError(f"{name} is {value}; expected at least 1")
+        if self.schedule not in ("one-cycle", "constant"):
+            raise ValueError(f"schedule is {self.schedule!r}; expected one-cycle or constant")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; expected 0 <= dropout < 1")
         if not self.input_noise >= 0 or not self.learning_rate > 0:

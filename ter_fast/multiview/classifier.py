@@ -59,12 +59,15 @@ class TrustedClassifier(ViewNetworkClassifier):
         confidence: Kind of confidence, one of `ter_fast.opinion.CONFIDENCE_KINDS`.
         joint_view: Add a view that holds the features of all others.
         members: Networks of each view that learn side by side and are averaged.
-        hidden: Widths of the hidden layers of each network.
+        scale: Scale features to mean 0 and deviation 1 over the training data.
+        hidden: Widths of the hidden layers of each network: whole numbers, or fractions as multiples of
+            the view's features.
         dropout: Share of hidden units that are left out in training.
         input_noise: Deviation of Gaussian noise on the scaled features in training.
         epochs: Passes over the training data.
         batch_size: Samples in a step.
-        learning_rate: Peak of the one-cycle schedule of AdamW.
+        learning_rate: Of AdamW; its peak on a "one-cycle" schedule.
+        schedule: "one-cycle" or "constant".
         weight_decay: AdamW's.
         class_weight: None, "balanced", or weights by class, as in scikit-learn.
         device: Where to train and predict, such as "cpu" or "cuda".
@@ -114,22 +117,24 @@ class TrustedClassifier(ViewNetworkClassifier):
         confidence: str = "max_probability",
         joint_view: bool = False,
         members: int = 1,
-        hidden: Sequence[int] = (256, 256),
+        scale: bool = True,
+        hidden: Sequence[int | float] = (256, 256),
         dropout: float = 0.3,
         input_noise: float = 0.3,
         epochs: int = 100,
         batch_size: int = 32,
         learning_rate: float = 2e-3,
+        schedule: str = "one-cycle",
         weight_decay: float = 1e-2,
         class_weight: Any = None,
         device: str = "cpu",
         random_state: Any = None,
     ) -> None:
         super().__init__(
-            views, joint_view=joint_view, members=members, hidden=hidden, dropout=dropout,
-            input_noise=input_noise, epochs=epochs, batch_size=batch_size,
-            learning_rate=learning_rate, weight_decay=weight_decay, class_weight=class_weight,
-            device=device, random_state=random_state,
+            views, joint_view=joint_view, members=members, scale=scale, hidden=hidden,
+            dropout=dropout, input_noise=input_noise, epochs=epochs, batch_size=batch_size,
+            learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay,
+            class_weight=class_weight, device=device, random_state=random_state,
         )  # fmt: skip
         self.rule = rule
         self.loss = loss

@@ -33,15 +33,23 @@ class MemberLinear(nn.Module):
 
 
 def view_network(
-    members: int, inputs: int, hidden: Sequence[int], classes: int, dropout: float
+    members: int, inputs: int, hidden: Sequence[int | float], classes: int, dropout: float
 ) -> nn.Sequential:
     """Build the network of one view: `(M, B, inputs)` features to `(M, B, classes)` logits.
+
+    Args:
+        members: Networks side by side, M.
+        inputs: Features of the view.
+        hidden: Widths of hidden layers: whole numbers, or fractions as multiples of `inputs`.
+        classes: K.
+        dropout: Share of hidden units that are left out in training.
 
     Example:
         >>> view_network(1, 4, (8, 8), 3, 0.1)(torch.zeros(1, 5, 4)).shape
         torch.Size([1, 5, 3])
     """
-    sizes = [inputs, *hidden]
+    widths = [w if isinstance(w, int) else max(1, round(w * inputs)) for w in hidden]
+    sizes = [inputs, *widths]
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
         layers += [MemberLinear(members, before, after), nn.ReLU(), nn.Dropout(dropout)]

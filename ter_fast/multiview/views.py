@@ -111,8 +111,9 @@ class ViewScaler:
     A view whose features are all NaN in a row is missing there. Scales are those of the rows that
     `fit` sees, so fit it on training data only.
 
-    Attributes:
+    Args:
         columns: Columns of each view by name.
+        scale: Whether to scale; without it features are used as they come.
 
     Example:
         >>> scaler = ViewScaler({"a": [0], "b": [1]}).fit(np.array([[0.0, 5.0], [2.0, np.nan]]))
@@ -121,9 +122,10 @@ class ViewScaler:
         ([[[0.0]], [[0.0]]], [[True], [False]])
     """
 
-    def __init__(self, columns: dict[str, list[int]]) -> None:
+    def __init__(self, columns: dict[str, list[int]], scale: bool = True) -> None:
         """Keep the columns."""
         self.columns = columns
+        self.scale = scale
         self._scalers: list[StandardScaler] = []
 
     def fit(self, table: Array) -> ViewScaler:
@@ -137,7 +139,8 @@ class ViewScaler:
             if not here.any():
                 raise ValueError(f"view {name!r} is missing (NaN) in every sample; leave it out")
         self._scalers = [
-            StandardScaler().fit(table[:, columns]) for columns in self.columns.values()
+            StandardScaler(with_mean=self.scale, with_std=self.scale).fit(table[:, columns])
+            for columns in self.columns.values()
         ]
         return self
 
