@@ -33,6 +33,7 @@ LAYERS = (
         *("conclude", "live", "streaming"),
     ),
     ("model", "train", "calibrate", "evaluate", "robustness", "report", "multiview"),
+    ("comparison",),
     ("present", "information"),
     ("cli", "__main__", "__init__"),
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import typer
 from rich.console import Console
 
+from ter_fast.cli.bench import trust
 from ter_fast.cli.common import escaped
 from ter_fast.cli.data import check_data, fetch_models, prepare
 from ter_fast.cli.figures import evaluate, info
@@ -35,6 +36,10 @@ data_app.command("check")(check_data)
 data_app.command("fetch-models")(fetch_models)
 data_app.command("prepare")(prepare)
 app.add_typer(data_app, name="data")
+bench_app = typer.Typer(help="Comparisons with other methods.", no_args_is_help=True)
+bench_app.callback()(lambda: None)
+bench_app.command("trust")(trust)
+app.add_typer(bench_app, name="bench")
 
 
 def main() -> None:

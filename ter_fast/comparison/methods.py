@@ -1,0 +1,81 @@
+"""The classifiers that are compared, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.calibration import CalibratedClassifierCV
+
+from ter_fast.errors import DataError
+from ter_fast.multiview import TrustedClassifier, peers
+
+Build = Callable[..., BaseEstimator]
+
+# The settings of the papers: softplus evidence, a regularizer that grows to 1, loss on fused opinions.
+_EVIDENTIAL: dict[str, Any] = {
+    "loss": "digamma",
+    "activation": "softplus",
+    "lambda_max": 1.0,
+    "annealing": 50.0,
+    "failure_rate": 0.0,
+    "train_fused": True,
+}
+
+
+def _temperature(**settings: Any) -> BaseEstimator:
+    """Softmax probabilities divided by the temperature of five folds of the training data."""
+    return CalibratedClassifierCV(
+        peers.SoftmaxClassifier(**settings), method="temperature", cv=5, ensemble=False
+    )
+
+
+METHODS: dict[str, Build] = {
+    "concatenation": peers.SoftmaxClassifier,
+    "mean softmax": peers.SoftmaxClassifier,
+    "product of experts": peers.ProductClassifier,
+    "temperature scaling": _temperature,
+    "MC dropout": peers.MCDropoutClassifier,
+    "deep ensemble": partial(peers.SoftmaxClassifier, members=5),
+    "TMC": partial(TrustedClassifier, rule="dempster", **_EVIDENTIAL),
+    "ETMC": partial(TrustedClassifier, rule="dempster", joint_view=True, **_EVIDENTIAL),
+    "RCML": partial(TrustedClassifier, rule="averaging", conflict_weight=1.0, **_EVIDENTIAL),
+    "QMF": peers.QMFClassifier,
+    "DBF": partial(
+        peers.DBFClassifier, conflict_weight=1.0, **{**_EVIDENTIAL, "activation": "exp"}
+    ),
+    "FUML": peers.FUMLClassifier,
+    "ter_fast": TrustedClassifier,
+    "ter_fast, ensemble": partial(TrustedClassifier, members=5),
+}
+"""Name of each method and what builds it. "concatenation" alone is given all features as one view."""
+
+ONE_TABLE = ("concatenation", "temperature scaling")
+"""Methods that take one table: the first as one view, the second with the widths of its views."""
+
+
+def build(name: str, widths: list[int], seed: int, settings: Mapping[str, Any]) -> BaseEstimator:
+    """Build a classifier.
+
+    Args:
+        name: One of `METHODS`.
+        widths: Features of each view.
+        seed: Of weights and order.
+        settings: Parameters of the classifier, on top of the method's own.
+
+    Raises:
+        DataError: There is no method of that name, or it has no such parameter.
+
+    Example:
+        >>> build("TMC", [3, 4], 0, {"epochs": 5}).rule
+        'dempster'
+    """
+    if name not in METHODS:
+        raise DataError(f"method {name!r} is none of {', '.join(METHODS)}")
+    views = {"views": tuple(widths)} if name == "temperature scaling" else {}
+    try:
+        return METHODS[name](**{**views, **settings, "random_state": seed})
+    except TypeError as error:
+        raise DataError(f"method {name!r} does not take these settings ({error})") from error

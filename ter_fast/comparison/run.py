@@ -1,0 +1,197 @@
+"""Fit and score every method on every draw of every set, and keep each result as a line of JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ter_fast.comparison.methods import METHODS, ONE_TABLE, build
+from ter_fast.comparison.protocol import Split, split
+from ter_fast.comparison.sets import ViewSet, load_views
+from ter_fast.errors import DataError
+from ter_fast.multiview.views import Array
+
+CONDITIONS = ("normal", "conflictive")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared.
+
+    Attributes:
+        sets: Name of each feature set and its file.
+        methods: Name of each row and its settings; "method" among them names one of `METHODS`, the
+            row's own name does otherwise.
+        settings: Settings of every method.
+        of_sets: Settings by set, on top.
+        seeds: How many draws.
+        first_seed: Number of the first, so that draws on which settings were chosen can be left out.
+        reference: Row that others are compared with, draw by draw.
+        title: Of the page.
+        notes: What the page says beside the tables.
+    """
+
+    sets: Mapping[str, Path]
+    methods: Mapping[str, Mapping[str, Any]]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    of_sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    seeds: int = 10
+    first_seed: int = 0
+    reference: str = ""
+    title: str = "Comparison"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def draws(self) -> range:
+        """Numbers of the draws, which seed everything."""
+        return range(self.first_seed, self.first_seed + self.seeds)
+
+    @classmethod
+    def read(cls, path: str | Path, data: str | Path | None = None) -> Comparison:
+        """Read a configuration in YAML.
+
+        Args:
+            path: The file.
+            data: Folder that files of sets are relative to; that of the configuration when left out.
+
+        Raises:
+            DataError: The file cannot be read, or says what there is not.
+        """
+        import yaml
+
+        file = Path(path)
+        try:
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise DataError(f"{file} cannot be read as YAML ({error}); check the file") from error
+        known = set(cls.__dataclass_fields__)
+        if not isinstance(content, dict) or not {"sets", "methods"} <= set(content) <= known:
+            found = sorted(content) if isinstance(content, dict) else type(content).__name__
+            raise DataError(
+                f"{file} holds {found}; expected sets and methods, and of {sorted(known)} what else is "
+                "wanted"
+            )
+        folder = file.parent if data is None else Path(data)
+        content["sets"] = {name: folder / where for name, where in content["sets"].items()}
+        rows = content["methods"]
+        if not isinstance(rows, dict):
+            rows = dict.fromkeys(rows)
+        content["methods"] = {name: row or {} for name, row in rows.items()}
+        content["notes"] = tuple(content.get("notes", ()))
+        for name, row in content["methods"].items():
+            if row.get("method", name) not in METHODS:
+                raise DataError(
+                    f"{file}: {row.get('method', name)!r} is no method; choose of {', '.join(METHODS)}"
+                )
+        return cls(**content)
+
+
+def run(comparison: Comparison, results: Path) -> Iterator[dict[str, Any]]:
+    """Fit and score what is not among the results yet; append and yield each.
+
+    Args:
+        comparison: What to compare.
+        results: File of JSON lines; a run that was cut off goes on where it ended.
+
+    Raises:
+        DataError: A set cannot be read, or a method has no such setting.
+    """
+    done = {_key(each) for each in read_results(results)}
+    results.parent.mkdir(parents=True, exist_ok=True)
+    for name, file in comparison.sets.items():
+        views: ViewSet | None = None
+        for seed in comparison.draws:
+            drawn: Split | None = None
+            for row, own in comparison.methods.items():
+                if (name, row, seed) in done:
+                    continue
+                views = load_views(file, name) if views is None else views
+                drawn = split(views, seed) if drawn is None else drawn
+                settings = {**comparison.settings, **comparison.of_sets.get(name, {}), **own}
+                method = str(settings.pop("method", row))
+                found = {"set": name, "method": row, "seed": seed}
+                found |= _scored(method, drawn, seed, settings)
+                with results.open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(found) + "\n")
+                yield found
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Return the results in a file of JSON lines; none where there is no file.
+
+    Raises:
+        DataError: A line is damaged.
+    """
+    if not path.exists():
+        return []
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            found.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}: line {number} is damaged ({error}); remove it") from error
+    return found
+
+
+def _key(result: Mapping[str, Any]) -> tuple[str, str, int]:
+    return result["set"], result["method"], result["seed"]
+
+
+def _scored(method: str, drawn: Split, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    model: Any = build(method, [view.shape[1] for view in drawn.train], seed, settings)
+    began = time.perf_counter()
+    model.fit(_given(method, drawn.train), drawn.train_labels)
+    found: dict[str, Any] = {"seconds": round(time.perf_counter() - began, 2)}
+    for condition, views in zip(CONDITIONS, (drawn.test, drawn.conflictive), strict=True):
+        probability = model.predict_proba(_given(method, views))
+        confidence = (
+            model.confidence_of(_given(method, views))
+            if hasattr(model, "confidence_of")
+            else probability.max(1)
+        )
+        found[condition] = scores(probability, drawn.test_labels, confidence, model.classes_)
+    return found
+
+
+def scores(
+    probability: Array, labels: Array, confidence: Array, classes: Array
+) -> dict[str, float]:
+    """Return accuracy, calibration and trust of answers.
+
+    Args:
+        probability: (N, K).
+        labels: (N,).
+        confidence: (N,).
+        classes: (K,) the labels that the columns stand for.
+
+    Example:
+        >>> found = scores(np.eye(2), np.array([0, 1]), np.ones(2), np.array([0, 1]))
+        >>> found["accuracy"], found["aurc"]
+        (1.0, 0.0)
+    """
+    from ter_fast.metrics import reliability
+    from ter_fast.thresholds import sweep
+
+    prediction = probability.argmax(1)
+    correct = classes[prediction] == labels
+    found = sweep(confidence, correct)
+    true = np.searchsorted(classes, labels)
+    known = (true < len(classes)) & (classes[np.minimum(true, len(classes) - 1)] == labels)
+    chance = np.where(known, probability[np.arange(len(labels)), np.where(known, true, 0)], 0.0)
+    return {
+        "accuracy": float(correct.mean()),
+        "nll": float(-np.log(np.maximum(chance, 1e-12)).mean()),
+        "ece": float(reliability(probability.max(1), correct).ece),
+        "aurc": float(found.aurc),
+        "failure_auroc": float(found.failure_auroc),
+    }
+
+
+def _given(method: str, views: tuple[Array, ...]) -> Any:
+    return np.concatenate(views, 1) if method in ONE_TABLE else list(views)

@@ -1,0 +1,90 @@
+"""Feature sets of several views, as the trusted multi-view papers publish them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ter_fast.errors import DataError
+from ter_fast.multiview.views import Array
+
+
+@dataclass(frozen=True)
+class ViewSet:
+    """Samples seen through several views.
+
+    Attributes:
+        name: Of the set.
+        views: Per view, (N, D_v) features.
+        labels: (N,) classes 0 … K - 1.
+    """
+
+    name: str
+    views: tuple[Array, ...]
+    labels: Array
+
+
+def load_views(path: str | Path, name: str | None = None) -> ViewSet:
+    """Read a feature set from a .mat or .npz file.
+
+    MATLAB files hold either `X`, a cell of (D_v, N) views, and `gt`; or `x1_train`, `x1_test`, … and
+    `gt_train`, `gt_test`, which are put together. NumPy files hold `view0`, `view1`, … (N, D_v), and
+    `y` or `y_true`.
+
+    Args:
+        path: The file.
+        name: Name of the set; that of the file when left out.
+
+    Raises:
+        DataError: The file cannot be read, or holds something else; the message says what.
+
+    Example:
+        >>> load_views("nowhere.npz")
+        Traceback (most recent call last):
+        ter_fast.errors.DataError: nowhere.npz cannot be read (No such file or directory); check the ...
+    """
+    file = Path(path)
+    content = _read(file)
+    if "X" in content and "gt" in content:
+        views, labels = [view.T for view in content["X"].ravel()], content["gt"]
+    elif "x1_train" in content:
+        numbers = range(
+            1, 1 + sum(key.startswith("x") and key.endswith("_train") for key in content)
+        )
+        views = [np.concatenate([content[f"x{n}_train"], content[f"x{n}_test"]]) for n in numbers]
+        labels = np.concatenate([content["gt_train"], content["gt_test"]])
+    elif "view0" in content:
+        numbers = range(sum(key.startswith("view") for key in content))
+        views = [content[f"view{n}"] for n in numbers]
+        labels = content.get("y_true", content.get("y"))
+    else:
+        raise DataError(
+            f"{file} holds {sorted(content)}; expected X and gt, x1_train … and gt_train …, or "
+            "view0 … and y"
+        )
+    if labels is None or any(len(view) != len(np.ravel(labels)) for view in views):
+        sizes = [len(view) for view in views]
+        raise DataError(f"{file}: views of {sizes} samples, and labels that do not fit them")
+    _, classes = np.unique(np.ravel(labels), return_inverse=True)
+    arrays = tuple(np.asarray(view, np.float64) for view in views)
+    return ViewSet(name or file.stem, arrays, classes)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    try:
+        if file.suffix == ".mat":
+            return {key: value for key, value in loadmat(file).items() if not key.startswith("__")}
+        with np.load(file) as archive:
+            return {key: archive[key] for key in archive.files}
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(f"{file} cannot be read ({reason}); check the path") from error
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise DataError(
+            f"{file} is no .mat or .npz of features ({error}); check the file"
+        ) from error
