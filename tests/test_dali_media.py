@@ -389,6 +389,27 @@ def test_batches_are_those_of_pyav(vp9: Path, tmp_path: Path, asked: dict[str, b
             assert float(error.max()) < (SCALED if name == "video" else 1e-9)
 
 
+def test_turned_pictures_and_long_films_in_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turned pictures lie in memory in another order than DALI takes."""
+    turned = write_media(
+        tmp_path / "t.mp4", frame_times=[0.0, 0.04], picture=numbered, video_codec="mjpeg",
+        rotation=90,
+    )  # fmt: skip
+    made, mine = (
+        next(iter(decode.batches([turned], frames=2, size=32, backend=backend)))
+        for backend in ("dali", "pyav")
+    )
+    assert made.errors == ("",)
+    assert "stored turned" in made.notes[0]
+    shown = made.batch.to("cpu").inputs["video"].float()
+    assert (shown - mine.batch.inputs["video"].float()).abs().mean() < SCALED
+    monkeypatch.setattr(dali_films, "_LONGEST", 0.05)
+    (refused,) = decode.batches([turned], frames=2, size=32, backend="dali")
+    assert refused.errors[0].startswith(f"{turned}: 0 s are too long for a batch through DALI")
+
+
 def test_batches_say_that_a_file_is_cut_short(tmp_path: Path) -> None:
     path = film(tmp_path / "m", "mjpeg", [i * 0.04 for i in range(50)])
     cut = tmp_path / "cut.mp4"

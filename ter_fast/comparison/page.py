@@ -77,7 +77,8 @@ def interval(values: Sequence[float], overlap: float = 0.0) -> tuple[float, floa
 
 def _explained(comparison: Comparison) -> list[str]:
     text = [
-        f"{comparison.seeds} draws (seeds {comparison.draws[0]} to {comparison.draws[-1]}) of 80:20 by chance, features scaled over the training samples, the "
+        f"{comparison.seeds} draws (seeds {comparison.draws[0]} to {comparison.draws[-1]}) of 80:20 by "
+        "chance, features scaled over the training samples, the "
         "last epoch, no test sample used for any choice. *Conflictive*: noise of deviation 0.5 on up to "
         "V - 1 views of 10 % of the test samples, and one view of 40 % swapped for that of a test sample "
         "of another class. Accuracy in %, its 95 % interval over draws in brackets; AURC times 1000 "

@@ -30,6 +30,9 @@ from ter_fast.decode.loading import in_order, longest_side
 from ter_fast.decode.pyav import PyAVMedia
 from ter_fast.errors import MediaError
 
+# A pipeline holds the sound of a film about five times over: an hour of it would fill a gigabyte.
+_LONGEST = 1800.0
+
 
 class FilmLoader:
     """Iterate over whole films in batches, one window each, as `ter_fast.decode.read` takes them.
@@ -118,7 +121,7 @@ class FilmLoader:
         with open_file(path, None, "exact", 1) as opened:
             media = cast(PyAVMedia, opened)
             info = media.info
-            plain = info.has_video and not info.is_image and 0 < info.duration <= decode.MAX_SECONDS
+            plain = info.has_video and not info.is_image and 0 < info.duration <= _LONGEST
             if not (self.video and plain):
                 return None
             centres = [(i + 0.5) * info.duration / self.frames for i in range(self.frames)]
@@ -136,11 +139,16 @@ class FilmLoader:
     def _read(self, path: str, note: str) -> _Row:
         with open_file(path, None, "exact", 1) as media:
             side = longest_side(media.info, self.settings.size)
+            if media.info.duration > _LONGEST:
+                raise MediaError(
+                    f"{path}: {media.info.duration:.0f} s are too long for a batch through DALI (at most "
+                    f"{_LONGEST:.0f} s); read it with ter_fast.decode.windows."
+                )
         clip = decode.read(
             path, frames=self.frames, audio=self.audio, video=self.video, max_side=side, threads=1
         )
         times = [] if clip.times is None else clip.times.tolist()
-        pictures = None if clip.frames is None else clip.frames.numpy()
+        pictures = None if clip.frames is None else np.ascontiguousarray(clip.frames.numpy())
         sound = None if clip.audio is None else clip.audio.numpy()
         said = "; ".join(filter(None, [clip.note, note]))
         return _Row(_record(path, times, note=said), None, pictures, sound)
