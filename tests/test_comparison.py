@@ -245,6 +245,22 @@ def test_intervals_are_those_of_scipy() -> None:
     assert all(np.isnan(interval([1.0])))
 
 
+def test_settings_of_the_row_on_a_set_come_last(config: Path, tmp_path: Path) -> None:
+    config.write_text(
+        CONFIG.replace(
+            "failure_rate: 0.2", "epochs: 4, of_sets: {some: {epochs: 5}, other: {epochs: 6}}"
+        )
+        + "of_sets: {some: {epochs: 2, dropout: 0.1}}\n"
+    )
+    comparison = Comparison.read(config)
+    assert comparison.settings_of("ours", "some") == {
+        "method": "ter_fast", "epochs": 5, "hidden": [8], "dropout": 0.1
+    }  # fmt: skip
+    assert comparison.settings_of("mean softmax", "some")["epochs"] == 2
+    with pytest.raises(DataError, match="there is no set 'else'; choose of some"):
+        list(run(comparison, tmp_path / "r.jsonl", ["else"]))
+
+
 def test_results_are_lines_of_json(config: Path, tmp_path: Path) -> None:
     comparison = Comparison.read(config)
     found = list(run(comparison, tmp_path / "r.jsonl"))

@@ -14,6 +14,10 @@ def trust(
     data: Annotated[
         Path | None, typer.Option(help="Folder that files of sets are relative to.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Run this set alone, leaving others to another process; repeatable."),
+    ] = None,
 ) -> None:
     """Compare classifiers of feature views on equal terms, and write one page.
 
@@ -24,7 +28,7 @@ def trust(
 
     comparison = Comparison.read(config, data)
     results = out / f"{config.stem}.jsonl"
-    for found in run(comparison, results):
+    for found in run(comparison, results, only or ()):
         typer.echo(
             f"{found['set']}  {found['method']}  draw {found['seed']}: "
             f"{100 * found['normal']['accuracy']:.2f} % normal, "

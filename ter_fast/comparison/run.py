@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ class Comparison:
     Attributes:
         sets: Name of each feature set and its file.
         methods: Name of each row and its settings; "method" among them names one of `METHODS`, the
-            row's own name does otherwise.
+            row's own name does otherwise, and "of_sets" has settings by set.
         settings: Settings of every method.
         of_sets: Settings by set, on top.
         seeds: How many draws.
@@ -51,6 +51,12 @@ class Comparison:
     def draws(self) -> range:
         """Numbers of the draws, which seed everything."""
         return range(self.first_seed, self.first_seed + self.seeds)
+
+    def settings_of(self, row: str, name: str) -> dict[str, Any]:
+        """Return the settings of a row on a set: common ones, the set's, the row's, the row's on it."""
+        own = dict(self.methods[row])
+        on_it = own.pop("of_sets", {}).get(name, {})
+        return {**self.settings, **self.of_sets.get(name, {}), **own, **on_it}
 
     @classmethod
     def read(cls, path: str | Path, data: str | Path | None = None) -> Comparison:
@@ -92,28 +98,35 @@ class Comparison:
         return cls(**content)
 
 
-def run(comparison: Comparison, results: Path) -> Iterator[dict[str, Any]]:
+def run(
+    comparison: Comparison, results: Path, only: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
     """Fit and score what is not among the results yet; append and yield each.
 
     Args:
         comparison: What to compare.
         results: File of JSON lines; a run that was cut off goes on where it ended.
+        only: Names of sets, to leave the others to another process; all when empty.
 
     Raises:
-        DataError: A set cannot be read, or a method has no such setting.
+        DataError: A set cannot be read, there is none of a name, or a method has no such setting.
     """
+    if unknown := sorted(set(only) - set(comparison.sets)):
+        raise DataError(f"there is no set {unknown[0]!r}; choose of {', '.join(comparison.sets)}")
     done = {_key(each) for each in read_results(results)}
     results.parent.mkdir(parents=True, exist_ok=True)
     for name, file in comparison.sets.items():
+        if only and name not in only:
+            continue
         views: ViewSet | None = None
         for seed in comparison.draws:
             drawn: Split | None = None
-            for row, own in comparison.methods.items():
+            for row in comparison.methods:
                 if (name, row, seed) in done:
                     continue
                 views = load_views(file, name) if views is None else views
                 drawn = split(views, seed) if drawn is None else drawn
-                settings = {**comparison.settings, **comparison.of_sets.get(name, {}), **own}
+                settings = comparison.settings_of(row, name)
                 method = str(settings.pop("method", row))
                 found = {"set": name, "method": row, "seed": seed}
                 found |= _scored(method, drawn, seed, settings)
