@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -328,3 +330,18 @@ def test_widths_may_be_multiples_and_features_may_stay_as_they_are(
     values, _ = model._scaler.transform(np.concatenate([test["left"], test["right"]], 1))
     np.testing.assert_allclose(values[0].numpy(), test["left"].clip(-10, 10), rtol=1e-6)
     assert model.score(test, truth) > 0.8
+
+
+def test_without_scikit_learn_it_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['sklearn'] = None\n"
+        "import ter_fast\n"
+        "for use in (lambda: ter_fast.TrustedClassifier, lambda: __import__('ter_fast.comparison')):\n"
+        "    try: use()\n"
+        "    except ter_fast.TerFastError as error: print(error)\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    expected = "feature views need scikit-learn: pip install 'ter_fast[multiview]'\n"
+    assert answer.stdout == 2 * expected

@@ -4,6 +4,7 @@
 classifiers, `run` fits and scores them, `page` writes the tables.
 """
 
+import ter_fast.multiview  # noqa: F401 (says what is missing where scikit-learn is)
 from ter_fast.comparison.methods import METHODS, build
 from ter_fast.comparison.page import write_page
 from ter_fast.comparison.protocol import Split, conflictive, split

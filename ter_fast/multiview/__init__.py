@@ -4,6 +4,13 @@
 share: views, scaling, networks, training.
 """
 
+from importlib.util import find_spec
+
+from ter_fast.errors import TerFastError
+
+if find_spec("sklearn") is None:
+    raise TerFastError("feature views need scikit-learn: pip install 'ter_fast[multiview]'")
+
 from ter_fast.multiview.base import ViewNetworkClassifier
 from ter_fast.multiview.classifier import TrustedClassifier
 from ter_fast.multiview.views import ViewScaler
