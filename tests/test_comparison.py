@@ -66,6 +66,23 @@ def test_what_is_no_set_of_views_is_refused(tmp_path: Path) -> None:
     other.write_bytes(b"PK no archive")
     with pytest.raises(DataError, match=r"other\.npz"):
         load_views(other)
+    np.savez(other, view0=np.zeros((3, 2)), view2=np.zeros((3, 2)), y=np.zeros(3))
+    with pytest.raises(DataError, match=r"other\.npz holds views in part, or no numbers"):
+        load_views(other)
+    np.savez(other, view0=np.zeros(3), y=np.zeros(3))
+    with pytest.raises(DataError, match=r"views have the shapes \[\(3,\)\]; expected"):
+        load_views(other)
+    np.savez(other, view0=np.array([["a"], ["b"]]), y=np.zeros(2))
+    with pytest.raises(DataError, match="no numbers"):
+        load_views(other)
+    np.savez(other, view0=np.zeros((500, 2)), y=np.zeros(500))
+    for kept in (0, 3000):
+        (tmp_path / "cut.npz").write_bytes(other.read_bytes()[:kept])
+        with pytest.raises(DataError, match=r"cut\.npz is cut off or damaged"):
+            load_views(tmp_path / "cut.npz")
+    (tmp_path / "empty.mat").touch()
+    with pytest.raises(DataError, match=r"empty\.mat is cut off or damaged"):
+        load_views(tmp_path / "empty.mat")
     damaged = tmp_path / "damaged.mat"
     damaged.write_bytes(b"MATLAB 5.0 MAT-file" + bytes(200))
     with pytest.raises(DataError, match=r"damaged\.mat"):
@@ -95,6 +112,12 @@ def test_scales_come_from_training_samples_alone() -> None:
     assert (other.test_labels != drawn.test_labels).any() or (other.test[0] != drawn.test[0]).any()
     with pytest.raises(DataError, match="leaves nothing to train or to test on"):
         split(views, 0, test=0.001)
+    two = ViewSet("two", (np.eye(2),), np.arange(2))
+    with pytest.raises(DataError, match="leaves nothing to train or to test on"):
+        split(two, 0, test=0.6)
+    alike = ViewSet("alike", (np.eye(20),), np.zeros(20))
+    with pytest.raises(DataError, match="the test samples are of one class"):
+        split(alike, 0)
 
 
 def test_conflict_swaps_one_view_for_another_class_of_the_test_samples() -> None:
@@ -141,6 +164,16 @@ def test_every_method_is_built_cloned_and_learns(name: str) -> None:
     given, tested = ((np.concatenate(v, 1) if one else list(v)) for v in (drawn.train, drawn.test))
     model.fit(given, drawn.train_labels)
     assert model.score(tested, drawn.test_labels) > 0.7
+
+
+def test_a_temperature_is_found_where_a_class_has_fewer_samples_than_folds() -> None:
+    views = some_views(60)
+    chosen = np.r_[np.flatnonzero(views.labels != 3), np.flatnonzero(views.labels == 3)[:4]]
+    table, labels = np.concatenate(views.views, 1)[chosen], views.labels[chosen]
+    settings = {"epochs": 20, "hidden": (16,), "learning_rate": 1e-2}
+    model: Any = build("temperature scaling", [6, 4, 5], 0, settings).fit(table, labels)
+    assert model.score(table, labels) > 0.7
+    assert model.predict_proba(table).shape == (len(labels), 4)
 
 
 def test_wrong_names_and_settings_are_refused() -> None:
@@ -224,6 +257,15 @@ def test_the_command_writes_a_page_and_goes_on_where_it_ended(config: Path, tmp_
         ("sets: {a: b}", "expected sets and methods"),
         ("sets: {a: b}\nmethods: [TMC]\nepochs: 3", "expected sets and methods"),
         ("[", "cannot be read as YAML"),
+        ("sets: [a]\nmethods: [TMC]", "sets is .*; expected names and their files"),
+        ("sets: {a: b}\nmethods: {TMC: 3}", "methods is .*; expected names"),
+        ("sets: {a: b}\nmethods: [TMC]\nseeds: ten", "seeds is 'ten'; expected a whole number"),
+        ("sets: {a: b}\nmethods: [TMC]\nseeds: 0", "seeds is 0; expected a whole number from 1"),
+        ("sets: {a: b}\nmethods: [TMC]\nreference: FUML", "reference is 'FUML'; expected a row"),
+        ("sets: {a: b}\nmethods: [TMC]\nnotes: hm", "notes is 'hm'; expected a list"),
+        ("sets: {a: b}\nmethods: [TMC]\nof_sets: {c: {}}", "of_sets names the set 'c'"),
+        ("sets: {a: b}\nmethods: {TMC: {of_sets: {c: {}}}}", "of_sets of TMC names the set 'c'"),
+        ("sets: {a: b}\nmethods: [TMC]\nsettings: 3", "settings is 3; expected names and values"),
     ],
 )
 def test_configurations_that_say_what_there_is_not(text: str, message: str, tmp_path: Path) -> None:
@@ -249,7 +291,7 @@ def test_settings_of_the_row_on_a_set_come_last(config: Path, tmp_path: Path) ->
     config.write_text(
         CONFIG.replace(
             "failure_rate: 0.2", "epochs: 4, of_sets: {some: {epochs: 5}, other: {epochs: 6}}"
-        )
+        ).replace("some: some.npz", "some: some.npz, other: some.npz")
         + "of_sets: {some: {epochs: 2, dropout: 0.1}}\n"
     )
     comparison = Comparison.read(config)
@@ -266,3 +308,18 @@ def test_results_are_lines_of_json(config: Path, tmp_path: Path) -> None:
     found = list(run(comparison, tmp_path / "r.jsonl"))
     assert [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()] == found
     assert list(run(comparison, tmp_path / "r.jsonl")) == []
+    config.write_text(CONFIG.replace("failure_rate: 0.2", "failure_rate: 0.3"), encoding="utf-8")
+    with pytest.raises(DataError, match="results of 'ours' on some with the settings"):
+        list(run(Comparison.read(config), tmp_path / "r.jsonl"))
+    config.write_text(CONFIG.replace("epochs: 3", "epochs: 0"), encoding="utf-8")
+    with pytest.raises(DataError, match="'mean softmax' on some, draw 5: epochs is 0"):
+        list(run(Comparison.read(config), tmp_path / "other.jsonl"))
+
+
+def test_conflict_weighs_as_in_the_papers_code() -> None:
+    """Mean over V + 1 losses and V times the mean conflict of pairs, in the scale of a sum."""
+    for name in ("RCML", "DBF"):
+        model: Any = build(name, [3] * 6, 0, {})
+        assert model.conflict_weight == 42
+        changed: Any = build(name, [3] * 6, 0, {"conflict_weight": 1.0})
+        assert changed.conflict_weight == 1

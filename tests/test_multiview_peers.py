@@ -58,6 +58,28 @@ def test_each_learns_and_takes_missing_views(classifier: type[ViewNetworkClassif
     np.testing.assert_allclose(model.predict_proba(nothing), 0.1)
 
 
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_class_weights_move_the_border_of_each(classifier: type[ViewNetworkClassifier]) -> None:
+    rng = np.random.default_rng(0)
+    labels = (np.arange(300) % 10 == 0).astype(int)
+    views = [rng.normal(labels[:, None] * 1.2, 1.0, (300, 2)) for _ in range(2)]
+    shares = [
+        classifier(class_weight=weight, **QUICK).fit(views, labels).predict(views).mean()
+        for weight in (None, {1: 20.0})
+    ]
+    assert shares[0] < shares[1]
+
+
+def test_what_qmf_remembers_of_a_missing_view_is_nothing() -> None:
+    model = peers.QMFClassifier()
+    model._history = torch.zeros(2, 1, 3, dtype=torch.float64)
+    mask = torch.tensor([[[True, True, True]], [[True, False, True]]])
+    model._sample_weight = None
+    target = torch.zeros(1, 3, dtype=torch.long)
+    model._loss(logits(), mask, target, torch.arange(3)[None], 0.0)
+    assert (model._history > 0).tolist() == mask.tolist()
+
+
 def logits() -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(2, 1, 3, 4, generator=generator, dtype=torch.float64)
@@ -83,6 +105,7 @@ def test_qmf_weighs_by_energy_and_ranks_by_history() -> None:
     pair = logits()[:1, :, :2]
     target, index = torch.tensor([[0, 1]]), torch.tensor([[0, 1]])
     mask = torch.ones(1, 1, 2, dtype=torch.bool)
+    model._sample_weight = None
     found = model._loss(pair, mask, target, index, 0.0)
     losses = -pair.log_softmax(-1)[0, 0, [0, 1], [0, 1]]
     scale = pair.logsumexp(-1)[0, 0] / 10

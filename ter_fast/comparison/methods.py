@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.model_selection import StratifiedKFold
 
 from ter_fast.errors import DataError
 from ter_fast.multiview import TrustedClassifier, peers
@@ -25,10 +27,22 @@ _EVIDENTIAL: dict[str, Any] = {
 }
 
 
+class _Folds:
+    """Five stratified folds, also where a class has fewer samples than folds."""
+
+    def get_n_splits(self, *_: Any, **__: Any) -> int:
+        return 5
+
+    def split(self, table: Any, labels: Any, **_: Any) -> Iterator[Any]:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            yield from StratifiedKFold(5).split(table, labels)
+
+
 def _temperature(**settings: Any) -> BaseEstimator:
     """Softmax probabilities divided by the temperature of five folds of the training data."""
     return CalibratedClassifierCV(
-        peers.SoftmaxClassifier(**settings), method="temperature", cv=5, ensemble=False
+        peers.SoftmaxClassifier(**settings), method="temperature", cv=_Folds(), ensemble=False
     )
 
 
@@ -41,16 +55,16 @@ METHODS: dict[str, Build] = {
     "deep ensemble": partial(peers.SoftmaxClassifier, members=5),
     "TMC": partial(TrustedClassifier, rule="dempster", **_EVIDENTIAL),
     "ETMC": partial(TrustedClassifier, rule="dempster", joint_view=True, **_EVIDENTIAL),
-    "RCML": partial(TrustedClassifier, rule="averaging", conflict_weight=1.0, **_EVIDENTIAL),
+    "RCML": partial(TrustedClassifier, rule="averaging", **_EVIDENTIAL),
     "QMF": peers.QMFClassifier,
-    "DBF": partial(
-        peers.DBFClassifier, conflict_weight=1.0, **{**_EVIDENTIAL, "activation": "exp"}
-    ),
+    "DBF": partial(peers.DBFClassifier, **{**_EVIDENTIAL, "activation": "exp"}),
     "FUML": peers.FUMLClassifier,
     "ter_fast": TrustedClassifier,
     "ter_fast, ensemble": partial(TrustedClassifier, members=5),
 }
 """Name of each method and what builds it. "concatenation" alone is given all features as one view."""
+
+_WITH_CONFLICT = ("RCML", "DBF")
 
 ONE_TABLE = ("concatenation", "temperature scaling")
 """Methods that take one table: the first as one view, the second with the widths of its views."""
@@ -74,8 +88,14 @@ def build(name: str, widths: list[int], seed: int, settings: Mapping[str, Any]) 
     """
     if name not in METHODS:
         raise DataError(f"method {name!r} is none of {', '.join(METHODS)}")
-    views = {"views": tuple(widths)} if name == "temperature scaling" else {}
+    own: dict[str, Any] = {}
+    if name == "temperature scaling":
+        own["views"] = tuple(widths)
+    if name in _WITH_CONFLICT:
+        # They take the mean over the losses of V views and their fusion, and the sum of each view's
+        # mean conflict with the others: V times the mean over pairs. Our loss takes the sum.
+        own["conflict_weight"] = len(widths) * (len(widths) + 1.0)
     try:
-        return METHODS[name](**{**views, **settings, "random_state": seed})
+        return METHODS[name](**{**own, **settings, "random_state": seed})
     except TypeError as error:
         raise DataError(f"method {name!r} does not take these settings ({error})") from error

@@ -79,7 +79,7 @@ def _explained(comparison: Comparison) -> list[str]:
     text = [
         f"{comparison.seeds} draws (seeds {comparison.draws[0]} to {comparison.draws[-1]}) of 80:20 by "
         "chance, features scaled over the training samples, the "
-        "last epoch, no test sample used for any choice. *Conflictive*: noise of deviation 0.5 on up to "
+        "last epoch, not the one that is best on test samples. *Conflictive*: noise of deviation 0.5 on up to "
         "V - 1 views of 10 % of the test samples, and one view of 40 % swapped for that of a test sample "
         "of another class. Accuracy in %, its 95 % interval over draws in brackets; AURC times 1000 "
         "(lower is better), failure AUROC in %.",
@@ -127,7 +127,8 @@ def _table(comparison: Comparison, rows: list[dict[str, Any]]) -> list[str]:
 
 def _mean(rows: list[dict[str, Any]], condition: str, figure: str) -> float:
     # A figure that does not exist in a draw (no error, so nothing to rank) is left out.
-    return float(np.nanmean([row[condition][figure] for row in rows]))
+    found = [row[condition][figure] for row in rows if not np.isnan(row[condition][figure])]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def _with_interval(values: list[float]) -> str:

@@ -60,13 +60,13 @@ def split(
         (8, 2, np.float64(0.0), np.float64(1.0))
     """
     count = len(views.labels)
-    if not 0 < test < 1 or round(count * (1 - test)) in (0, count):
+    first = int(count * (1 - test))
+    if not 0 < test < 1 or not first or round(count * (1 - test)) == count:
         raise DataError(
             f"a share of {test} of {count} samples leaves nothing to train or to test on"
         )
     rng = np.random.default_rng(seed)
     order = rng.permutation(count)
-    first = int(count * (1 - test))
     trained, tested = order[:first], order[first:]
     train, held = [], []
     for view in views.views:
@@ -107,9 +107,16 @@ def conflictive(
         sigma: Deviation of the noise.
         swapped: Share of samples.
 
+    Raises:
+        DataError: There is no other class to swap with.
+
     Reference:
         Xu et al., "Reliable conflictive multi-view learning", 2024, section 4.1.
     """
+    if swapped and len(np.unique(labels)) < 2:
+        raise DataError(
+            "the test samples are of one class, so no view can be swapped for that of another; draw more"
+        )
     changed = [view.copy() for view in views]
     count, number = len(labels), len(views)
     for sample in rng.choice(count, int(noisy * count), replace=False):

@@ -84,6 +84,8 @@ class Comparison:
                 "wanted"
             )
         folder = file.parent if data is None else Path(data)
+        if problem := _problem(content):
+            raise DataError(f"{file}: {problem}")
         content["sets"] = {name: folder / where for name, where in content["sets"].items()}
         rows = content["methods"]
         if not isinstance(rows, dict):
@@ -109,11 +111,12 @@ def run(
         only: Names of sets, to leave the others to another process; all when empty.
 
     Raises:
-        DataError: A set cannot be read, there is none of a name, or a method has no such setting.
+        DataError: A set cannot be read, there is none of a name, a method cannot do with its settings,
+            or results were found with other settings.
     """
     if unknown := sorted(set(only) - set(comparison.sets)):
         raise DataError(f"there is no set {unknown[0]!r}; choose of {', '.join(comparison.sets)}")
-    done = {_key(each) for each in read_results(results)}
+    done = {_key(each): each.get("settings") for each in read_results(results)}
     results.parent.mkdir(parents=True, exist_ok=True)
     for name, file in comparison.sets.items():
         if only and name not in only:
@@ -122,14 +125,18 @@ def run(
         for seed in comparison.draws:
             drawn: Split | None = None
             for row in comparison.methods:
+                settings = comparison.settings_of(row, name)
                 if (name, row, seed) in done:
+                    _same_settings(done[name, row, seed], settings, (name, row), results)
                     continue
                 views = load_views(file, name) if views is None else views
                 drawn = split(views, seed) if drawn is None else drawn
-                settings = comparison.settings_of(row, name)
+                found = {"set": name, "method": row, "seed": seed, "settings": dict(settings)}
                 method = str(settings.pop("method", row))
-                found = {"set": name, "method": row, "seed": seed}
-                found |= _scored(method, drawn, seed, settings)
+                try:
+                    found |= _scored(method, drawn, seed, settings)
+                except (ValueError, TypeError) as error:
+                    raise DataError(f"{row!r} on {name}, draw {seed}: {error}") from error
                 with results.open("a", encoding="utf-8") as lines:
                     lines.write(json.dumps(found) + "\n")
                 yield found
@@ -152,8 +159,46 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def _problem(content: Mapping[str, Any]) -> str:
+    """Return what is wrong with a configuration, nothing where all is well."""
+    sets, methods = content["sets"], content["methods"]
+    rows = methods if isinstance(methods, dict) else dict.fromkeys(map(str, methods or ()))
+    if not (isinstance(sets, dict) and sets and all(isinstance(f, str) for f in sets.values())):
+        return f"sets is {sets!r}; expected names and their files"
+    if not rows or not all(isinstance(row, dict | None) for row in rows.values()):
+        return f"methods is {methods!r}; expected names, or names and their settings"
+    for key, least in (("seeds", 1), ("first_seed", 0)):
+        number = content.get(key, least)
+        if not isinstance(number, int) or number < least:
+            return f"{key} is {number!r}; expected a whole number from {least}"
+    if content.get("reference") and content["reference"] not in rows:
+        return f"reference is {content['reference']!r}; expected a row of methods"
+    if not isinstance(content.get("notes", []), list):
+        return f"notes is {content['notes']!r}; expected a list"
+    own = [(f"of_sets of {name}", (row or {}).get("of_sets", {})) for name, row in rows.items()]
+    for key, by_set in [("of_sets", content.get("of_sets", {})), *own]:
+        if not isinstance(by_set, dict) or not all(isinstance(s, dict) for s in by_set.values()):
+            return f"{key} is {by_set!r}; expected sets and their settings"
+        if unknown := sorted(set(by_set) - set(sets)):
+            return f"{key} names the set {unknown[0]!r}; expected some of {', '.join(sets)}"
+    if not isinstance(content.get("settings", {}), dict):
+        return f"settings is {content['settings']!r}; expected names and values"
+    return ""
+
+
 def _key(result: Mapping[str, Any]) -> tuple[str, str, int]:
     return result["set"], result["method"], result["seed"]
+
+
+def _same_settings(
+    before: Mapping[str, Any] | None, now: Mapping[str, Any], row: tuple[str, str], path: Path
+) -> None:
+    # Results of releases before this one say no settings.
+    if before is not None and before != json.loads(json.dumps(now)):
+        raise DataError(
+            f"{path} has results of {row[1]!r} on {row[0]} with the settings {before}, not {now}; give "
+            "another folder, or remove those lines"
+        )
 
 
 def _scored(method: str, drawn: Split, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,17 @@ def load_views(path: str | Path, name: str | None = None) -> ViewSet:
     """
     file = Path(path)
     content = _read(file)
+    try:
+        return _as_views(content, file, name)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{file} holds views in part, or no numbers ({error}); check the file"
+        ) from error
+
+
+def _as_views(content: dict[str, Any], file: Path, name: str | None) -> ViewSet:
     if "X" in content and "gt" in content:
         views, labels = [view.T for view in content["X"].ravel()], content["gt"]
     elif "x1_train" in content:
@@ -69,18 +82,25 @@ def load_views(path: str | Path, name: str | None = None) -> ViewSet:
         sizes = [len(view) for view in views]
         raise DataError(f"{file}: views of {sizes} samples, and labels that do not fit them")
     _, classes = np.unique(np.ravel(labels), return_inverse=True)
+    if any(np.ndim(view) != 2 for view in views):
+        shapes = [np.shape(view) for view in views]
+        raise DataError(f"{file}: views have the shapes {shapes}; expected (N, features) each")
     arrays = tuple(np.asarray(view, np.float64) for view in views)
     return ViewSet(name or file.stem, arrays, classes)
 
 
 def _read(file: Path) -> dict[str, Any]:
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     try:
         if file.suffix == ".mat":
             return {key: value for key, value in loadmat(file).items() if not key.startswith("__")}
-        with np.load(file) as archive:
+        # NumPy leaves a file open that it opened and could not read.
+        with file.open("rb") as opened, np.load(opened) as archive:
             return {key: archive[key] for key in archive.files}
+    except (EOFError, MatReadError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{file} is cut off or damaged ({error}); fetch it again") from error
     except OSError as error:
         reason = error.strerror or error
         raise DataError(f"{file} cannot be read ({reason}); check the path") from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Self, cast
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from ter_fast.multiview.networks import view_network
+from ter_fast.multiview.parameters import check_parameters
 from ter_fast.multiview.views import Array, Features, Views, ViewScaler, columns_of, is_cut, joined
 
 JOINT = "joint"
@@ -50,7 +52,7 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         weight_decay: AdamW's.
         class_weight: None, "balanced", or weights by class, as in scikit-learn.
         device: Where to train and predict, such as "cpu" or "cuda".
-        random_state: Seed, or a NumPy generator.
+        random_state: Seed, or a `numpy.random.RandomState`.
 
     Attributes:
         classes_: (K,) labels.
@@ -142,9 +144,7 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         self.view_names_ = [*columns, *([JOINT] if self.joint_view else [])]
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         values, mask = self._views(table)
-        # The caller's own random numbers stay as they are.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with self._seeded(seed):
             self._train(values, mask, torch.from_numpy(labels))
         return self
 
@@ -208,6 +208,16 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             parts.append((torch.stack(logits), mask[:, rows].to(self.device)))
         return parts
 
+    @contextmanager
+    def _seeded(self, seed: int) -> Iterator[None]:
+        # The caller's own random numbers stay as they are, on the device that is used too.
+        device = torch.device(self.device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.default_generator.manual_seed(seed)
+            if device.type == "cuda":
+                torch.cuda.manual_seed(seed)
+            yield
+
     # -- training ---------------------------------------------------------------------------------
 
     def _train(self, values: list[Tensor], mask: Tensor, labels: Tensor) -> None:
@@ -225,8 +235,13 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             self._parameters(), self.learning_rate, weight_decay=self.weight_decay
         )
         if self.schedule == "one-cycle":
+            # A rise of one step is none to PyTorch, which divides by its length.
+            total = self.epochs * steps
             schedule: torch.optim.lr_scheduler.LRScheduler = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, self.learning_rate, total_steps=self.epochs * steps, pct_start=0.1
+                optimizer,
+                self.learning_rate,
+                total_steps=total,
+                pct_start=0.2 if total == 10 else 0.1,
             )
         else:
             schedule = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
@@ -234,7 +249,7 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         self.loss_curve_: list[float] = []
         for epoch in range(self.epochs):
             order = torch.stack([torch.randperm(count) for _ in range(self.members)]).to(device)
-            total = 0.0
+            lost = 0.0
             for step, chosen in enumerate(torch.split(order, self.batch_size, dim=1)):
                 logits = torch.stack(
                     [
@@ -249,8 +264,8 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
                 torch.autograd.backward(loss)
                 optimizer.step()
                 schedule.step()
-                total += float(loss.detach()) * chosen.shape[1] / self.members
-            self.loss_curve_.append(total / count)
+                lost += float(loss.detach()) * chosen.shape[1] / self.members
+            self.loss_curve_.append(lost / count)
         self._networks.eval()
         del self._sample_weight
 
@@ -263,6 +278,10 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     def _weights(self, labels: Tensor) -> Tensor | None:
         if self.class_weight is None:
             return None
+        if isinstance(self.class_weight, Mapping):
+            known = self.classes_.tolist()
+            if unknown := [label for label in self.class_weight if label not in known]:
+                raise ValueError(f"class_weight names {unknown[0]!r}; expected some of {known}")
         weights = (
             compute_class_weight(
                 self.class_weight, classes=np.arange(len(self.classes_)), y=labels.cpu().numpy()
@@ -272,20 +291,15 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         )
         return torch.from_numpy(weights).float().to(labels.device)
 
+    def _weighted_sum(self, losses: Tensor, target: Tensor) -> Tensor:
+        """Return the sum over members of the means of losses `(M, B)`, weighted by class."""
+        if self._sample_weight is None:
+            return losses.mean(-1).sum()
+        weight = self._sample_weight[target]
+        return ((losses * weight).sum(-1) / weight.sum(-1).clamp_min(1e-12)).sum()
+
     def _check_parameters(self) -> None:
-        whole = {"members": self.members, "epochs": self.epochs, "batch_size": self.batch_size}
-        for name, value in whole.items():
-            if value < 1:
-                raise ValueError(f"{name} is {value}; expected at least 1")
-        if self.schedule not in ("one-cycle", "constant"):
-            raise ValueError(f"schedule is {self.schedule!r}; expected one-cycle or constant")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; expected 0 <= dropout < 1")
-        if not self.input_noise >= 0 or not self.learning_rate > 0:
-            raise ValueError(
-                f"input_noise is {self.input_noise}, learning_rate is {self.learning_rate}; expected "
-                "at least 0, and above 0"
-            )
+        check_parameters(self)
 
 
 def _widths(columns: dict[str, list[int]]) -> dict[str, int]:

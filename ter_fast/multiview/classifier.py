@@ -17,7 +17,13 @@ from ter_fast.fusion import fuse
 from ter_fast.losses import TrustedCELoss
 from ter_fast.multiview.base import ViewNetworkClassifier
 from ter_fast.multiview.views import Features, Views
-from ter_fast.opinion import ACTIVATIONS, RULES, Opinion, evidence_from_logits
+from ter_fast.opinion import (
+    ACTIVATIONS,
+    CONFIDENCE_KINDS,
+    RULES,
+    Opinion,
+    evidence_from_logits,
+)
 from ter_fast.outcomes import Outcomes
 from ter_fast.thresholds import Guarantee, guaranteed
 
@@ -71,7 +77,7 @@ class TrustedClassifier(ViewNetworkClassifier):
         weight_decay: AdamW's.
         class_weight: None, "balanced", or weights by class, as in scikit-learn.
         device: Where to train and predict, such as "cpu" or "cuda".
-        random_state: Seed, or a NumPy generator.
+        random_state: Seed, or a `numpy.random.RandomState`.
 
     Attributes:
         classes_: (K,) labels.
@@ -148,6 +154,13 @@ class TrustedClassifier(ViewNetworkClassifier):
         self.label_smoothing = label_smoothing
         self.confidence = confidence
 
+    def fit(self, X: Features, y: npt.ArrayLike) -> Self:
+        """Learn from features and labels, as `ViewNetworkClassifier.fit`; a threshold is forgotten."""
+        for name in ("threshold_", "guarantee_"):
+            if hasattr(self, name):
+                delattr(self, name)
+        return super().fit(X, y)
+
     # -- answers ----------------------------------------------------------------------------------
 
     def opinions(self, X: Features) -> tuple[Opinion, dict[str, Opinion]]:
@@ -195,16 +208,21 @@ class TrustedClassifier(ViewNetworkClassifier):
 
         Args:
             X: Features.
-            y: (N,) labels; those the classifier never saw count as wrong.
+            y: (N,) labels; for a risk, those the classifier never saw count as wrong.
             criterion: "balance", "f1", "accuracy", "precision=P" or "coverage=Q".
             risk: Instead, the largest share of errors among trusted answers that is promised.
             delta: Probability with which the promise may fail.
             groups: (N,) speaker or source of each sample, where the promise is for new ones.
 
         Raises:
-            DataError: No threshold meets the criterion, or an argument makes no sense.
+            DataError: No threshold meets the criterion, or an argument makes no sense, such as a label
+                the classifier never saw for a criterion.
         """
         confidence = self.confidence_of(X)
+        if np.shape(y) != confidence.shape:
+            raise DataError(
+                f"y has shape {np.shape(y)}; expected a label for each of {len(confidence)} samples"
+            )
         correct = self.predict(X) == np.asarray(y)
         self.guarantee_: Guarantee | None = None
         self.threshold_: float | None
@@ -290,7 +308,8 @@ class TrustedClassifier(ViewNetworkClassifier):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        for name, known in (("rule", RULES), ("activation", ACTIVATIONS)):
+        choices = {"rule": RULES, "activation": ACTIVATIONS, "confidence": CONFIDENCE_KINDS}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}"

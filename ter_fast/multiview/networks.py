@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -48,7 +49,9 @@ def view_network(
         >>> view_network(1, 4, (8, 8), 3, 0.1)(torch.zeros(1, 5, 4)).shape
         torch.Size([1, 5, 3])
     """
-    widths = [w if isinstance(w, int) else max(1, round(w * inputs)) for w in hidden]
+    widths = [
+        int(w) if isinstance(w, (int, np.integer)) else max(1, round(w * inputs)) for w in hidden
+    ]
     sizes = [inputs, *widths]
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):

@@ -64,9 +64,8 @@ class MCDropoutClassifier(SoftmaxClassifier):
 
     @torch.no_grad()
     def _logits(self, X: Features) -> list[tuple[Tensor, Tensor]]:
-        with torch.random.fork_rng(devices=[]):
-            # The same answer for the same features.
-            torch.manual_seed(0)
+        # The same answer for the same features.
+        with self._seeded(0):
             self._networks.train()
             try:
                 runs = [super(MCDropoutClassifier, self)._logits(X) for _ in range(self.SAMPLES)]
@@ -97,14 +96,14 @@ class QMFClassifier(ViewNetworkClassifier):
     ) -> Tensor:
         losses = _cross_entropy(logits, target)
         fused = _cross_entropy(self._joined(logits, mask), target)
-        past = self._past(losses.detach(), index)
+        past = self._past(losses.detach() * mask, index)
         easier = past.roll(-1, 2) - past
         energy = logits.logsumexp(-1) / 10
         lead = energy - energy.roll(-1, 2)
         ranks = (easier.abs() - easier.sign() * lead).clamp_min(0) * (easier != 0)
         both = mask & mask.roll(-1, 2)
         total = fused + (losses * mask).sum(0) + self.RANK_WEIGHT * (ranks * both).sum(0)
-        return total.mean(-1).sum()
+        return self._weighted_sum(total, target)
 
     def _past(self, losses: Tensor, index: Tensor) -> Tensor:
         """Add to the losses of each sample so far, and return them from 0 (easiest) to 1."""
@@ -167,7 +166,7 @@ class FUMLClassifier(ViewNetworkClassifier):
         each = _credibility_of(members, hot)
         fused = _credibility_of(self._weighted(members, each, mask), hot)
         losses = _binary(fused, hot) + (_binary(each, hot) * mask).sum(0)
-        return losses.mean(-1).sum()
+        return self._weighted_sum(losses, target)
 
     def _probability(self, logits: Tensor, mask: Tensor) -> Tensor:
         credibility = self._credibility(logits, mask)

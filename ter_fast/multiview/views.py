@@ -81,7 +81,7 @@ def columns_of(views: Views, count: int) -> dict[str, list[int]]:
     """
     if views is None:
         return {"view_0": list(range(count))}
-    if isinstance(views, Mapping):
+    if isinstance(views, Mapping) and views:
         named = {name: [int(c) for c in columns] for name, columns in views.items()}
         for name, columns in named.items():
             if not columns or not all(0 <= c < count for c in columns):
@@ -108,7 +108,8 @@ def _numbered(parts: Sequence[Any]) -> dict[str, Any]:
 class ViewScaler:
     """Cut a table into views and scale each feature to mean 0 and deviation 1.
 
-    A view whose features are all NaN in a row is missing there. Scales are those of the rows that
+    A view whose features are all NaN in a row is missing there. Scaled features end at 10 deviations.
+    Scales are those of the rows that
     `fit` sees, so fit it on training data only.
 
     Args:
@@ -154,7 +155,9 @@ class ViewScaler:
         values = []
         for scaler, columns in zip(self._scalers, self.columns.values(), strict=True):
             scaled = cast(Array, scaler.transform(table[:, columns]))
-            filled = np.nan_to_num(scaled, nan=0.0).clip(-_FARTHEST, _FARTHEST)
+            filled = np.nan_to_num(scaled, nan=0.0)
+            if self.scale:
+                filled = filled.clip(-_FARTHEST, _FARTHEST)
             values.append(torch.from_numpy(filled.astype(np.float32)))
         return values, torch.from_numpy(np.stack(present))
 
