@@ -178,9 +178,9 @@ def test_times_have_a_unit_that_fits(seconds: float, text: str) -> None:
 
 @pytest.mark.parametrize(("peak", "verdict"), [(1023, "met"), (1024, "**missed**")])
 def test_the_page_of_the_hour_judges_its_peak(peak: int, verdict: str) -> None:
-    short = long_memory.Measured(360.0, 36, 300 << 20, 20.0)
-    hour = long_memory.Measured(3600.0, 360, peak << 20, 150.0)
+    short = long_memory.Measured(360.0, 36, 300 << 20, 200 << 20, 20.0)
+    hour = long_memory.Measured(3600.0, 360, peak << 20, 210 << 20, 150.0)
     text = long_memory.page("decode/a.mp4", [short, hour])
-    assert "| 6 min | 36 | 300 | 20 | 18 |" in text
-    assert f"| 60 min | 360 | {peak} | 150 | 24 |" in text
+    assert "| 6 min | 36 | 300 | 200 | 20 | 18 |" in text
+    assert f"| 60 min | 360 | {peak} | 210 | 150 | 24 |" in text
     assert text.endswith(f"Target: less than 1024 MiB for an hour: {verdict}.\n")
