@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from mutate import Mutant, mutants
 from mutation_page import page
-from mutation_steps import SECONDS, STEPS, Result, Step, serve
+from mutation_steps import PEERS, SECONDS, STEPS, Result, Step, serve
 from originals import originals
 
 
@@ -53,12 +53,13 @@ class Reader:
             self.process = None
         self.pending = b""
 
-    def read(self, path: Path) -> dict[str, Step]:
-        """Return the outcome of every step; after one that ends the process, the others go on."""
+    def read(self, path: Path, names: Sequence[str] | None = None) -> dict[str, Step]:
+        """Return the outcome of each step; after one that ends the process, the others go on."""
+        wanted = STEPS if names is None else names
         steps: dict[str, Step] = {}
-        while left := [name for name in STEPS if name not in steps]:
+        while left := [name for name in wanted if name not in steps]:
             self._read(path, left, steps)
-        return {name: steps[name] for name in STEPS}
+        return {name: steps[name] for name in wanted}
 
     def _read(self, path: Path, names: list[str], steps: dict[str, Step]) -> None:
         process = self._ready()
@@ -132,7 +133,12 @@ def run(
     stop = threading.Event()
 
     def work() -> None:
-        reader = Reader([sys.executable, __file__, "--serve", "--data", str(data)])
+        command = [sys.executable, __file__, "--serve", "--data", str(data)]
+        # Libraries of others in processes of their own: what one writes beyond its memory may end the
+        # process at a later file, in another step.
+        groups = [[step for step in STEPS if step not in PEERS]]
+        groups += [[step] for step in STEPS if step in PEERS]
+        readers = [(Reader([*command, "--steps", *group]), group) for group in groups if group]
         try:
             with tempfile.TemporaryDirectory() as folder:
                 while not stop.is_set():
@@ -142,7 +148,10 @@ def run(
                         break
                     path = Path(folder) / mutant.name
                     path.write_bytes(mutant.content)
-                    result = Result(mutant.kind, mutant.name, reader.read(path))
+                    steps: dict[str, Step] = {}
+                    for reader, group in readers:
+                        steps |= reader.read(path, group)
+                    result = Result(mutant.kind, mutant.name, steps)
                     path.unlink()
                     if keep is not None and result.faults:
                         (keep / mutant.name).write_bytes(mutant.content)
@@ -150,8 +159,9 @@ def run(
         except BaseException as error:
             found.put(error)
         finally:
-            reader.close()
-            reader.errors.close()
+            for reader, _ in readers:
+                reader.close()
+                reader.errors.close()
             found.put(None)
 
     threads = [threading.Thread(target=work) for _ in range(jobs)]
@@ -183,11 +193,12 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the files that fail")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--steps", nargs="*", default=STEPS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.data is None:
         parser.error("give --data FOLDER, or set TER_FAST_DATA")
     if options.serve:
-        serve(options.data)
+        serve(options.data, options.steps)
         return
     if options.keep is not None:
         options.keep.mkdir(parents=True, exist_ok=True)

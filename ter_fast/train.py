@@ -43,6 +43,12 @@ class Settings:
         kl_weight: final weight of the regularizer.
         annealing: epochs until it is reached.
         balance: weight of the classification term of `TrustedCELoss`.
+        conflict_weight: weight of the disagreement of the modalities in the loss.
+        label_smoothing: share of a target that is spread evenly over the classes.
+        class_weight: "balanced" to weigh the loss by 1 / class count (mean 1), "" for equal weights;
+            `class_balance` draws evenly instead, and both together would balance twice.
+        modality_dropout: probability that a present modality is left out of the fused opinion in a step,
+            never all of a window, so that a missing modality is met in training.
         class_balance: power of 1 / class count by which samples are drawn: 0 as they come, 1 evenly.
         crop_seconds: length of the random stretch of sound that a step sees.
         patience: epochs without a better validation score before training stops.
@@ -61,6 +67,10 @@ class Settings:
     kl_weight: float = 0.05
     annealing: float = 10.0
     balance: float = 1.0
+    conflict_weight: float = 0.0
+    label_smoothing: float = 0.0
+    class_weight: str = ""
+    modality_dropout: float = 0.0
     class_balance: float = 0.5
     crop_seconds: float = 3.0
     patience: int = 8
@@ -72,6 +82,12 @@ class Settings:
     def __post_init__(self) -> None:
         if self.monitor not in ("nll", "uar"):
             raise ValueError(f"monitor is {self.monitor!r}; expected nll or uar")
+        if self.class_weight not in ("", "balanced"):
+            raise ValueError(
+                f"class_weight is {self.class_weight!r}; expected balanced, or nothing"
+            )
+        if not 0 <= self.modality_dropout < 1:
+            raise ValueError(f"modality_dropout is {self.modality_dropout}; expected 0 <= it < 1")
 
 
 def fit(
@@ -210,17 +226,28 @@ def _run(
                 flush=True,
             )
 
-    loss = TrustedCELoss(settings.balance, settings.kind, settings.kl_weight, settings.annealing)
+    counts = torch.bincount(train.labels, minlength=len(model.config.labels)).double().clamp_min(1)
+    loss = TrustedCELoss(
+        settings.balance,
+        settings.kind,
+        settings.kl_weight,
+        settings.annealing,
+        settings.conflict_weight,
+        settings.label_smoothing,
+        counts.mean() / counts if settings.class_weight else None,
+    )
 
     class Task(lightning.LightningModule):
         def __init__(self) -> None:
             super().__init__()
             self.model = model
+            # So that its weights of classes move to the device.
+            self.loss = loss
 
         def training_step(self, batch: tuple[Batch, Tensor], index: int) -> Tensor:
             inputs, target = batch
             evidence, mask = model.evidence(inputs)
-            fused, each = model.opinions(evidence, mask)
+            fused, each = model.opinions(evidence, _thinned(mask, settings.modality_dropout))
             several = (
                 {} if len(each) == 1 else {n: (o, mask[v]) for v, (n, o) in enumerate(each.items())}
             )
@@ -251,7 +278,6 @@ def _run(
             return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
     windows = _Windows(train, int(settings.crop_seconds * SAMPLE_RATE))
-    counts = torch.bincount(train.labels, minlength=len(model.config.labels)).double().clamp_min(1)
     weight = (1 / counts[train.labels]) ** settings.class_balance
     sampler = torch.utils.data.WeightedRandomSampler(
         [float(weight[owner]) for owner, _ in windows.items], len(windows)
@@ -303,6 +329,14 @@ def _run(
         finally:
             logging.getLogger("lightning.pytorch").setLevel(quiet)
         task.load_state_dict(state)
+
+
+def _thinned(mask: Tensor, share: float) -> Tensor:
+    """Leave each modality out with a probability, but not the last of a window: `(V, B)`."""
+    if not share or len(mask) == 1:
+        return mask
+    kept = mask & (torch.rand(mask.shape, device=mask.device) >= share)
+    return torch.where(kept.any(0), kept, mask)
 
 
 def _average(decay: float, mean: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:

@@ -356,7 +356,7 @@ def test_a_run_that_fails_or_is_left_ends_its_readers(
             taken.append(index)
             yield Mutant("cut", f"{index}.mp4", b"x")
 
-    def read(self: Reader, path: Path) -> dict[str, Step]:
+    def read(self: Reader, path: Path, names: list[str]) -> dict[str, Step]:
         time.sleep(0.01)
         if path.name == "5.mp4":
             raise RuntimeError("the reading process did not start")

@@ -180,6 +180,12 @@ def test_a_wrong_setting_is_refused(tones: Dataset) -> None:
         voice().fit(tones, learning_rat=1.0)
     with pytest.raises((ValueError, DataError), match="monitor is 'loss'; expected nll or uar"):
         voice().fit(tones, monitor="loss")
+    with pytest.raises(ValueError, match="class_weight is 'even'; expected balanced, or nothing"):
+        voice().fit(tones, class_weight="even")
+    with pytest.raises(ValueError, match=r"modality_dropout is 1\.0"):
+        voice().fit(tones, modality_dropout=1.0)
+    with pytest.raises(ValueError, match="kind is 'hinge'; expected one of log"):
+        voice().fit(tones, kind="hinge", **QUICK)
 
 
 def test_files_that_cannot_be_read_cost_only_themselves(tmp_path: Path) -> None:
@@ -319,6 +325,51 @@ def test_a_joint_model_learns_from_films(tmp_path: Path, rule: str, activation: 
         key = f"experts.{name}.head.weight"
         assert not torch.equal(model.state_dict()[key], before[key])
     assert {e.evidence_scale for e in model.config.experts.values()} == {1.0}
+
+
+@pytest.mark.parametrize("kind", ["mse", "focal", "fisher", "relaxed"])
+def test_every_loss_trains_a_model(tones: Dataset, kind: str) -> None:
+    model = voice()
+    options = {**QUICK, "label_smoothing": 0.05, "class_weight": "balanced"}
+    model.fit(tones, epochs=10, kind=kind, **options)
+    found = model.evaluate(tones.split("validation"), progress=False, resamples=2)
+    assert found.figures["uar"].value > 0.7
+    settings = model.config.training[0].settings
+    assert (settings["kind"], settings["class_weight"]) == (kind, "balanced")
+
+
+def test_a_modality_is_left_out_at_times_but_never_the_last() -> None:
+    torch.manual_seed(0)
+    mask = torch.tensor([[True, True, False], [True, False, False]]).repeat(1, 4000)
+    kept = train._thinned(mask, 0.3)
+    assert not (kept & ~mask).any()
+    assert torch.equal(kept.any(0), mask.any(0))
+    # Both of two are drawn out in 9 of 100 windows, which then keep both.
+    assert float(kept[0, ::3].float().mean()) == pytest.approx(0.7 + 0.09, abs=0.02)
+    assert kept[0, 1::3].all()
+    assert train._thinned(mask, 0.0) is mask
+    assert train._thinned(mask[:1], 0.9).all() == mask[:1].all()
+
+
+def test_what_was_left_out_in_training_does_without_it(tmp_path: Path) -> None:
+    """The thinned mask reaches the fusion, and only that: each modality learns from every window."""
+    films = load_dataset(str(film_corpus(tmp_path, {"train": 6, "validation": 2})))
+    model = Model.build(LABELS, {"audio": AUDIO, "video": VIDEO}, video=WHOLE)
+    seen: list[torch.Tensor] = []
+    opinions = model.opinions
+
+    def watched(evidence: torch.Tensor, mask: torch.Tensor) -> Any:
+        if model.training:
+            seen.append(mask.clone())
+        return opinions(evidence, mask)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "opinions", watched)
+        options = {"modality_dropout": 0.5, "conflict_weight": 0.1, "batch_size": 6}
+        model.fit(films, epochs=4, **{**QUICK, **options})
+    masks = torch.cat(seen, 1)
+    assert masks.any(0).all()
+    assert 0.2 < float((masks.sum(0) == 1).float().mean()) < 0.8
 
 
 def test_lightning_missing_says_what_to_install(

@@ -36,7 +36,19 @@ def train(
     activation: Annotated[
         str, typer.Option(help="From logits to evidence: exp learns fastest; softplus, relu.")
     ] = "exp",
+    loss: Annotated[
+        str, typer.Option(help="digamma, log (cross-entropy), mse, focal, fisher or relaxed.")
+    ] = "digamma",
     kl_weight: Annotated[float, typer.Option(help="Final weight of the KL regularizer.")] = 0.05,
+    conflict_weight: Annotated[
+        float, typer.Option(min=0, help="Weight of the disagreement of modalities in the loss.")
+    ] = 0.0,
+    label_smoothing: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Share of a label spread over all classes.")
+    ] = 0.0,
+    modality_dropout: Annotated[
+        float, typer.Option(min=0, max=0.99, help="How often a modality is left out in training.")
+    ] = 0.0,
     balance: Annotated[
         float, typer.Option(min=0, max=1, help="Weight of classification in TrustedCELoss.")
     ] = 1.0,
@@ -77,7 +89,11 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        kind=loss,
         kl_weight=kl_weight,
+        conflict_weight=conflict_weight,
+        label_smoothing=label_smoothing,
+        modality_dropout=modality_dropout,
         balance=balance,
         patience=patience,
         precision=precision,
