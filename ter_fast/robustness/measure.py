@@ -74,9 +74,9 @@ def evaluate_corrupted(
         ...     wavfile.write(f"{folder.name}/{label}/a.wav", 16_000, np.float32(tone / 2))
         >>> model = Model.build(["calm", "tense"], modalities=("audio",))
         >>> data = load_dataset(f"folders:{folder.name}")
-        >>> found = evaluate_corrupted(model, data, "white_noise", severities=[1, 5], resamples=50)
+        >>> found = evaluate_corrupted(model, data, "white_noise", severities=[1], resamples=50, workers=1)
         >>> [(cell.corruption, cell.severity, cell.level) for cell in found.cells]
-        [('white_noise', 1, 20.0), ('white_noise', 5, -5.0)]
+        [('white_noise', 1, 20.0)]
         >>> folder.cleanup()
     """
     if seed < 0:
