@@ -9,13 +9,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ter_fast._memory import release
+from ter_fast._threads import use_one_core
 from ter_fast.clip import Clip
 from ter_fast.conclude import Record, conclude, window_predictions
 from ter_fast.decode.live import LiveStats, live_windows
 from ter_fast.decode.live_buffer import WindowGrid
 from ter_fast.errors import MediaError, TerFastError
-from ter_fast.inference import Preparer, Source, window_evidence
+from ter_fast.inference import Preparer, window_evidence
 from ter_fast.prediction import Prediction
+from ter_fast.sources import Source
 
 if TYPE_CHECKING:
     from ter_fast.model import Model
@@ -122,6 +124,7 @@ class Live(Iterator[Prediction]):
             self._source.name, grid, self.stats, lambda: self._stop, max_delay=max_delay
         )
         error: TerFastError | None = None
+        use_one_core()
         try:
             for clip in windows:
                 with self._changed:

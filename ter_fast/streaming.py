@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from queue import SimpleQueue
 from threading import Semaphore
 
+from ter_fast._threads import thread_pool, worker_count
 from ter_fast.clip import Clip
 from ter_fast.errors import MediaError, TerFastError
-from ter_fast.inference import Preparer, Source, Window
+from ter_fast.inference import Preparer, Window
+from ter_fast.sources import Source
 
 Item = Window | TerFastError | None
 """What a source yields: its windows, and last its error, or None where it was read to its end."""
@@ -26,11 +26,14 @@ def streamed(
     Each clip ends with its error, or with None. Of each clip at most eight windows wait in memory, and
     at most two clips per worker are begun, so memory does not grow with the length of a file. FFmpeg and
     OpenCV release the interpreter lock, so threads use every core without copying pictures between
-    processes.
+    processes; torch computes on one core in each.
+
+    Raises:
+        DataError: `workers` is no whole number of at least 1.
     """
-    workers = workers or min(8, os.cpu_count() or 1)
+    workers = worker_count(workers)
     preparer.side_by_side = min(workers, len(sources)) > 1
-    with ThreadPoolExecutor(workers, thread_name_prefix="ter_fast") as pool:
+    with thread_pool(workers, "ter_fast") as pool:
         begun: deque[tuple[int, _Lane]] = deque()
         try:
             for index, source in enumerate(sources):
@@ -85,6 +88,7 @@ def _read(source: Source, preparer: Preparer, lane: _Lane) -> None:
     found = False
     error: TerFastError | None = None
     try:
+        source = preparer.completed(source)
         # A reader that goes away early must not leave the file open until the garbage is collected.
         with closing(_generated(source.windows())) as clips:
             for clip in clips:
@@ -95,7 +99,7 @@ def _read(source: Source, preparer: Preparer, lane: _Lane) -> None:
             error = MediaError(f"{source.name} holds neither pictures nor sound; check the file")
     except TerFastError as failure:
         error = failure
-    except Exception as failure:  # a decoder's own complaint about one file must not end the run
+    except BaseException as failure:  # whatever it is, who reads this lane waits for its end
         error = MediaError(
             f"{source.name} could not be read ({type(failure).__name__}: {failure}); convert it with ffmpeg"
         )

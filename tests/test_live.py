@@ -221,6 +221,19 @@ def test_nothing_is_kept_of_what_lies_between_windows() -> None:
         np.testing.assert_allclose(clip.audio.numpy()[1_000:-1_000], 0.5, atol=0.01)
 
 
+def test_a_clock_that_stands_still_fills_no_memory() -> None:
+    grid = WindowGrid(2.0, 2.0, 4, video=False)
+    buffer = LiveBuffer("microphone", grid, {"audio"})
+    block = av.AudioFrame.from_ndarray(np.ones((1, RATE // 10), np.float32), "flt", "mono")
+    block.sample_rate = RATE
+    for _ in range(300):
+        buffer.add(block, 1.0)
+        assert list(buffer.ready()) == []
+    assert sum(len(each) for _, each in buffer.sounds) <= 6 * RATE
+    buffer.add(block, 1.9)
+    assert next(buffer.ready()).audio.abs().max() > 0
+
+
 def test_what_cannot_be_opened_says_so(model: Model, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no media at all\n" * 9)
     (tmp_path / "empty.mp4").write_bytes(b"")

@@ -7,12 +7,12 @@ import statistics
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ter_fast import shards
+from ter_fast._threads import thread_pool, worker_count
 from ter_fast.clip import MediaInfo
 from ter_fast.data.dataset import Dataset, Sample, shared_groups
 from ter_fast.data.files import modalities_of
@@ -129,6 +129,9 @@ def check_dataset(
     Returns:
         What was found; nothing of it raises.
 
+    Raises:
+        DataError: `workers` is no whole number of at least 1.
+
     Example:
         >>> clips = (Sample("a.wav", "fear", "train", "x"), Sample("b.wav", "joy", "test", "x"))
         >>> data = Dataset("mine", ("fear", "joy"), clips, "CC0", ("audio",))
@@ -137,7 +140,7 @@ def check_dataset(
         (('a.wav', 'b.wav'), 1)
     """
     missing, unreadable, lacking, seconds = [], [], [], []
-    for sample, found in _look(dataset, open_files, workers):
+    for sample, found in _look(dataset, open_files, worker_count(workers)):
         if on_file is not None:
             on_file()
         if isinstance(found, FileNotFoundError):
@@ -175,7 +178,7 @@ def _look(dataset: Dataset, open_files: bool, workers: int) -> Iterator[tuple[Sa
         return _examine(sample, open_files)
 
     # A few at a time, so that an interrupt does not wait for a whole corpus.
-    with ThreadPoolExecutor(workers) as pool:
+    with thread_pool(workers, "ter_fast_check") as pool:
         for start in range(0, len(dataset), 64 * workers):
             part = dataset.samples[start : start + 64 * workers]
             yield from zip(part, pool.map(work, part), strict=True)

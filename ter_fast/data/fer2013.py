@@ -29,6 +29,7 @@ TERMS = (
 VALIDATION_SHARE = 0.1
 
 _SORTED = tuple(sorted(LABELS))
+_BY_NUMBER = dict(enumerate(LABELS))
 _COLUMNS = [
     "image",
     "labels",
@@ -70,8 +71,8 @@ def load_fer2013(path: str | Path, label: str = "fer2013") -> Dataset:
             out the pictures on which they tie or choose none of the seven classes.
 
     Raises:
-        DataError: The table is missing or lacks a column, `label` is neither of these, or pyarrow
-            is not installed.
+        DataError: The table is missing, damaged or lacks a column, `label` is neither of these, or
+            pyarrow is not installed.
 
     Reference:
         Goodfellow et al. (2013), "Challenges in Representation Learning: A report on three
@@ -130,12 +131,18 @@ def _parquet(table: Path) -> tuple[Sample, ...]:
             f"{table} is not there. Give the Parquet table, or the folder that holds "
             f"fer2013.parquet, fer2013.csv, or train and test."
         )
-    rows = read_parquet(table, _COLUMNS).to_pylist()
-    return tuple(
-        sample
-        for number, row in enumerate(rows)
-        if row["pixel_source"] == 0 and (sample := _sample(table, number, row)) is not None
-    )
+    samples = []
+    for number, row in enumerate(read_parquet(table, _COLUMNS).to_pylist()):
+        try:
+            sample = _sample(table, number, row) if row["pixel_source"] == 0 else None
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{table}, row {number}: its label, votes or picture are not those of FER2013 "
+                f"({type(error).__name__}: {error}). Download it again."
+            ) from error
+        if sample is not None:
+            samples.append(sample)
+    return tuple(samples)
 
 
 def _sample(table: Path, number: int, row: Mapping[str, Any]) -> Sample | None:
@@ -148,7 +155,7 @@ def _sample(table: Path, number: int, row: Mapping[str, Any]) -> Sample | None:
     held_out = _position(group) < VALIDATION_SHARE
     return Sample(
         path=f"{table}#{number}",
-        label=LABELS[row["labels"]],
+        label=_BY_NUMBER[row["labels"]],
         split="test" if is_test else ("validation" if held_out else "train"),
         group=f"fer2013:{group}",
         target=target,

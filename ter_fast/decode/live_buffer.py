@@ -86,6 +86,7 @@ class LiveBuffer:
             self.rate, self.sounds = frame.sample_rate, []
         if frame.samples and not self._in_gap(at, at + frame.samples / frame.sample_rate):
             self.sounds.append((at, mono(frame)))
+            self._forget()
         self.seen["audio"] = at + frame.samples / frame.sample_rate
 
     def _sample(self, until: float) -> None:
@@ -98,6 +99,13 @@ class LiveBuffer:
             if self.shown is None:
                 self.shown = _picture(self.last, self.grid.max_side)
             self.pictures.append((instant, self.last_at, self.shown))
+
+    def _forget(self) -> None:
+        """Let the oldest sound go where timestamps stand still: no window would ever end."""
+        most = (self.grid.seconds + self.grid.hop + 2 * _SLACK) * self.rate
+        held = sum(len(block) for _, block in self.sounds)
+        while held > most and len(self.sounds) > 1:
+            held -= len(self.sounds.pop(0)[1])
 
     def _in_gap(self, start: float, end: float) -> bool:
         """Say whether a stretch lies between two windows, where no window needs it."""

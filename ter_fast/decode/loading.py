@@ -6,7 +6,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,6 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from ter_fast._threads import thread_pool, worker_count
 from ter_fast.clip import MediaInfo
 from ter_fast.decode.backends import Sampling, check_sampling, choose, open_file
 from ter_fast.errors import MediaError
@@ -74,7 +75,7 @@ def batches(
         audio: Whether to decode the sound.
         video: Whether to decode the pictures.
         sampling: "exact" or "keyframe", as for `read`.
-        workers: Clips decoded at once; None for as many as there are cores, at most 8.
+        workers: Clips decoded at once, each on a core; None for one per core, at most 8.
         backend: A name in `BACKENDS`; None leaves it to `choose`.
 
     Raises:
@@ -85,7 +86,7 @@ def batches(
         >>> loaded.errors, loaded.batch.mask["video"].tolist()
         (('nowhere.mp4 does not exist; check the path.',), [False])
     """
-    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    workers = worker_count(None) if workers is None else workers
     if min(batch_size, frames, size, workers) < 1 or not (audio or video):
         raise MediaError(
             f"batch_size={batch_size}, frames={frames}, size={size}, workers={workers}, "
@@ -172,7 +173,7 @@ def in_order(
         >>> list(in_order(["a", "b"], str.upper, workers=2))
         ['A', 'B']
     """
-    with ThreadPoolExecutor(workers, thread_name_prefix="ter_fast_decode") as pool:
+    with thread_pool(workers, "ter_fast_decode") as pool:
         waiting: deque[Future[_Loaded]] = deque()
         try:
             for path in paths:

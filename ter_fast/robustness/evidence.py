@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from ter_fast._threads import thread_pool, worker_count
 from ter_fast.clip import Clip
 from ter_fast.corrupt import CORRUPTIONS, corrupt
 from ter_fast.corrupt.suite import clip_key
 from ter_fast.errors import DataError, MediaError, TerFastError
 from ter_fast.features import collate
-from ter_fast.inference import Preparer, Source, dataset_sources
+from ter_fast.inference import Preparer
+from ter_fast.sources import Source, dataset_sources
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset, Sample
@@ -87,11 +88,12 @@ def corrupted_evidence(
         cells: corruption and severity of each cell; the clean one is added in front.
         preparer: turns windows into what the experts read.
         seed: of the corruptions.
-        workers: threads; by default one per core, at most 8.
+        workers: threads, each on one core; by default one per core, at most 8.
         progress: show a progress bar.
 
     Raises:
-        DataError: no file could be used, or babble is asked for and no clip has sound.
+        DataError: no file could be used, babble is asked for and no clip has sound, or `workers` is no
+            whole number of at least 1.
     """
     every = (CLEAN, *cells)
     sources = dataset_sources(dataset, preparer)
@@ -99,7 +101,7 @@ def corrupted_evidence(
     work = _Worker(model, preparer, every, pool, seed)
     found: list[tuple[Tensor, Tensor]] = []
     rows, errors = [], []
-    stream = _in_order(work, sources, dataset, workers or min(8, os.cpu_count() or 1))
+    stream = _in_order(work, sources, dataset, worker_count(workers))
     for index, result in enumerate(_shown(stream, len(sources), dataset.name, progress)):
         if isinstance(result, TerFastError):
             errors.append(str(result))
@@ -141,6 +143,7 @@ class _Worker:
         config, device = self.model.config, self.model.device
         shape = len(self.cells), len(config.modalities)
         total = torch.zeros(*shape, len(config.labels))
+        source = self.preparer.completed(source)
         count = torch.zeros(shape)
         for clip in source.windows():
             for begin in range(0, len(self.cells), _AT_ONCE):
@@ -221,7 +224,7 @@ Result = tuple[Tensor, Tensor] | TerFastError
 def _in_order(
     work: _Worker, sources: Sequence[Source], dataset: Dataset, workers: int
 ) -> Iterator[Result]:
-    with ThreadPoolExecutor(workers, thread_name_prefix="ter_fast") as threads:
+    with thread_pool(workers, "ter_fast") as threads:
         waiting: deque[Future[Result]] = deque()
         try:
             for source, sample in zip(sources, dataset, strict=True):

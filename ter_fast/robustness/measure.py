@@ -57,10 +57,11 @@ def evaluate_corrupted(
         resamples: bootstrap draws of whole groups.
         progress: show a progress bar.
         face_model: YuNet face detector, where the model asks for faces.
-        workers: threads; by default one per core, at most 8.
+        workers: threads, each on one core; by default one per core, at most 8.
 
     Raises:
-        DataError: an unknown corruption, severity, class or modality, a negative seed, or no usable clip.
+        DataError: an unknown corruption, severity, class or modality, a negative seed, fewer than one
+            worker, or no usable clip.
 
     Example:
         >>> import tempfile
@@ -74,7 +75,7 @@ def evaluate_corrupted(
         ...     wavfile.write(f"{folder.name}/{label}/a.wav", 16_000, np.float32(tone / 2))
         >>> model = Model.build(["calm", "tense"], modalities=("audio",))
         >>> data = load_dataset(f"folders:{folder.name}")
-        >>> found = evaluate_corrupted(model, data, "white_noise", severities=[1], resamples=50, workers=1)
+        >>> found = evaluate_corrupted(model, data, "white_noise", severities=[1], resamples=50)
         >>> [(cell.corruption, cell.severity, cell.level) for cell in found.cells]
         [('white_noise', 1, 20.0)]
         >>> folder.cleanup()
