@@ -3,30 +3,59 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, strategies
 from scipy import stats
 from scipy.io import savemat
+from scipy.spatial.distance import jensenshannon
+from scipy.special import softmax
 from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
 from ter_fast.cli import app
 from ter_fast.comparison import (
     METHODS,
+    Answers,
     Comparison,
+    Protocol,
     ViewSet,
+    answers_of,
     build,
     conflictive,
+    grouped_folds,
+    load_grouped,
     load_views,
     run,
+    run_folds,
     split,
 )
+from ter_fast.comparison.figures import draws_of, figures_of
+from ter_fast.comparison.methods import ONE_TABLE
 from ter_fast.comparison.page import interval
 from ter_fast.comparison.run import read_results, scores
+from ter_fast.comparison.tables import Column, cell, difference
+from ter_fast.comparison.vote_ways import WAYS
+from ter_fast.comparison.votes import (
+    jensen_shannon,
+    log_loss,
+    majority,
+    read_vote_counts,
+    shares,
+)
 from ter_fast.errors import DataError
+from ter_fast.metrics import Bootstrap
+from ter_fast.multiview import TrustedClassifier
+from ter_fast.opinion import CONFIDENCE_KINDS, RULES
+from ter_fast.scaling import fit_temperature
 
 
 def some_views(count: int = 80) -> ViewSet:
@@ -98,6 +127,20 @@ def test_what_is_no_set_of_views_is_refused(tmp_path: Path) -> None:
 # -- protocol -------------------------------------------------------------------------------------
 
 
+def test_a_missing_view_leaves_the_columns_range_to_the_others() -> None:
+    rng = np.random.default_rng(3)
+    views = (rng.normal(size=(40, 3)), rng.normal(size=(40, 2)))
+    views[0][::4] = np.nan
+    views[1][:, 1] = np.nan
+    data = ViewSet("gaps", views, rng.integers(0, 2, 40))
+    drawn = split(data, 0, noisy=0.0, swapped=0.0)
+    assert np.isnan(drawn.train[0]).any()
+    np.testing.assert_allclose(np.nanmin(drawn.train[0], 0), 0.0, atol=1e-12)
+    np.testing.assert_allclose(np.nanmax(drawn.train[0], 0), 1.0)
+    assert np.isnan(drawn.train[1][:, 1]).all()
+    assert not np.isnan(drawn.train[1][:, 0]).any()
+
+
 def test_scales_come_from_training_samples_alone() -> None:
     views = some_views()
     drawn = split(views, 3)
@@ -160,7 +203,7 @@ def test_every_method_is_built_cloned_and_learns(name: str) -> None:
     model: Any = clone(
         build(name, [6, 4, 5], 0, {"epochs": 20, "hidden": (16,), "learning_rate": 1e-2})
     )
-    one = name in ("concatenation", "temperature scaling")
+    one = name in ONE_TABLE
     given, tested = ((np.concatenate(v, 1) if one else list(v)) for v in (drawn.train, drawn.test))
     model.fit(given, drawn.train_labels)
     assert model.score(tested, drawn.test_labels) > 0.7
@@ -323,3 +366,423 @@ def test_conflict_weighs_as_in_the_papers_code() -> None:
         assert model.conflict_weight == 42
         changed: Any = build(name, [3] * 6, 0, {"conflict_weight": 1.0})
         assert changed.conflict_weight == 1
+
+
+# -- folds of whole groups ------------------------------------------------------------------------
+
+NAMED = {"group": "actor", "labels": "emotion", "views": {"face": "au", "voice": "sound"}}
+
+
+@given(
+    groups=strategies.lists(strategies.integers(0, 12), min_size=30, max_size=80),
+    folds=strategies.integers(2, 4),
+    validation=strategies.integers(0, 2),
+    seed=strategies.integers(0, 99),
+    strata=strategies.sampled_from(["", "parity"]),
+)
+def test_no_group_stands_on_two_sides(
+    groups: list[int], folds: int, validation: int, seed: int, strata: str
+) -> None:
+    names = set(groups)
+    assume(len(names) >= 2 * folds + validation)
+    how = Protocol(folds, "", "", {}, validation, strata)
+    dealt = grouped_folds(np.array(groups), how, seed)
+    sides = [
+        [{groups[row] for row in part} for part in (f.train, f.validation, f.test)] for f in dealt
+    ]
+    for fold, (train, held, tested) in zip(dealt, sides, strict=True):
+        assert train | held | tested == names
+        assert len(train) + len(held) + len(tested) == len(names)
+        assert len(held) == validation
+        rows = np.concatenate([fold.train, fold.validation, fold.test])
+        assert sorted(rows.tolist()) == list(range(len(groups)))
+    # Each group is tested on once, and folds are alike in size and, by strata, in men and women.
+    assert sorted(name for *_, tested in sides for name in tested) == sorted(names)
+    sizes = [len(tested) for *_, tested in sides]
+    assert max(sizes) - min(sizes) <= 1
+    if strata:
+        odd = [sum(name % 2 for name in tested) for *_, tested in sides]
+        assert max(odd) - min(odd) <= 1
+
+
+def test_folds_that_cannot_be_are_refused() -> None:
+    how = Protocol.read({"folds": 3, "validation": 1, **NAMED})
+    with pytest.raises(DataError, match="2 groups are too few for 3 folds and 1 validation groups"):
+        grouped_folds(np.array([1, 2, 2]), how, 0)
+    with pytest.raises(DataError, match="3 groups are too few for 3 folds and 2 validation"):
+        grouped_folds(np.array([1, 2, 3]), how, 0, validation=2)
+    by_name = Protocol.read({"folds": 2, "strata": "parity", **NAMED})
+    with pytest.raises(DataError, match="strata by parity need whole numbers"):
+        grouped_folds(np.array(["a", "b", "c"]), by_name, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"folds": 1}, "protocol: folds is 1; expected a whole number from 2"),
+        ({"folds": "six"}, "protocol: folds is 'six'; expected a whole number"),
+        ({"validation": -1}, "protocol: validation is -1; expected a whole number from 0"),
+        ({"views": ["au"]}, r"protocol: views is \['au'\]; expected names and arrays"),
+        ({"strata": "sex"}, "protocol: strata is 'sex'; expected parity"),
+        ({"fold": 6}, "protocol holds .*; expected "),
+    ],
+)
+def test_protocols_that_say_what_there_is_not(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Protocol.read({"folds": 2, **NAMED, **change}, "some.yaml")
+    with pytest.raises(DataError, match=r"some\.yaml: protocol holds 6"):
+        Protocol.read(6, "some.yaml")
+
+
+GROUPED = """
+title: New actors
+sets: {some: some.npz}
+protocol:
+  {folds: 3, group: actor, labels: emotion, views: {face: au, voice: sound}, validation: 2, strata: parity}
+settings: {epochs: 8, hidden: [8], learning_rate: 0.01}
+methods:
+  ours: {method: ter_fast}
+  mean softmax:
+  face: {method: ter_fast, views: [face]}
+  baseline: {method: logistic regression, validation: 0}
+  found: {method: ter_fast, choose: failure_rate}
+seeds: 2
+reference: mean softmax
+confidences: [ours, mean softmax]
+notes: [They are made up.]
+"""
+
+
+@pytest.fixture
+def grouped(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    actor, emotion = np.repeat(np.arange(9), 12), np.tile(np.arange(3), 36)
+    centres = rng.normal(size=(3, 5))
+    au = centres[emotion, :4] + rng.normal(size=(108, 4))
+    sound = centres[emotion] + rng.normal(size=(108, 5))
+    np.savez(tmp_path / "some.npz", actor=actor, emotion=emotion, au=au, sound=sound)
+    path = tmp_path / "grouped.yaml"
+    path.write_text(GROUPED, encoding="utf-8")
+    return path
+
+
+def test_every_sample_is_answered_by_the_fold_that_left_it_out(grouped: Path) -> None:
+    comparison = Comparison.read(grouped)
+    assert comparison.protocol is not None
+    views = load_grouped(comparison.sets["some"], comparison.protocol, "some")
+    found = answers_of(comparison, views, "ours", 1, comparison.settings_of("ours", "some"))
+    assert views.groups is not None
+    for fold in grouped_folds(views.groups, comparison.protocol, 1):
+        given = {
+            part: [view[rows] for view in views.views]
+            for part, rows in (
+                ("train", fold.train),
+                ("held", fold.validation),
+                ("test", fold.test),
+            )
+        }
+        settings = {"epochs": 8, "hidden": [8], "learning_rate": 0.01}
+        model: Any = build("ter_fast", [4, 5], 1, settings)
+        model.fit(given["train"], views.labels[fold.train])
+        np.testing.assert_array_equal(
+            found.probability[fold.test], model.predict_proba(given["test"])
+        )
+        fused, _ = model.opinions(given["test"])
+        for kind in CONFIDENCE_KINDS:
+            np.testing.assert_allclose(
+                found.confidence[kind][fold.test], fused.confidence_of(kind).numpy()
+            )
+        # Accepted as many as are correct, on the validation groups.
+        sure = model.predict_proba(given["held"])
+        right = int((sure.argmax(1) == views.labels[fold.validation]).sum())
+        [threshold] = np.unique(found.threshold[fold.test])
+        assert int((model.confidence_of(given["held"]) >= threshold).sum()) == right
+        temperature = fit_temperature(np.log(sure), views.labels[fold.validation])
+        expected = softmax(np.log(model.predict_proba(given["test"])) / temperature, axis=1)
+        np.testing.assert_allclose(found.tempered[fold.test], expected)
+        gone = [given["test"][0], np.full_like(given["test"][1], np.nan)]
+        np.testing.assert_array_equal(found.alone["face"][fold.test], model.predict(gone))
+
+
+def test_rows_that_train_alike_answer_as_if_each_were_trained(
+    grouped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = GROUPED.replace("seeds: 2", "seeds: 1").replace(
+        "  mean softmax:\n",
+        "  mean softmax:\n"
+        "  sums: {method: ter_fast, rule: cumulative, failure_rate: 0.0}\n"
+        "  fused: {method: ter_fast, rule: cumulative, failure_rate: 0.0, train_fused: true}\n",
+    )
+    grouped.write_text(text, encoding="utf-8")
+    fits: list[int] = []
+    plain = TrustedClassifier.fit
+
+    def counted(self: TrustedClassifier, *data: Any) -> TrustedClassifier:
+        fits.append(1)
+        return plain(self, *data)
+
+    monkeypatch.setattr(TrustedClassifier, "fit", counted)
+    comparison = Comparison.read(grouped)
+    assert comparison.protocol is not None
+    found = {row: answers for _, row, _, answers in run_folds(comparison, tmp_path / "kept")}
+    # ours, fused and face, on three folds; sums and found take the networks of ours.
+    assert len(fits) == 9
+    views = load_grouped(comparison.sets["some"], comparison.protocol, "some")
+    for row in ("ours", "sums", "found", "fused"):
+        alone = answers_of(comparison, views, row, 0, comparison.settings_of(row, "some"))
+        np.testing.assert_array_equal(found[row].probability, alone.probability)
+        np.testing.assert_array_equal(found[row].threshold, alone.threshold)
+    assert (found["sums"].probability != found["ours"].probability).any()
+    assert (found["sums"].probability != found["fused"].probability).any()
+
+
+def test_a_view_alone_stands_at_the_mean_where_a_method_takes_one_table(grouped: Path) -> None:
+    comparison = Comparison.read(grouped)
+    assert comparison.protocol is not None
+    views = load_grouped(comparison.sets["some"], comparison.protocol, "some")
+    settings = comparison.settings_of("baseline", "some")
+    found = answers_of(comparison, views, "baseline", 0, settings)
+    assert np.isinf(found.threshold).all()
+    assert views.groups is not None
+    table = np.concatenate(views.views, 1)
+    for fold in grouped_folds(views.groups, comparison.protocol, 0, validation=0):
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+        model.fit(table[fold.train], views.labels[fold.train])
+        np.testing.assert_allclose(
+            found.probability[fold.test], model.predict_proba(table[fold.test]), atol=1e-6
+        )
+        gone = table[fold.test].copy()
+        gone[:, 4:] = table[fold.train, 4:].mean(0)
+        np.testing.assert_array_equal(found.alone["face"][fold.test], model.predict(gone))
+
+
+def test_the_command_in_folds_writes_what_scikit_learn_finds(grouped: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["bench", "trust", str(grouped), "--out", str(out)]
+    answer = CliRunner().invoke(app, command)
+    assert answer.exit_code == 0, answer.output
+    page = (out / "grouped.md").read_text()
+    figures = json.loads((out / "grouped.json").read_text())["some"]
+    comparison = Comparison.read(grouped)
+    kept = sorted((out / "grouped.answers").glob("*.npz"))
+    assert len(kept) == 10
+    answers = {
+        (row, seed): found for _, row, seed, found in run_folds(comparison, out / "grouped.answers")
+    }
+    true = np.tile(np.arange(3), 36)
+    for row in ("ours", "mean softmax", "face"):
+        parts = [answers[row, seed] for seed in (0, 1)]
+        answered = np.concatenate([part.probability.argmax(1) for part in parts])
+        right = answered == np.tile(true, 2)
+        found = figures["figures"][row]
+        assert found["accuracy"][0] == pytest.approx(right.mean(), abs=1e-6)
+        recalls = balanced_accuracy_score(np.tile(true, 2), answered)
+        assert found["uar"][0] == pytest.approx(recalls, abs=1e-6)
+        confidence = np.concatenate([part.confidence["own"] for part in parts])
+        assert found["failure_auroc"][0] == pytest.approx(
+            roc_auc_score(right, confidence), abs=1e-6
+        )
+        trusted = confidence >= np.concatenate([part.threshold for part in parts])
+        assert found["trusted_f1"][0] == pytest.approx(f1_score(right, trusted), abs=1e-6)
+        assert found["lift"][0] == pytest.approx(
+            f1_score(right, trusted) - f1_score(right, np.ones_like(right)), abs=1e-6
+        )
+        low, high = found["accuracy"][1:]
+        assert low < right.mean() < high
+    assert "trusted_f1" not in figures["figures"]["baseline"]
+    gain = figures["minus mean softmax"]["ours"]["accuracy"]
+    values = [figures["figures"][row]["accuracy"][0] for row in ("ours", "mean softmax")]
+    assert gain[0] == pytest.approx(values[0] - values[1], abs=2e-6)
+    assert f"| ours | {100 * values[0]:.1f} [" in page
+    assert set(figures["aurc by confidence"]["mean softmax"]) == {
+        "max_probability", "margin", "one_minus_entropy"
+    }  # fmt: skip
+    # A second run takes what is kept, but for a file that is damaged.
+    kept[0].write_bytes(kept[0].read_bytes()[:200])
+    changed = [file.stat().st_mtime_ns for file in kept]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    renewed = [file.stat().st_mtime_ns for file in kept]
+    assert [a != b for a, b in zip(changed, renewed, strict=True)] == [True] + [False] * 9
+    assert (out / "grouped.md").read_text() == page
+
+
+def test_intervals_are_of_groups_and_of_all_their_seeds_together(grouped: Path) -> None:
+    comparison = Comparison.read(grouped)
+    assert comparison.protocol is not None
+    views = load_grouped(comparison.sets["some"], comparison.protocol)
+    assert views.groups is not None
+    rng = np.random.default_rng(0)
+    wrong = Answers(np.eye(3)[rng.permutation(views.labels)], np.eye(3)[views.labels], np.ones(108))
+    wrong.confidence["own"] = rng.random(108)
+    once = figures_of([wrong], views.labels, draws_of(views.groups, 1))["accuracy"]
+    thrice = figures_of([wrong] * 3, views.labels, draws_of(views.groups, 3))["accuracy"]
+    assert once.value == thrice.value
+    np.testing.assert_allclose(once.interval(), thrice.interval())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("views: [face]", "views: [hand]", r"'face' on some, seed 0: views is \['hand'\]"),
+        ("choose: failure_rate", "choose: rule", "choose is 'rule'; expected failure_rate"),
+        ("method: logistic", "depth: 3, method: logistic", "unknown setting 'depth'"),
+        ("[ours, mean softmax]", "[SVM]", "confidences names 'SVM'; expected rows of methods"),
+        ("group: actor", "group: speaker", r"some\.npz holds .*, but no speaker"),
+        ("face: au", "face: emotion", r"emotion is int64 of shape \(108,\); expected finite"),
+        ("labels: emotion", "labels: au", r"au has shape \(108, 4\), actor has \(108,\)"),
+        ("some.npz}", "none.npz}", r"none\.npz cannot be read"),
+    ],
+)
+def test_rows_and_files_that_do_not_fit_are_named(
+    old: str, new: str, message: str, grouped: Path, tmp_path: Path
+) -> None:
+    grouped.write_text(GROUPED.replace(old, new), encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        list(run_folds(Comparison.read(grouped), tmp_path / "answers"))
+
+
+def test_differences_are_marked_where_the_interval_leaves_out_0() -> None:
+    draws = Bootstrap(60, resamples=200)
+    right = np.arange(60) % 3 > 0
+    figures = draws.means(good=right, bad=np.zeros(60), same=right)
+    more, less = Column("x", "x"), Column("x", "x", better=-1)
+    good, bad, same = figures["good"], figures["bad"], figures["same"]
+    assert difference(good, bad, more).endswith("] **+**")
+    assert difference(good, bad, less).endswith("] **-**")
+    assert difference(good, same, more) == "+0.0 [+0.0, +0.0]"
+    assert difference(good, good, more) == ""
+    assert difference(good, None, more) == "–" == cell(None, more)
+
+
+# -- votes ----------------------------------------------------------------------------------------
+
+
+def some_votes(actors: int = 8, clips: int = 40) -> dict[str, Any]:
+    """Votes of raters whose voices say less than faces, and of which fear sounds like sadness."""
+    rng = np.random.default_rng(0)
+    count = actors * clips
+    intended = rng.integers(0, 4, count)
+    clear = np.eye(4)[intended]
+    heard = clear.copy()
+    heard[intended == 2] = np.eye(4)[3]
+    chances = [0.4 * heard + 0.15, 0.7 * clear + 0.075, 0.8 * clear + 0.05]
+    counts = np.stack([rng.multinomial(10, chance) for chance in chances], 1)
+    return {
+        "counts": counts.astype(np.int16),
+        "intended": intended,
+        "actor": np.repeat(np.arange(actors), clips),
+        "classes": np.array(list("ADFH")),
+    }
+
+
+def test_votes_are_fused_as_the_formulas_say(tmp_path: Path) -> None:
+    np.savez(tmp_path / "votes.npz", **some_votes())
+    votes = read_vote_counts(tmp_path)
+    known, asked = votes[votes.actor < 4], votes[votes.actor >= 4]
+    for rule, evidence in {
+        "dempster": 4 * ((1 + asked.voice / 4) * (1 + asked.face / 4) - 1),
+        "cumulative": asked.voice + asked.face,
+        "averaging": (asked.voice + asked.face) / 2,
+    }.items():
+        answer, _ = WAYS[f"{rule}, votes as evidence"](known, asked)
+        expected = (evidence + 1) / (evidence + 1).sum(1, keepdims=True)
+        np.testing.assert_allclose(answer.probability, expected)
+        np.testing.assert_allclose(answer.confidence["max_probability"], expected.max(1))
+    target = (asked.voice + 1) * (asked.face + 1)
+    answer, _ = WAYS["product of shares, one vote added"](known, asked)
+    np.testing.assert_allclose(answer.probability, target / target.sum(1, keepdims=True))
+
+
+def test_what_is_fitted_fits_better_and_knows_nothing_of_who_is_asked(tmp_path: Path) -> None:
+    np.savez(tmp_path / "votes.npz", **some_votes())
+    votes = read_vote_counts(tmp_path)
+    known, asked = votes[votes.actor < 4], votes[votes.actor >= 4]
+    blind = replace(asked, both=asked.both[::-1], intended=asked.intended[::-1])
+    losses = {}
+    for name, way in WAYS.items():
+        answer, fitted = way(known, asked)
+        np.testing.assert_allclose(answer.probability.sum(1), 1)
+        np.testing.assert_array_equal(way(known, blind)[0].probability, answer.probability)
+        losses[name] = log_loss(way(known, known)[0].probability, shares(known.both))
+        assert bool(fitted) == ("fitted" in name or "alone" in name or name.endswith("dempster"))
+    for rule in RULES:
+        as_counted, scaled, discounted = (
+            losses[f"{rule}, {what}"]
+            for what in ("votes as evidence", "scales fitted", "scales and discounts fitted")
+        )
+        # Reliabilities start a hair below 1, the best they can be here.
+        assert discounted <= scaled + 1e-4 < as_counted
+    assert losses["product of shares, fitted"] < losses["product of shares, one vote added"]
+    # Who hears fear as sadness is understood by a regression, and by no rule over raw votes.
+    rules = [loss for name, loss in losses.items() if "scales" in name]
+    assert losses["regression of both channels"] < min(rules)
+
+
+def test_divergences_and_majorities_are_those_of_scipy_and_of_counting() -> None:
+    rng = np.random.default_rng(0)
+    p, q = rng.dirichlet(np.ones(4), (2, 30))
+    q[0] = [1, 0, 0, 0]
+    expected = [jensenshannon(a, b) ** 2 for a, b in zip(p, q, strict=True)]
+    np.testing.assert_allclose(jensen_shannon(p, q), expected)
+    expected_loss = np.mean(
+        [stats.entropy(b) + stats.entropy(b, a) for a, b in zip(p, q, strict=True)]
+    )
+    assert log_loss(p, q) == pytest.approx(expected_loss)
+    counts = rng.integers(0, 4, (50, 3))
+    for row, found in zip(counts, majority(counts.astype(float)), strict=True):
+        winners = np.flatnonzero(row == row.max())
+        assert found == (winners[0] if len(winners) == 1 else -1)
+
+
+def test_the_command_for_votes_writes_its_page(tmp_path: Path) -> None:
+    content = some_votes(4, 25)
+    np.savez(tmp_path / "votes.npz", **content)
+    out = tmp_path / "out"
+    command = ["bench", "votes", "--data", str(tmp_path), "--out", str(out), "--seeds", "1"]
+    answer = CliRunner().invoke(app, command)
+    assert answer.exit_code == 0, answer.output
+    figures = json.loads((out / "cremad_votes.json").read_text())
+    page = (out / "cremad_votes.md").read_text()
+    counts = content["counts"].astype(float)
+    best = np.sort(counts, 2)
+    clear = best[:, 2, -1] > best[:, 2, -2]
+    face = (counts[:, 1].argmax(1) == counts[:, 2].argmax(1))[clear].mean()
+    assert figures["all"]["face alone"]["right"][0] == pytest.approx(face, abs=1e-6)
+    human = (counts[:, 2].argmax(1) == content["intended"])[clear].mean()
+    assert figures["all"]["raters who had both"]["intended"][0] == pytest.approx(human, abs=1e-6)
+    split = (
+        (best[:, 0, -1] > best[:, 0, -2])
+        & (best[:, 1, -1] > best[:, 1, -2])
+        & (counts[:, 0].argmax(1) != counts[:, 1].argmax(1))
+    )
+    assert f"\n{split.sum()} of 100 clips.\n" in page
+    parted = figures["voice and face differ"]["voice alone"]
+    assert (parted["with_voice"][0], parted["with_face"][0]) == (1.0, 0.0)
+    assert f"| face alone | {100 * face:.1f} [" in page
+
+
+def test_what_is_no_table_of_votes_is_refused(tmp_path: Path) -> None:
+    content = some_votes(2, 5)
+    path = tmp_path / "votes.npz"
+    with pytest.raises(DataError, match=r"holds 0 \.npz files"):
+        read_vote_counts(tmp_path)
+    for change, message in {
+        "classes": (np.array(["A"]), "of 1 classes; expected whole numbers"),
+        "actor": (np.zeros(3, int), r"actor \(3,\)"),
+        "counts": (content["counts"] / 2, "expected whole numbers"),
+        "intended": (np.full(10, 9), "an intended emotion is none of"),
+    }.items():
+        np.savez(path, **{**content, change: message[0]})
+        with pytest.raises(DataError, match=message[1]):
+            read_vote_counts(path)
+    np.savez(path, counts=content["counts"])
+    with pytest.raises(DataError, match=r"votes\.npz holds \['counts'\], but no actor"):
+        read_vote_counts(path)
+    np.savez(path, **content)
+    for kept in (0, 900):
+        (tmp_path / "cut").write_bytes(path.read_bytes()[:kept])
+        with pytest.raises(DataError, match="cut"):
+            read_vote_counts(tmp_path / "cut")
+    content["counts"][0, 1] = 0
+    np.savez(path, **content)
+    assert len(read_vote_counts(path)) == 9

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -22,6 +26,8 @@ from ter_fast.errors import DataError
 from ter_fast.losses import LOSSES
 from ter_fast.multiview import TrustedClassifier, ViewScaler
 from ter_fast.multiview.networks import MemberLinear
+from ter_fast.multiview.validated import RATES
+from ter_fast.multiview.views import thinned
 from ter_fast.opinion import RULES
 
 QUICK: dict[str, Any] = {
@@ -292,6 +298,8 @@ def test_class_weights_move_the_border() -> None:
         ({"activation": "tanh"}, "activation is 'tanh'; expected one of"),
         ({"failure_rate": 1.0}, "failure_rate is 1.0; expected 0 <= failure_rate < 1"),
         ({"conflict_weight": 1.0}, "set train_fused=True"),
+        ({"view_dropout": 1.0, "train_fused": True}, "view_dropout is 1.0; expected 0 <="),
+        ({"view_dropout": 0.3}, "view_dropout thins the fused opinion; set train_fused=True"),
         ({"members": 0}, "members is 0; expected at least 1"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"input_noise": -1.0}, "input_noise is -1.0"),
@@ -362,6 +370,96 @@ def test_a_new_fit_forgets_the_threshold_of_the_last(
     model.fit(train, labels)
     with pytest.raises(DataError, match="no threshold of trust is set"):
         model.trusted(test)
+
+
+@given(
+    here=arrays(np.bool_, st.tuples(st.integers(1, 4), st.integers(1, 30))),
+    share=st.sampled_from([0.0, 0.3, 0.9]),
+)
+def test_views_left_out_are_some_of_those_present_and_never_the_last(
+    here: Any, share: float
+) -> None:
+    torch.manual_seed(0)
+    mask = torch.from_numpy(here)
+    kept = thinned(mask, share)
+    assert not (kept & ~mask).any()
+    assert (kept.any(0) == mask.any(0)).all()
+    if not share:
+        assert (kept == mask).all()
+
+
+def test_views_are_left_out_as_often_as_asked() -> None:
+    torch.manual_seed(0)
+    kept = thinned(torch.ones(2, 100_000, dtype=torch.bool), 0.3)
+    # Both would be left out of 9 %: these keep both.
+    expected = {(True, True): 0.49 + 0.09, (True, False): 0.21, (False, True): 0.21}
+    for pair, share in expected.items():
+        found = (kept == torch.tensor(pair)[:, None]).all(0).float().mean()
+        assert float(found) == pytest.approx(share, abs=0.01)
+
+
+def test_the_fused_loss_sees_thinned_views_and_each_view_all_samples() -> None:
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 1, 40, 3), torch.arange(40)[None] % 3
+    mask = torch.ones(2, 1, 40, dtype=torch.bool)
+    model = TrustedClassifier(train_fused=True, view_dropout=0.5, failure_rate=0.0)
+    model.view_names_, model._sample_weight = ["a", "b"], None
+    torch.manual_seed(1)
+    found = model._loss(logits, mask, target, target, 0.0)
+    torch.manual_seed(1)
+    kept = thinned(mask[:, 0], 0.5)
+    assert 0 < (~kept).sum() < 40
+    p = (logits[:, 0].exp() + 1) / (logits[:, 0].exp() + 1).sum(-1, keepdim=True)
+    evidence = torch.where(kept[..., None], logits[:, 0].exp(), 0.0)
+    alpha = 3 * ((1 + evidence / 3).prod(0) - 1) + 1
+    fused = alpha / alpha.sum(-1, keepdim=True)
+    rows = torch.arange(40)
+    expected = -sum(q[rows, target[0]].log().mean() for q in (fused, *p))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_view_dropout_helps_where_a_view_is_missing(
+    halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
+) -> None:
+    train, labels, test, truth = halves
+    options = {**QUICK, "train_fused": True, "epochs": 10}
+    model = TrustedClassifier(view_dropout=0.4, **options).fit(train, labels)
+    assert model.score(test, truth) > 0.9
+    plain = TrustedClassifier(**options).fit(train, labels)
+    assert np.abs(model.predict_proba(test) - plain.predict_proba(test)).max() > 1e-3
+
+
+def test_the_failure_rate_of_validation_data_is_the_likeliest_of_those_tried(
+    halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
+) -> None:
+    train, labels, test, truth = halves
+    model = TrustedClassifier(**QUICK).fit(train, labels)
+    plain = TrustedClassifier(**QUICK).fit(train, labels)
+    # A third of the samples have a right half of someone else.
+    mixed = {name: view.copy() for name, view in test.items()}
+    mixed["right"][::3] = mixed["right"][::3][::-1]
+    rates = {}
+    for name, data in {"clean": test, "mixed": mixed}.items():
+        rates[name] = model.choose_failure_rate(data, truth).failure_rate_
+        losses = {}
+        for rate in RATES:
+            # Views learn alone, so that the rate changes nothing but answers.
+            plain.failure_rate = rate
+            losses[rate] = log_loss(truth, plain.predict_proba(data))
+        assert rates[name] == min(losses, key=lambda rate: losses[rate])
+    assert rates["clean"] < rates["mixed"]
+    # It is what answers are made with, until the next fit; a threshold that was set before is gone.
+    other = TrustedClassifier(**{**QUICK, "failure_rate": rates["mixed"]}).fit(train, labels)
+    np.testing.assert_array_equal(model.predict_proba(test), other.predict_proba(test))
+    model.calibrate(test, truth)
+    model.choose_failure_rate(test, truth)
+    with pytest.raises(DataError, match="no threshold of trust is set"):
+        model.trusted(test)
+    assert not hasattr(model.fit(train, labels), "failure_rate_")
+    with pytest.raises(DataError, match="y holds 11, which the classifier was not trained on"):
+        model.choose_failure_rate(test, truth * 0 + 11)
+    with pytest.raises(DataError, match=r"y has shape \(1,\); expected a label for each of"):
+        model.choose_failure_rate(test, truth[:1])
 
 
 def test_without_scikit_learn_it_says_what_to_install() -> None:

@@ -1,25 +1,40 @@
 """Compare classifiers of feature views on equal terms: one configuration, one page.
 
-`sets` reads the published feature sets, `protocol` splits and corrupts them, `methods` names the
-classifiers, `run` fits and scores them, `page` writes the tables.
+`config` reads what is compared, `sets` the feature sets, and `methods` names the classifiers. Draws by
+chance: `protocol` splits and corrupts, `run` fits and scores, `page` writes the tables. Folds of whole
+groups, such as speakers: `folds` deals them, `answers` fits and gathers what each row says of each
+sample, `kept_answers` keeps it, `figures` makes figures with intervals over groups, `folds_page` writes the tables.
 """
 
 import ter_fast.multiview  # noqa: F401 (says what is missing where scikit-learn is)
+from ter_fast.comparison.answers import answers_of, run_folds
+from ter_fast.comparison.config import Comparison
+from ter_fast.comparison.folds import Fold, Protocol, grouped_folds
+from ter_fast.comparison.folds_page import write_folds_page
+from ter_fast.comparison.kept_answers import Answers
 from ter_fast.comparison.methods import METHODS, build
 from ter_fast.comparison.page import write_page
 from ter_fast.comparison.protocol import Split, conflictive, split
-from ter_fast.comparison.run import Comparison, run
-from ter_fast.comparison.sets import ViewSet, load_views
+from ter_fast.comparison.run import run
+from ter_fast.comparison.sets import ViewSet, load_grouped, load_views
 
 __all__ = [
     "METHODS",
+    "Answers",
     "Comparison",
+    "Fold",
+    "Protocol",
     "Split",
     "ViewSet",
+    "answers_of",
     "build",
     "conflictive",
+    "grouped_folds",
+    "load_grouped",
     "load_views",
     "run",
+    "run_folds",
     "split",
+    "write_folds_page",
     "write_page",
 ]

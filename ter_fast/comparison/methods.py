@@ -9,7 +9,10 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from ter_fast.errors import DataError
 from ter_fast.multiview import TrustedClassifier, peers
@@ -46,8 +49,22 @@ def _temperature(**settings: Any) -> BaseEstimator:
     )
 
 
+def _logistic(
+    C: float = 1.0,  # noqa: N803 (scikit-learn's name)
+    max_iter: int = 5000,
+    random_state: int = 0,
+    **networks: Any,
+) -> BaseEstimator:
+    """Logistic regression of scaled features; settings that are of networks alone do not concern it."""
+    if strange := sorted(set(networks) - set(TrustedClassifier().get_params())):
+        raise TypeError(f"unknown setting {strange[0]!r}")
+    classifier = LogisticRegression(C=C, max_iter=max_iter, random_state=random_state)
+    return make_pipeline(StandardScaler(), classifier)
+
+
 METHODS: dict[str, Build] = {
     "concatenation": peers.SoftmaxClassifier,
+    "logistic regression": _logistic,
     "mean softmax": peers.SoftmaxClassifier,
     "product of experts": peers.ProductClassifier,
     "temperature scaling": _temperature,
@@ -62,12 +79,13 @@ METHODS: dict[str, Build] = {
     "ter_fast": TrustedClassifier,
     "ter_fast, ensemble": partial(TrustedClassifier, members=5),
 }
-"""Name of each method and what builds it. "concatenation" alone is given all features as one view."""
+"""Name of each method and what builds it. "concatenation" and "logistic regression" are
+given all features as one view."""
 
 _WITH_CONFLICT = ("RCML", "DBF")
 
-ONE_TABLE = ("concatenation", "temperature scaling")
-"""Methods that take one table: the first as one view, the second with the widths of its views."""
+ONE_TABLE = ("logistic regression", "concatenation", "temperature scaling")
+"""Methods that take one table: the last with the widths of its views, the others as one view."""
 
 
 def build(name: str, widths: list[int], seed: int, settings: Mapping[str, Any]) -> BaseEstimator:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ter_fast.comparison.run import CONDITIONS, Comparison
+from ter_fast.comparison.config import Comparison
+from ter_fast.comparison.run import CONDITIONS
 from ter_fast.errors import DataError
 
 # Share of test to training samples at 80:20, by which draws that overlap vary less than fresh ones.

@@ -70,7 +70,8 @@ def split(
     trained, tested = order[:first], order[first:]
     train, held = [], []
     for view in views.views:
-        low, high = view[trained].min(0), view[trained].max(0)
+        # A view that is missing in a row is NaN there, and says nothing of the columns' range.
+        low, high = np.fmin.reduce(view[trained]), np.fmax.reduce(view[trained])
         width = np.where(high > low, high - low, 1.0)
         train.append((view[trained] - low) / width)
         held.append((view[tested] - low) / width)

@@ -5,99 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ter_fast.comparison.methods import METHODS, ONE_TABLE, build
+from ter_fast.comparison.config import Comparison
+from ter_fast.comparison.methods import ONE_TABLE, build
 from ter_fast.comparison.protocol import Split, split
 from ter_fast.comparison.sets import ViewSet, load_views
 from ter_fast.errors import DataError
 from ter_fast.multiview.views import Array
 
 CONDITIONS = ("normal", "conflictive")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What is compared.
-
-    Attributes:
-        sets: Name of each feature set and its file.
-        methods: Name of each row and its settings; "method" among them names one of `METHODS`, the
-            row's own name does otherwise, and "of_sets" has settings by set.
-        settings: Settings of every method.
-        of_sets: Settings by set, on top.
-        seeds: How many draws.
-        first_seed: Number of the first, so that draws on which settings were chosen can be left out.
-        reference: Row that others are compared with, draw by draw.
-        title: Of the page.
-        notes: What the page says beside the tables.
-    """
-
-    sets: Mapping[str, Path]
-    methods: Mapping[str, Mapping[str, Any]]
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    of_sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    seeds: int = 10
-    first_seed: int = 0
-    reference: str = ""
-    title: str = "Comparison"
-    notes: tuple[str, ...] = ()
-
-    @property
-    def draws(self) -> range:
-        """Numbers of the draws, which seed everything."""
-        return range(self.first_seed, self.first_seed + self.seeds)
-
-    def settings_of(self, row: str, name: str) -> dict[str, Any]:
-        """Return the settings of a row on a set: common ones, the set's, the row's, the row's on it."""
-        own = dict(self.methods[row])
-        on_it = own.pop("of_sets", {}).get(name, {})
-        return {**self.settings, **self.of_sets.get(name, {}), **own, **on_it}
-
-    @classmethod
-    def read(cls, path: str | Path, data: str | Path | None = None) -> Comparison:
-        """Read a configuration in YAML.
-
-        Args:
-            path: The file.
-            data: Folder that files of sets are relative to; that of the configuration when left out.
-
-        Raises:
-            DataError: The file cannot be read, or says what there is not.
-        """
-        import yaml
-
-        file = Path(path)
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise DataError(f"{file} cannot be read as YAML ({error}); check the file") from error
-        known = set(cls.__dataclass_fields__)
-        if not isinstance(content, dict) or not {"sets", "methods"} <= set(content) <= known:
-            found = sorted(content) if isinstance(content, dict) else type(content).__name__
-            raise DataError(
-                f"{file} holds {found}; expected sets and methods, and of {sorted(known)} what else is "
-                "wanted"
-            )
-        folder = file.parent if data is None else Path(data)
-        if problem := _problem(content):
-            raise DataError(f"{file}: {problem}")
-        content["sets"] = {name: folder / where for name, where in content["sets"].items()}
-        rows = content["methods"]
-        if not isinstance(rows, dict):
-            rows = dict.fromkeys(rows)
-        content["methods"] = {name: row or {} for name, row in rows.items()}
-        content["notes"] = tuple(content.get("notes", ()))
-        for name, row in content["methods"].items():
-            if row.get("method", name) not in METHODS:
-                raise DataError(
-                    f"{file}: {row.get('method', name)!r} is no method; choose of {', '.join(METHODS)}"
-                )
-        return cls(**content)
 
 
 def run(
@@ -157,33 +77,6 @@ def read_results(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError as error:
             raise DataError(f"{path}: line {number} is damaged ({error}); remove it") from error
     return found
-
-
-def _problem(content: Mapping[str, Any]) -> str:
-    """Return what is wrong with a configuration, nothing where all is well."""
-    sets, methods = content["sets"], content["methods"]
-    rows = methods if isinstance(methods, dict) else dict.fromkeys(map(str, methods or ()))
-    if not (isinstance(sets, dict) and sets and all(isinstance(f, str) for f in sets.values())):
-        return f"sets is {sets!r}; expected names and their files"
-    if not rows or not all(isinstance(row, dict | None) for row in rows.values()):
-        return f"methods is {methods!r}; expected names, or names and their settings"
-    for key, least in (("seeds", 1), ("first_seed", 0)):
-        number = content.get(key, least)
-        if not isinstance(number, int) or number < least:
-            return f"{key} is {number!r}; expected a whole number from {least}"
-    if content.get("reference") and content["reference"] not in rows:
-        return f"reference is {content['reference']!r}; expected a row of methods"
-    if not isinstance(content.get("notes", []), list):
-        return f"notes is {content['notes']!r}; expected a list"
-    own = [(f"of_sets of {name}", (row or {}).get("of_sets", {})) for name, row in rows.items()]
-    for key, by_set in [("of_sets", content.get("of_sets", {})), *own]:
-        if not isinstance(by_set, dict) or not all(isinstance(s, dict) for s in by_set.values()):
-            return f"{key} is {by_set!r}; expected sets and their settings"
-        if unknown := sorted(set(by_set) - set(sets)):
-            return f"{key} names the set {unknown[0]!r}; expected some of {', '.join(sets)}"
-    if not isinstance(content.get("settings", {}), dict):
-        return f"settings is {content['settings']!r}; expected names and values"
-    return ""
 
 
 def _key(result: Mapping[str, Any]) -> tuple[str, str, int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ter_fast.comparison.folds import Protocol
 from ter_fast.errors import DataError
 from ter_fast.multiview.views import Array
 
@@ -22,11 +23,15 @@ class ViewSet:
         name: Of the set.
         views: Per view, (N, D_v) features.
         labels: (N,) classes 0 … K - 1.
+        names: Of the views, where they have any.
+        groups: (N,) group of each sample, where it is known.
     """
 
     name: str
     views: tuple[Array, ...]
     labels: Array
+    names: tuple[str, ...] = ()
+    groups: Array | None = None
 
 
 def load_views(path: str | Path, name: str | None = None) -> ViewSet:
@@ -58,6 +63,43 @@ def load_views(path: str | Path, name: str | None = None) -> ViewSet:
         raise DataError(
             f"{file} holds views in part, or no numbers ({error}); check the file"
         ) from error
+
+
+def load_grouped(path: str | Path, protocol: Protocol, name: str | None = None) -> ViewSet:
+    """Read a feature set whose samples come from groups, such as speakers.
+
+    Args:
+        path: A NumPy archive.
+        protocol: Names of its arrays.
+        name: Name of the set; that of the file when left out.
+
+    Raises:
+        DataError: The file cannot be read, lacks an array, or its arrays do not fit together.
+    """
+    file = Path(path)
+    content = _read(file)
+    wanted = [*protocol.views.values(), protocol.labels, protocol.group]
+    if absent := [each for each in wanted if each not in content]:
+        raise DataError(
+            f"{file} holds {sorted(content)}, but no {absent[0]}; name its arrays in the protocol"
+        )
+    views = [np.asarray(content[each]) for each in protocol.views.values()]
+    labels, groups = np.asarray(content[protocol.labels]), np.asarray(content[protocol.group])
+    if labels.ndim != 1 or groups.shape != labels.shape or not len(labels):
+        raise DataError(
+            f"{file}: {protocol.labels} has shape {labels.shape}, {protocol.group} has {groups.shape}; "
+            "expected (N,) each"
+        )
+    for key, view in zip(protocol.views.values(), views, strict=True):
+        numeric = np.issubdtype(view.dtype, np.number)
+        if view.ndim != 2 or len(view) != len(labels) or not numeric or not np.isfinite(view).all():
+            raise DataError(
+                f"{file}: {key} is {view.dtype} of shape {view.shape}; expected finite numbers "
+                f"({len(labels)}, features)"
+            )
+    _, classes = np.unique(labels, return_inverse=True)
+    arrays = tuple(view.astype(np.float64) for view in views)
+    return ViewSet(name or file.stem, arrays, classes, tuple(protocol.views), groups)
 
 
 def _as_views(content: dict[str, Any], file: Path, name: str | None) -> ViewSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, cast
 
@@ -14,7 +14,6 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from ter_fast.multiview.networks import view_network
 from ter_fast.multiview.parameters import check_parameters
 from ter_fast.multiview.views import Array, Features, Views, ViewScaler, columns_of, is_cut, joined
+from ter_fast.multiview.weights import class_weights
 
 JOINT = "joint"
 """Name of the view that holds the features of all others."""
@@ -223,7 +223,7 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     def _train(self, values: list[Tensor], mask: Tensor, labels: Tensor) -> None:
         device, count = torch.device(self.device), len(labels)
         values, mask, labels = [v.to(device) for v in values], mask.to(device), labels.to(device)
-        self._sample_weight = self._weights(labels)
+        self._sample_weight = class_weights(self.class_weight, self.classes_, labels)
         self._networks = nn.ModuleList(
             view_network(
                 self.members, v.shape[1], tuple(self.hidden), len(self.classes_), self.dropout
@@ -232,7 +232,10 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         ).to(device)
         steps = math.ceil(count / self.batch_size)
         optimizer = torch.optim.AdamW(
-            self._parameters(), self.learning_rate, weight_decay=self.weight_decay
+            self._parameters(),
+            self.learning_rate,
+            weight_decay=self.weight_decay,
+            fused=True,
         )
         if self.schedule == "one-cycle":
             # A rise of one step is none to PyTorch, which divides by its length.
@@ -274,22 +277,6 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
 
     def _noisy(self, values: Tensor) -> Tensor:
         return values + self.input_noise * torch.randn_like(values) if self.input_noise else values
-
-    def _weights(self, labels: Tensor) -> Tensor | None:
-        if self.class_weight is None:
-            return None
-        if isinstance(self.class_weight, Mapping):
-            known = self.classes_.tolist()
-            if unknown := [label for label in self.class_weight if label not in known]:
-                raise ValueError(f"class_weight names {unknown[0]!r}; expected some of {known}")
-        weights = (
-            compute_class_weight(
-                self.class_weight, classes=np.arange(len(self.classes_)), y=labels.cpu().numpy()
-            )
-            if self.class_weight == "balanced"
-            else np.array([self.class_weight.get(label, 1.0) for label in self.classes_.tolist()])
-        )
-        return torch.from_numpy(weights).float().to(labels.device)
 
     def _weighted_sum(self, losses: Tensor, target: Tensor) -> Tensor:
         """Return the sum over members of the means of losses `(M, B)`, weighted by class."""

@@ -11,27 +11,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ter_fast.criterion import by_criterion
-from ter_fast.errors import DataError
 from ter_fast.fusion import fuse
 from ter_fast.losses import TrustedCELoss
-from ter_fast.multiview.base import ViewNetworkClassifier
-from ter_fast.multiview.views import Features, Views
-from ter_fast.opinion import (
-    ACTIVATIONS,
-    CONFIDENCE_KINDS,
-    RULES,
-    Opinion,
-    evidence_from_logits,
-)
-from ter_fast.outcomes import Outcomes
-from ter_fast.thresholds import Guarantee, guaranteed
+from ter_fast.multiview.parameters import check_trusted_parameters
+from ter_fast.multiview.thresholded import ThresholdedClassifier
+from ter_fast.multiview.validated import indexed, likeliest_rate
+from ter_fast.multiview.views import Features, Views, thinned
+from ter_fast.opinion import Opinion, evidence_from_logits
 
 # The logarithm of the largest evidence that the activation "exp" gives.
 _LARGEST = math.log(1e6)
 
 
-class TrustedClassifier(ViewNetworkClassifier):
+class TrustedClassifier(ThresholdedClassifier):
     """Classify feature views, and say which answers to trust.
 
     Each view v has a network whose logits z give evidence and so an opinion (b_v, u_v); the opinions
@@ -54,13 +46,15 @@ class TrustedClassifier(ViewNetworkClassifier):
         rule: Fusion rule, one of `ter_fast.opinion.RULES`.
         loss: Kind of `ter_fast.losses.TrustedCELoss`.
         activation: From logits to evidence, one of `ter_fast.opinion.ACTIVATIONS`.
-        failure_rate: epsilon in [0, 1).
+        failure_rate: epsilon in [0, 1); `choose_failure_rate` finds one on validation data.
         train_fused: Train on the loss of the fused opinion too, as TMC and its successors do. Without
             it each view learns alone, so that no view comes to lean on another.
         balance: Weight of classification in the loss, see `TrustedCELoss`.
         lambda_max: Final weight of the regularizer.
         annealing: Epochs until it is reached.
         conflict_weight: Weight of the disagreement of views; needs `train_fused`.
+        view_dropout: Chance with which a view is left out of the fused opinion in training, never the
+            last one of a sample; needs `train_fused`.
         label_smoothing: Share of a label that is spread over all classes.
         confidence: Kind of confidence, one of `ter_fast.opinion.CONFIDENCE_KINDS`.
         joint_view: Add a view that holds the features of all others.
@@ -87,6 +81,7 @@ class TrustedClassifier(ViewNetworkClassifier):
         threshold_: Confidence from which an answer is trusted, once `calibrate` has set it; None where
             nothing can be promised.
         guarantee_: What `calibrate` promises, where a risk was asked for.
+        failure_rate_: The failure rate in use, once `choose_failure_rate` has found one.
 
     Reference:
         Jøsang, Subjective Logic, 2016, chapter 14 (trust discounting); Han et al., Trusted multi-view
@@ -119,6 +114,7 @@ class TrustedClassifier(ViewNetworkClassifier):
         lambda_max: float = 0.0,
         annealing: float = 10.0,
         conflict_weight: float = 0.0,
+        view_dropout: float = 0.0,
         label_smoothing: float = 0.0,
         confidence: str = "max_probability",
         joint_view: bool = False,
@@ -151,12 +147,13 @@ class TrustedClassifier(ViewNetworkClassifier):
         self.lambda_max = lambda_max
         self.annealing = annealing
         self.conflict_weight = conflict_weight
+        self.view_dropout = view_dropout
         self.label_smoothing = label_smoothing
         self.confidence = confidence
 
     def fit(self, X: Features, y: npt.ArrayLike) -> Self:
-        """Learn from features and labels, as `ViewNetworkClassifier.fit`; a threshold is forgotten."""
-        for name in ("threshold_", "guarantee_"):
+        """Learn from features and labels, as `ViewNetworkClassifier.fit`; what validation data said is forgotten."""
+        for name in ("threshold_", "guarantee_", "failure_rate_"):
             if hasattr(self, name):
                 delattr(self, name)
         return super().fit(X, y)
@@ -194,64 +191,37 @@ class TrustedClassifier(ViewNetworkClassifier):
 
     # -- trust ------------------------------------------------------------------------------------
 
-    def calibrate(
-        self,
-        X: Features,
-        y: npt.ArrayLike,
-        criterion: str = "balance",
-        *,
-        risk: float | None = None,
-        delta: float = 0.05,
-        groups: npt.ArrayLike | None = None,
-    ) -> Self:
-        """Choose the threshold of trust on data that took no part in training.
+    def choose_failure_rate(self, X: Features, y: npt.ArrayLike) -> Self:
+        """Use the failure rate that makes the labels of validation data likeliest.
+
+        It takes the place of `failure_rate` in every answer from here on, so call it before
+        `calibrate`: an earlier threshold is forgotten.
 
         Args:
-            X: Features.
-            y: (N,) labels; for a risk, those the classifier never saw count as wrong.
-            criterion: "balance", "f1", "accuracy", "precision=P" or "coverage=Q".
-            risk: Instead, the largest share of errors among trusted answers that is promised.
-            delta: Probability with which the promise may fail.
-            groups: (N,) speaker or source of each sample, where the promise is for new ones.
+            X: Features of data that took no part in training.
+            y: (N,) labels.
 
         Raises:
-            DataError: No threshold meets the criterion, or an argument makes no sense, such as a label
-                the classifier never saw for a criterion.
+            DataError: There is not one label for each sample, or one that the classifier never saw.
+
+        Example:
+            >>> x, y = np.repeat([[0.0], [1.0]], 20, axis=0), [0] * 20 + [1] * 20
+            >>> model = TrustedClassifier(epochs=5, random_state=0).fit([x, x], y)
+            >>> 0 <= model.choose_failure_rate([x, x], y).failure_rate_ < 1
+            True
         """
-        confidence = self.confidence_of(X)
-        if np.shape(y) != confidence.shape:
-            raise DataError(
-                f"y has shape {np.shape(y)}; expected a label for each of {len(confidence)} samples"
-            )
-        correct = self.predict(X) == np.asarray(y)
-        self.guarantee_: Guarantee | None = None
-        self.threshold_: float | None
-        if risk is not None:
-            self.guarantee_ = guaranteed(confidence, correct, risk, delta, groups=groups)
-            self.threshold_ = self.guarantee_.threshold
-            return self
-        index = {label: number for number, label in enumerate(self.classes_.tolist())}
-        target = np.array([index.get(label, -1) for label in np.asarray(y).tolist()])
-        if (target < 0).any():
-            raise DataError(
-                f"y holds {np.asarray(y)[target < 0].tolist()[0]!r}, which the classifier was not trained on; "
-                f"expected some of {self.classes_.tolist()}"
-            )
-        answers = Outcomes.from_arrays(self.predict_proba(X), target, confidence=confidence)
-        self.threshold_ = by_criterion(criterion, answers).threshold
+        parts = self._logits(X)
+        target = indexed(y, self.classes_, sum(mask.shape[1] for _, mask in parts))
+
+        def probability_at(rate: float) -> npt.NDArray[np.float64]:
+            fused = [self._fused(self._view_evidence(z), mask, rate) for z, mask in parts]
+            return torch.cat([opinion.probability for opinion in fused]).double().cpu().numpy()
+
+        self.failure_rate_ = likeliest_rate(probability_at, target)
+        for name in ("threshold_", "guarantee_"):
+            if hasattr(self, name):
+                delattr(self, name)
         return self
-
-    def trusted(self, X: Features) -> npt.NDArray[np.bool_]:
-        """Say which answers are trusted: (N,), confidence >= threshold.
-
-        Raises:
-            DataError: `calibrate` has set no threshold.
-        """
-        if not hasattr(self, "threshold_"):
-            raise DataError("no threshold of trust is set; call calibrate with data of its own")
-        if self.threshold_ is None:
-            return np.zeros(len(self.confidence_of(X)), dtype=bool)
-        return self.confidence_of(X) >= self.threshold_
 
     # -- what the base asks for -------------------------------------------------------------------
 
@@ -272,7 +242,8 @@ class TrustedClassifier(ViewNetworkClassifier):
                     name: (Opinion(view), present)
                     for name, view, present in zip(self.view_names_, evidence, here, strict=True)
                 }
-            total: Tensor = criterion(self._fused(evidence, here), each, flat, epoch)
+            fused = self._fused(evidence, thinned(here, self.view_dropout))
+            total: Tensor = criterion(fused, each, flat, epoch)
             return members * total
         losses = [
             criterion(Opinion(view[present]), {}, flat[present], epoch)
@@ -299,25 +270,19 @@ class TrustedClassifier(ViewNetworkClassifier):
         belief, uncertainty = each.belief.mean(1), each.uncertainty.mean(1)
         return belief * (logits.shape[-1] / uncertainty)[..., None]
 
-    def _fused(self, evidence: Tensor, mask: Tensor) -> Opinion:
+    def _fused(self, evidence: Tensor, mask: Tensor, failure_rate: float | None = None) -> Opinion:
+        rate = failure_rate
+        if rate is None:
+            rate = getattr(self, "failure_rate_", self.failure_rate)
         discount = None
-        if self.failure_rate:
-            agreeing = evidence.shape[-1] * (1 - self.failure_rate)
-            discount = [agreeing / (agreeing + self.failure_rate)] * len(evidence)
+        if rate:
+            agreeing = evidence.shape[-1] * (1 - rate)
+            discount = [agreeing / (agreeing + rate)] * len(evidence)
         return fuse(evidence, self.rule, mask, discount)
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        choices = {"rule": RULES, "activation": ACTIVATIONS, "confidence": CONFIDENCE_KINDS}
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; expected one of {', '.join(known)}"
-                )
-        if not 0 <= self.failure_rate < 1:
-            raise ValueError(f"failure_rate is {self.failure_rate}; expected 0 <= failure_rate < 1")
-        if self.conflict_weight and not self.train_fused:
-            raise ValueError("conflict_weight asks views to agree; set train_fused=True with it")
+        check_trusted_parameters(self)
 
 
 def _given(value: Tensor | None) -> Tensor:

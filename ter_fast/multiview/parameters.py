@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
+from ter_fast.opinion import ACTIVATIONS, CONFIDENCE_KINDS, RULES
+
 
 def check_parameters(model: Any) -> None:
     """Refuse parameters that make no sense.
@@ -42,3 +44,25 @@ def check_parameters(model: Any) -> None:
             f"input_noise is {model.input_noise}, learning_rate is {model.learning_rate}; expected "
             "at least 0, and above 0"
         )
+
+
+def check_trusted_parameters(given: Any) -> None:
+    """Check the parameters that `TrustedClassifier` has beyond those of its base.
+
+    Raises:
+        ValueError: One of them makes no sense, or contradicts another; the message names it.
+    """
+    choices = {"rule": RULES, "activation": ACTIVATIONS, "confidence": CONFIDENCE_KINDS}
+    for name, known in choices.items():
+        if getattr(given, name) not in known:
+            raise ValueError(
+                f"{name} is {getattr(given, name)!r}; expected one of {', '.join(known)}"
+            )
+    if not 0 <= given.failure_rate < 1:
+        raise ValueError(f"failure_rate is {given.failure_rate}; expected 0 <= failure_rate < 1")
+    if not 0 <= given.view_dropout < 1:
+        raise ValueError(f"view_dropout is {given.view_dropout}; expected 0 <= view_dropout < 1")
+    if given.view_dropout and not given.train_fused:
+        raise ValueError("view_dropout thins the fused opinion; set train_fused=True with it")
+    if given.conflict_weight and not given.train_fused:
+        raise ValueError("conflict_weight asks views to agree; set train_fused=True with it")

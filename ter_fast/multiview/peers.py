@@ -137,7 +137,7 @@ class DBFClassifier(TrustedClassifier):
         belief fusion", 2025.
     """
 
-    def _fused(self, evidence: Tensor, mask: Tensor) -> Opinion:
+    def _fused(self, evidence: Tensor, mask: Tensor, failure_rate: float | None = None) -> Opinion:
         views = Opinion(evidence)
         p, sure = views.probability, (1 - views.uncertainty) * mask
         distance = 0.5 * (p.unsqueeze(0) - p.unsqueeze(1)).abs().sum(-1)
