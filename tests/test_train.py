@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import warnings
 from dataclasses import replace
@@ -10,14 +11,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ter_fast import DataError, Model, train
-from ter_fast.data import Dataset, load_dataset
-from ter_fast.prepare import most_unreadable, parse_limit, prepare
+from ter_fast import DataError, Model
+from ter_fast.data import Dataset, Sample, load_dataset
+from ter_fast.inference import Window
+from ter_fast.prepare import PreparedData, most_unreadable, parse_limit, prepare
+from ter_fast.train import Settings, session
+from ter_fast.train.batches import Draws, training_loader, window_counts
+from ter_fast.train.task import Task, schedule_of, thinned
 from tiny import (
     AUDIO,
     VIDEO,
@@ -103,7 +109,7 @@ def script(
         seen.append(state(model))
         return {"nll": 0.0, "accuracy": 0.0, "uar": 0.0, name: values[len(seen) - 1]}
 
-    monkeypatch.setattr(train, "_scores", scores)
+    monkeypatch.setattr(session, "scores", scores)
     return seen
 
 
@@ -341,14 +347,14 @@ def test_every_loss_trains_a_model(tones: Dataset, kind: str) -> None:
 def test_a_modality_is_left_out_at_times_but_never_the_last() -> None:
     torch.manual_seed(0)
     mask = torch.tensor([[True, True, False], [True, False, False]]).repeat(1, 4000)
-    kept = train._thinned(mask, 0.3)
+    kept = thinned(mask, 0.3)
     assert not (kept & ~mask).any()
     assert torch.equal(kept.any(0), mask.any(0))
     # Both of two are drawn out in 9 of 100 windows, which then keep both.
     assert float(kept[0, ::3].float().mean()) == pytest.approx(0.7 + 0.09, abs=0.02)
     assert kept[0, 1::3].all()
-    assert train._thinned(mask, 0.0) is mask
-    assert train._thinned(mask[:1], 0.9).all() == mask[:1].all()
+    assert thinned(mask, 0.0) is mask
+    assert thinned(mask[:1], 0.9).all() == mask[:1].all()
 
 
 def test_what_was_left_out_in_training_does_without_it(tmp_path: Path) -> None:
@@ -358,10 +364,10 @@ def test_what_was_left_out_in_training_does_without_it(tmp_path: Path) -> None:
     seen: list[torch.Tensor] = []
     opinions = model.opinions
 
-    def watched(evidence: torch.Tensor, mask: torch.Tensor) -> Any:
+    def watched(evidence: torch.Tensor, mask: torch.Tensor, *more: Any) -> Any:
         if model.training:
             seen.append(mask.clone())
-        return opinions(evidence, mask)
+        return opinions(evidence, mask, *more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, "opinions", watched)
@@ -380,3 +386,235 @@ def test_lightning_missing_says_what_to_install(
     monkeypatch.setitem(sys.modules, "lightning", None)
     with pytest.raises(Exception, match=r"pip install 'ter_fast\[train\]'"):
         voice().fit(tones, epochs=1, **QUICK)
+
+
+def test_a_schedule_follows_its_formula() -> None:
+    steps, rising, peak = 20, 5, 0.1
+    expected = {
+        "one-cycle": [
+            # Smith and Topin's cycle as torch has it: from peak / 25, at step 4 at its peak, to 1 / 1e4 of the start.
+            peak / 25 + (peak - peak / 25) * (1 - math.cos(math.pi * t / 4)) / 2
+            if t <= 4
+            else peak / 25e4 + (peak - peak / 25e4) * (1 + math.cos(math.pi * (t - 4) / 15)) / 2
+            for t in range(steps)
+        ],
+        "cosine": [
+            peak * (1 + t * rising / rising) / (rising + 1)
+            if t < rising
+            else peak * (1 + math.cos(math.pi * (t - rising) / (steps - rising))) / 2
+            for t in range(steps + 1)
+        ],
+        "constant": [peak * min(1.0, (1 + t) / (rising + 1)) for t in range(steps)],
+    }
+    for name, rates in expected.items():
+        optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=peak)
+        schedule = schedule_of(
+            optimizer, Settings(schedule=name, warmup=0.25, learning_rate=peak), steps
+        )
+        found = []
+        for _ in rates:
+            found.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            if len(found) < len(rates):
+                schedule.step()
+        assert found == pytest.approx(rates, rel=1e-9), name
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine", "constant"])
+@pytest.mark.parametrize("warmup", [0.0, 0.5, 0.99])
+def test_every_schedule_trains_for_any_number_of_steps(schedule: str, warmup: float) -> None:
+    for steps in (1, 2, 7):
+        optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+        chosen = Settings(schedule=schedule, warmup=warmup, learning_rate=0.1)
+        following = schedule_of(optimizer, chosen, steps)
+        rates = []
+        for step in range(steps):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            if step < steps - 1:
+                following.step()
+        assert all(0 <= rate <= 0.1 * (1 + 1e-9) for rate in rates)
+        assert rates[0] > 0
+
+
+def test_training_follows_the_schedule_that_was_asked_for(tones: Dataset) -> None:
+    seen: list[float] = []
+    original = Task.training_step
+
+    def watched(self: Task, batch: Any, index: int) -> torch.Tensor:
+        seen.append(self.trainer.optimizers[0].param_groups[0]["lr"])
+        return original(self, batch, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Task, "training_step", watched)
+        voice().fit(tones, epochs=2, schedule="constant", warmup=0.5, **QUICK)
+    assert seen == pytest.approx([1e-2 / 3, 2e-2 / 3, 1e-2, 1e-2])
+
+
+def norms(tones: Dataset, **options: Any) -> list[float]:
+    """Train, and return the norm of the gradient that each step took."""
+    seen: list[float] = []
+    original = Task.configure_gradient_clipping
+
+    def watched(self: Task, *given: Any, **named: Any) -> None:
+        original(self, *given, **named)
+        grads = [p.grad.flatten() for p in self.model.parameters() if p.grad is not None]
+        seen.append(float(torch.cat(grads).norm()))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Task, "configure_gradient_clipping", watched)
+        voice().fit(tones, epochs=2, **options, **QUICK)
+    return seen
+
+
+def test_clipping_bounds_the_norm_of_the_gradient(tones: Dataset) -> None:
+    free = norms(tones, gradient_clip=0)
+    assert len(free) == 4
+    bound = min(free) / 2
+    clipped = norms(tones, gradient_clip=bound)
+    assert clipped == pytest.approx([bound] * 4, rel=1e-3)
+    assert norms(tones, gradient_clip=max(free) * 1e3) == free
+
+
+def test_the_average_of_the_weights_is_what_is_validated(
+    tones: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against the literal mean over the steps, with a decay that grows as (1 + n) / (10 + n)."""
+    raw: list[dict[str, torch.Tensor]] = []
+    original = Task.optimizer_step
+
+    def watched(self: Task, *given: Any, **named: Any) -> None:
+        original(self, *given, **named)
+        raw.append(state(self.model))
+
+    monkeypatch.setattr(Task, "optimizer_step", watched)
+    seen = script(monkeypatch, [3.0, 2.0, 1.0])
+    model = voice().fit(tones, epochs=3, ema=0.4, **QUICK)
+    mean = raw[0]
+    for count, current in enumerate(raw[1:], 1):
+        decay = min(0.4, (1 + count) / (10 + count))
+        mean = {
+            name: decay * mean[name] + (1 - decay) * value if value.is_floating_point() else value
+            for name, value in current.items()
+        }
+    torch.testing.assert_close(state(model), mean)
+    assert same(seen[-1], state(model))
+    assert not same(raw[-1], state(model))
+
+
+def test_without_an_average_the_weights_themselves_are_kept(
+    tones: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw: list[dict[str, torch.Tensor]] = []
+    original = Task.optimizer_step
+
+    def watched(self: Task, *given: Any, **named: Any) -> None:
+        original(self, *given, **named)
+        raw.append(state(self.model))
+
+    monkeypatch.setattr(Task, "optimizer_step", watched)
+    script(monkeypatch, [2.0, 1.0])
+    assert same(state(voice().fit(tones, epochs=2, ema=0, **QUICK)), raw[-1])
+
+
+def test_mixed_precision_computes_in_bfloat16_and_keeps_float32(tones: Dataset) -> None:
+    seen: set[torch.dtype] = set()
+    model = voice()
+    layer = next(m for m in model.modules() if isinstance(m, torch.nn.Conv2d))
+
+    def watched(module: torch.nn.Module, given: Any, answer: torch.Tensor) -> None:
+        if model.training:
+            seen.add(answer.dtype)
+
+    handle = layer.register_forward_hook(watched)
+    model.fit(tones, epochs=10, precision="bf16-mixed", **QUICK)
+    handle.remove()
+    assert seen == {torch.bfloat16}
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    found = model.evaluate(tones.split("validation"), progress=False, resamples=2)
+    assert found.figures["uar"].value > 0.7
+
+
+@given(st.integers(1, 6), st.integers(0, 5), st.integers(0, 3))
+def test_processes_deal_one_epoch_out_among_them(processes: int, seed: int, epoch: int) -> None:
+    weights = [1.0] * 60
+    shares = []
+    for rank in range(processes):
+        draws = Draws(weights, seed, rank, processes)
+        draws.set_epoch(epoch)
+        shares.append(list(draws))
+        assert len(draws) == len(shares[-1]) == 60 // processes
+    if processes > 1:
+        whole = [share[turn] for turn in range(len(shares[0])) for share in shares]
+        by_two = [Draws(weights, seed, rank, 2) for rank in (0, 1)]
+        for draws in by_two:
+            draws.set_epoch(epoch)
+        assert whole == [index for pair in zip(*by_two, strict=True) for index in pair]
+        by_two[0].set_epoch(epoch + 1)
+        assert list(by_two[0]) != whole[::2]
+
+
+def test_classes_are_balanced_by_windows_not_by_clips() -> None:
+    # Three clips of a window each, and one clip of six.
+    window = Window({"audio": torch.zeros(160)}, {}, 0.0, 1.0)
+    labels = torch.tensor([0, 0, 0, 1])
+    sample = Sample("a.wav", "low", "train", "anna")
+    data = PreparedData(
+        [[window], [window], [window], [window] * 6], labels, torch.eye(2)[labels], (sample,) * 4,
+        {"audio": torch.zeros(0)}, (),
+    )  # fmt: skip
+    counts = window_counts(data, 2)
+    assert counts.tolist() == [3.0, 6.0]
+    loader = training_loader(data, counts, Settings(class_balance=1.0), 0, 1, lambda: None)
+    assert isinstance(loader.sampler, Draws)
+    shares = loader.sampler.weights / loader.sampler.weights.sum()
+    assert float(shares[:3].sum()) == pytest.approx(0.5)
+
+
+def test_draws_follow_the_weights() -> None:
+    weights = [1.0, 3.0] * 5000
+    drawn = torch.tensor(list(Draws(weights, 0, 0, 2)))
+    assert float((drawn % 2).float().mean()) == pytest.approx(0.75, abs=0.03)
+    assert len(Draws(weights[:7], 0, 0, 2)) == len(list(Draws(weights[:7], 0, 1, 2))) == 4
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("schedule", "linear", "schedule is 'linear'; expected one of one-cycle"),
+        ("warmup", 1.0, r"warmup is 1\.0"),
+        ("gradient_clip", -1.0, r"gradient_clip is -1\.0"),
+        ("gradient_clip", math.nan, "gradient_clip is nan"),
+        ("epochs", 0, "epochs is 0; expected a whole number from 1 on"),
+        ("epochs", 2.5, r"epochs is 2\.5; expected a whole number"),
+        ("epochs", "5", "epochs is '5'; expected a whole number"),
+        ("batch_size", True, "batch_size is True; expected a whole number"),
+        ("patience", -1, "patience is -1; expected a whole number from 1 on"),
+        ("learning_rate", 0.0, r"learning_rate is 0\.0; expected a rate above 0"),
+        ("learning_rate", math.inf, "learning_rate is inf; expected a rate above 0"),
+        ("learning_rate", "fast", "learning_rate is 'fast'; expected a rate above 0"),
+        ("backbone_learning_rate", -1e-5, "backbone_learning_rate is -1e-05; expected a rate"),
+        ("label_smoothing", 1.0, r"label_smoothing is 1\.0; expected a share of the target"),
+        ("crop_seconds", math.nan, "crop_seconds is nan; expected seconds above 0"),
+        ("ema", 1.0, r"ema is 1\.0; expected a decay"),
+        ("ema", None, "ema is None; expected a decay"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused(setting: str, value: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Settings(**{setting: value})
+
+
+def test_settings_at_the_ends_of_their_ranges_are_taken() -> None:
+    Settings(epochs=np.int64(1), batch_size=1, patience=1, warmup=0, gradient_clip=0, ema=0)
+    Settings(learning_rate=np.float32(1e-9), crop_seconds=1e-3, label_smoothing=0)
+
+
+def test_a_rate_for_backbones_needs_one(tones: Dataset) -> None:
+    with pytest.raises(DataError, match="is 1e-05, and no encoder has a backbone"):
+        voice().fit(tones, backbone_learning_rate=1e-5)
+
+
+def test_fewer_processes_than_one_are_refused(tones: Dataset) -> None:
+    with pytest.raises(DataError, match="devices is 0; expected a number of processes from 1 on"):
+        voice().fit(tones, devices=0)

@@ -1,0 +1,19 @@
+"""Training on Lightning: prepare a dataset once in memory, then learn evidence from it."""
+
+from __future__ import annotations
+
+from ter_fast.train.familiarity import drop_familiarity
+from ter_fast.train.fitting import fit, fit_familiarity
+from ter_fast.train.prepared import fit_prepared
+from ter_fast.train.processes import is_first_process
+from ter_fast.train.settings import SCHEDULES, Settings
+
+__all__ = [
+    "SCHEDULES",
+    "Settings",
+    "drop_familiarity",
+    "fit",
+    "fit_familiarity",
+    "fit_prepared",
+    "is_first_process",
+]

@@ -1,0 +1,224 @@
+"""`fit`: from two datasets and settings to a trained model."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ter_fast.config import TrainingRecord
+from ter_fast.errors import DataError, TerFastError
+from ter_fast.prepare import PreparedData, prepare
+from ter_fast.train.checkpoints import held
+from ter_fast.train.familiarity import drop_familiarity, learn_familiarity
+from ter_fast.train.parameters import parameter_groups
+from ter_fast.train.processes import is_first_process, processes_of
+from ter_fast.train.session import learn
+from ter_fast.train.settings import Settings
+from ter_fast.train.validation import fit_scale
+
+if TYPE_CHECKING:
+    from ter_fast.data import Dataset
+    from ter_fast.model import Model
+
+
+def fit(
+    model: Model,
+    train: Dataset,
+    validation: Dataset | None = None,
+    *,
+    progress: bool = True,
+    face_model: str | Path | None = None,
+    max_unreadable: int | float = 0.05,
+    checkpoints: str | Path | None = None,
+    resume: bool = False,
+    devices: int | None = None,
+    strategy: str = "auto",
+    **settings: Any,
+) -> Model:
+    """Train a model in place, from the weights it has, and return it at its best validation epoch.
+
+    The loss is `TrustedCELoss` over the fused opinion and, where there are several, each modality.
+    A model of one modality then has its evidence scale fitted on the validation data. Thresholds set
+    before are dropped: `calibrate` anew. What was familiar to its experts is forgotten, and learned anew
+    at the end where there was any, or where the setting `familiarity` asks for it.
+
+    With `checkpoints`, the state is kept after every epoch, and a run that was killed at any moment ends,
+    once it is called again with `resume`, with the weights of one that ran through, bit for bit on the
+    same machine; a run that had ended does nothing more.
+
+    Under `torchrun`, or with several `devices`, every process learns from its share of each epoch's draws,
+    gradients and running statistics are averaged, the first process validates for all, and all return the
+    same model: save it in one. Each process prepares all data in its own memory, because any window may be
+    drawn in any of them, and the folder of checkpoints must be one that all see. When a process is killed,
+    all end: call the command again, rather than let `torchrun --max-restarts` do it, after which the
+    processes do not find each other on CPUs (gloo).
+
+    Args:
+        model: the model.
+        train: labelled clips; when `validation` is None, its own splits "train" and "validation" are
+            used, and a tenth of the groups is held out where it has none.
+        validation: labelled clips of other speakers or sources.
+        progress: show progress bars.
+        face_model: YuNet face detector, where the model asks for faces.
+        max_unreadable: how many files may be unreadable on either side, as a number (int) or a share
+            (float in [0, 1]); they are skipped, and a warning lists them.
+        checkpoints: folder for latest.ckpt, from which training goes on, and best.ckpt.
+        resume: go on with the run in `checkpoints`, where there is one.
+        devices: how many processes on this machine; None for what `torchrun` started, else 1. Without
+            `torchrun` Lightning starts the others by running the same command.
+        strategy: Lightning's; "auto" is DistributedDataParallel for several processes.
+        **settings: fields of `Settings`.
+
+    Raises:
+        DataError: a setting out of its range, data that do not fit the model, one group on both sides, more
+            unreadable files than allowed, which the message lists, or checkpoints that are damaged, of
+            another run, or being written by one.
+        TerFastError: Lightning is not installed.
+        TypeError: an unknown setting.
+    """
+    try:
+        import lightning
+    except ImportError as error:
+        raise TerFastError("training needs Lightning: pip install 'ter_fast[train]'") from error
+    chosen = Settings(**settings)
+    if chosen.learn_reliability and len(model.config.experts) == 1:
+        raise DataError(
+            "learn_reliability weighs modalities against each other, and the model has one; leave it out"
+        )
+    # A rate for backbones that are not there is said before an hour of decoding, not after.
+    parameter_groups(model, chosen)
+    devices, nodes = processes_of(devices)
+    first = is_first_process()
+    progress = progress and first
+    training, validating = _sides(train, validation)
+    lightning.seed_everything(chosen.seed, workers=True, verbose=False)
+    reading: dict[str, Any] = {
+        "progress": progress, "face_model": face_model, "max_unreadable": max_unreadable
+    }  # fmt: skip
+    train_data = prepare(model, training, **reading)
+    validation_data = prepare(model, validating, **reading)
+    if first:
+        for data in (train_data, validation_data):
+            data.report()
+    for name in model.config.modalities:
+        notes = [w.notes.get(name) for windows in train_data.clips for w in windows]
+        if all(notes):
+            raise DataError(
+                f"no training clip has {name} ({notes[0]}); mend that, or train without {name}"
+            )
+    guarded = drop_familiarity(model) or chosen.familiarity
+    folder = None if checkpoints is None else Path(checkpoints)
+    with held(folder) if folder is not None and first else nullcontext():
+        learn(
+            model,
+            train_data,
+            validation_data,
+            chosen,
+            progress=progress,
+            folder=folder,
+            resume=resume,
+            devices=devices,
+            nodes=nodes,
+            strategy=strategy,
+        )
+    model.eval()
+    if len(model.config.experts) == 1:
+        fit_scale(model, validation_data)
+    if guarded:
+        _learn_familiarity(model, train_data, validation_data, training.name)
+    record = TrainingRecord(
+        modalities=model.config.modalities,
+        data=training.name,
+        terms=training.terms,
+        samples={"train": len(train_data.clips), "validation": len(validation_data.clips)},
+        settings=asdict(chosen),
+    )
+    model.config = replace(
+        model.config,
+        thresholds={},
+        window_thresholds={},
+        training=(*model.config.training, record),
+    )
+    return model
+
+
+def fit_familiarity(
+    model: Model,
+    train: Dataset,
+    validation: Dataset | None = None,
+    *,
+    progress: bool = True,
+    face_model: str | Path | None = None,
+    max_unreadable: int | float = 0.05,
+) -> Model:
+    """Let a trained model, in place, discount from now on its opinions on what is unlike its training data.
+
+    Each expert whose modality the data hold learns where the features of the training clips lie and how
+    far those of the validation clips are from there; the others keep what they have, so that a model
+    joined of two corpora takes two calls. Thresholds of these modalities are dropped, with a warning:
+    `calibrate` anew.
+
+    Args:
+        model: the model.
+        train: the labelled clips that it was trained on; when `validation` is None, its own splits
+            "train" and "validation" are used, and a tenth of the groups is held out where it has none.
+        validation: labelled clips of other speakers or sources, on which it was not trained.
+        progress: show progress bars.
+        face_model: YuNet face detector, where the model asks for faces.
+        max_unreadable: as of `fit`.
+
+    Raises:
+        DataError: data that do not fit the model, one group on both sides, more unreadable files than
+            allowed, or a modality in training clips that no validation clip has.
+        TerFastError: scikit-learn is not installed.
+
+    Reference:
+        Lee et al. 2018; see `ter_fast.familiarity`.
+    """
+    training, validating = _sides(train, validation)
+    data = [
+        prepare(
+            model, each, progress=progress, face_model=face_model, max_unreadable=max_unreadable
+        )
+        for each in (training, validating)
+    ]
+    for each in data:
+        each.report()
+    before = {**model.config.thresholds, **model.config.window_thresholds}
+    learn_familiarity(model, data[0], data[1], training.name)
+    kept = {**model.config.thresholds, **model.config.window_thresholds}
+    if dropped := sorted(set(before) - set(kept)):
+        warnings.warn(
+            f"the thresholds of {', '.join(dropped)} were set on other confidences and are dropped: "
+            "calibrate anew",
+            UserWarning,
+            stacklevel=2,
+        )
+    return model
+
+
+def _learn_familiarity(
+    model: Model, train: PreparedData, validation: PreparedData, data: str
+) -> None:
+    try:
+        learn_familiarity(model, train, validation, data)
+    except DataError as error:
+        # What was learned is worth more than what guards it.
+        warnings.warn(f"nothing is discounted as unfamiliar: {error}", UserWarning, stacklevel=3)
+
+
+def _sides(train: Dataset, validation: Dataset | None) -> tuple[Dataset, Dataset]:
+    from ter_fast.data import with_validation
+
+    if validation is None:
+        train = with_validation(train)
+        train, validation = train.split("train"), train.split("validation")
+    if shared := sorted(train.groups() & validation.groups()):
+        raise DataError(
+            f"{len(shared)} groups stand in both training and validation data, such as {shared[0]!r}; "
+            "split by speaker or source"
+        )
+    return train, validation

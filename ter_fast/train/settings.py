@@ -1,0 +1,132 @@
+"""How to train: every choice, with the values that are recorded in a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+from ter_fast.errors import DataError
+
+SCHEDULES = ("one-cycle", "cosine", "constant")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training data, at most.
+        batch_size: windows in a step of each process: two processes learn from twice as many a step.
+        learning_rate: peak of the schedule.
+        backbone_learning_rate: peak for what learns of pretrained backbones, which is best a tenth of the
+            other or less; None for `learning_rate`.
+        schedule: of the learning rate over the steps of all epochs: "one-cycle" (up along a cosine, then
+            down to almost nothing), "cosine" (up along a line, then down along a cosine to 0) or
+            "constant" (up along a line, then as it is).
+        warmup: share of the steps in which the learning rate rises; 0 starts "cosine" and "constant" at
+            its peak.
+        gradient_clip: largest Euclidean norm of the gradient of all weights; longer ones are shortened to
+            it, and 0 leaves them.
+        weight_decay: AdamW's.
+        kind: evidential loss, one of `ter_fast.losses.LOSSES`.
+        kl_weight: final weight of the regularizer.
+        annealing: epochs until it is reached.
+        balance: weight of the classification term of `TrustedCELoss`.
+        conflict_weight: weight of the disagreement of the modalities in the loss.
+        label_smoothing: share of a target that is spread evenly over the classes.
+        class_weight: "balanced" to weigh the loss by 1 / class count (mean 1), "" for equal weights;
+            `class_balance` draws evenly instead, and both together would balance twice.
+        modality_dropout: probability that a present modality is left out of the fused opinion in a step,
+            never all of a window, so that a missing modality is met in training.
+        learn_reliability: learn, with the weights, how far fusion believes each modality (from w = 0.9 on);
+            the model's configuration keeps it. On data not trained on, `calibrate(…, reliability=True)`.
+        familiarity: learn, after the weights, how far from the training data the features of new clips
+            lie, and discount opinions on what lies further (see `ter_fast.familiarity`).
+        class_balance: power of 1 / class count by which samples are drawn: 0 as they come, 1 evenly.
+        crop_seconds: length of the random stretch of sound that a step sees.
+        patience: epochs without a better validation score before training stops.
+        monitor: validation score: "nll" (lowest) or "uar" (highest).
+        precision: Lightning's, such as "32-true" or "bf16-mixed".
+        ema: decay of the exponential moving average of the weights, which is what is validated and kept;
+            0 keeps the weights themselves.
+        seed: of the order of the data and of augmentation (the first weights are `Model.build`'s).
+
+    Raises:
+        DataError: a value out of its range; the message names it and says what is expected.
+
+    Example:
+        >>> Settings(epochs=0)
+        Traceback (most recent call last):
+        ter_fast.errors.DataError: epochs is 0; expected a whole number from 1 on
+    """
+
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 2e-3
+    backbone_learning_rate: float | None = None
+    schedule: str = "one-cycle"
+    warmup: float = 0.15
+    gradient_clip: float = 5.0
+    weight_decay: float = 5e-2
+    kind: str = "digamma"
+    kl_weight: float = 0.05
+    annealing: float = 10.0
+    balance: float = 1.0
+    conflict_weight: float = 0.0
+    label_smoothing: float = 0.0
+    class_weight: str = ""
+    modality_dropout: float = 0.0
+    learn_reliability: bool = False
+    familiarity: bool = False
+    class_balance: float = 0.5
+    crop_seconds: float = 3.0
+    patience: int = 8
+    monitor: str = "nll"
+    precision: str = "32-true"
+    ema: float = 0.995
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, (fits, expected) in _EXPECTED.items():
+            if not fits(value := getattr(self, name)):
+                raise DataError(f"{name} is {value!r}; expected {expected}")
+
+
+def _is_count(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, Real) and 0 <= float(value) < 1
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, Real) and 0 < float(value) < math.inf
+
+
+_COUNT = "a whole number from 1 on"
+_EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": (_is_count, _COUNT),
+    "batch_size": (_is_count, _COUNT),
+    "patience": (_is_count, _COUNT),
+    "learning_rate": (_is_positive, "a rate above 0, such as 0.002"),
+    "backbone_learning_rate": (
+        lambda value: value is None or _is_positive(value),
+        "a rate above 0, such as 0.00001, or None for learning_rate",
+    ),
+    "schedule": (SCHEDULES.__contains__, f"one of {', '.join(SCHEDULES)}"),
+    "warmup": (_is_share, "a share of the steps, 0 <= it < 1"),
+    "gradient_clip": (
+        lambda value: value == 0 or _is_positive(value),
+        "a norm above 0, or 0 for none",
+    ),
+    "class_weight": (("", "balanced").__contains__, "balanced, or nothing"),
+    "label_smoothing": (_is_share, "a share of the target, 0 <= it < 1"),
+    "modality_dropout": (_is_share, "a probability, 0 <= it < 1"),
+    "crop_seconds": (_is_positive, "seconds above 0, such as 3"),
+    "monitor": (("nll", "uar").__contains__, "nll or uar"),
+    "ema": (_is_share, "a decay, 0 <= it < 1, with 0 for no average"),
+}
