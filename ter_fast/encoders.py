@@ -14,7 +14,14 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ter_fast.augment import add_noise, mask_blocks, move_frames, shift_bands, stretch
+from ter_fast.augment import (
+    add_noise,
+    drop_packets,
+    mask_blocks,
+    move_frames,
+    shift_bands,
+    stretch,
+)
 from ter_fast.errors import ModelError
 from ter_fast.features import LogMel, normalize_frames
 
@@ -64,7 +71,8 @@ def build_encoder(name: str, options: Mapping[str, Any]) -> nn.Module:
     if name not in ENCODERS:
         known = ", ".join(sorted(ENCODERS))
         raise ModelError(
-            f"no encoder is registered as {name!r} (known: {known}); import the module that registers it first"
+            f"no encoder is registered as {name!r} (known: {known}); import the module that registers it "
+            "first (on the command line: ter-fast --import MODULE_OR_FILE.py …)"
         )
     try:
         return ENCODERS[name](**options)
@@ -87,7 +95,11 @@ def complete_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         return dict(options)
     parameters = inspect.signature(ENCODERS[name]).parameters.values()
     defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-    return {**defaults, **options}
+    # JSON knows no tuples: as lists, options are the same after a model was saved and loaded.
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in {**defaults, **options}.items()
+    }
 
 
 class AttentivePooling(nn.Module):
@@ -146,6 +158,9 @@ class LogMelCNN(nn.Module):
         hop: samples from one step to the next.
         widths: channels of the stem and the three blocks; 16 times fewer bands, 8 times fewer steps leave them.
         dropout: probability of dropping a pooled feature in training.
+        noise_snr: least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
+            in training; (-5, 60) teaches the expert what it cannot hear through.
+        dropouts: largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
     """
 
     def __init__(
@@ -155,8 +170,17 @@ class LogMelCNN(nn.Module):
         hop: int = 256,
         widths: tuple[int, int, int, int] = (16, 32, 64, 128),
         dropout: float = 0.5,
+        noise_snr: tuple[float, float] = (20.0, 60.0),
+        dropouts: float = 0.0,
     ) -> None:
         super().__init__()
+        low, high = noise_snr
+        if not low <= high or not 0 <= dropouts <= 1:
+            raise ValueError(
+                f"noise_snr is {noise_snr} and dropouts is {dropouts}; expected a lower and a higher "
+                "ratio in dB, and a share from 0 to 1"
+            )
+        self.noise_snr, self.dropouts = (float(low), float(high)), dropouts
         first, second, third, fourth = widths
         self.logmel = LogMel(n_mels, window=window, hop=hop)
         # The stem halves and the first pooling halves again before any wide convolution: most of the
@@ -182,7 +206,8 @@ class LogMelCNN(nn.Module):
     def forward(self, audio: Tensor, lengths: Tensor) -> Tensor:
         """Encode `(B, samples)` waveforms with `(B,)` valid samples to `(B, out_features)`."""
         if self.training:
-            spectrogram, valid = self.logmel(add_noise(audio), lengths)
+            sound = drop_packets(audio, self.dropouts) if self.dropouts else audio
+            spectrogram, valid = self.logmel(add_noise(sound, self.noise_snr), lengths)
             spectrogram, valid = stretch(spectrogram, valid)
             spectrogram = mask_blocks(shift_bands(spectrogram))
         else:

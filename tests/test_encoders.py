@@ -173,7 +173,7 @@ def test_evaluation_is_deterministic_and_training_augments(sampled: nn.Module) -
 
 
 def test_an_unknown_encoder_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ModelError, match=r"'nope' \(known: .*frame_cnn, logmel_cnn.*\); import"):
+    with pytest.raises(ModelError, match=r"'nope' \(known: .*frame_cnn, .*logmel_cnn.*\); import"):
         build_encoder("nope", {})
 
 
@@ -200,3 +200,36 @@ def test_a_taken_name_is_refused_but_defining_again_is_not(monkeypatch: pytest.M
     assert register_encoder("twice")(first) is first
     register_encoder("twice")(second)
     assert type(build_encoder("twice", {"size": 2})) is second
+
+
+def test_noise_and_losses_of_training_are_asked_for_and_end_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    met: dict[str, object] = {}
+
+    def noise(audio: Tensor, snr_db: tuple[float, float]) -> Tensor:
+        met["noise"] = snr_db
+        return audio
+
+    def losses(audio: Tensor, most: float) -> Tensor:
+        met["losses"] = most
+        return audio
+
+    monkeypatch.setattr(encoders, "add_noise", noise)
+    monkeypatch.setattr(encoders, "drop_packets", losses)
+    sound, lengths = torch.randn(2, 8000), torch.full((2,), 8000)
+    LogMelCNN(widths=SMALL)(sound, lengths)
+    assert met == {"noise": (20.0, 60.0)}
+    encoder = LogMelCNN(widths=SMALL, noise_snr=(-5, 60), dropouts=0.5)
+    met.clear()
+    encoder(sound, lengths)
+    assert met == {"noise": (-5.0, 60.0), "losses": 0.5}
+    met.clear()
+    encoder.eval()(sound, lengths)
+    assert not met
+
+
+@pytest.mark.parametrize("options", [{"noise_snr": (9, 3)}, {"dropouts": 1.5}])
+def test_noise_that_cannot_be_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ModelError, match="noise_snr"):
+        build_encoder("logmel_cnn", options)

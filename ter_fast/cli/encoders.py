@@ -1,0 +1,90 @@
+"""The encoders that `train --encoder` names."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ter_fast.config import VideoInput
+from ter_fast.errors import ModelError
+
+Encoders = Mapping[str, tuple[str, Mapping[str, Any]]]
+
+
+def chosen_encoders(
+    given: Sequence[str], modalities: Sequence[str], channels: int
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the encoder of each modality: those given, else the built-in ones.
+
+    Args:
+        given: entries such as "audio=hf_audio:facebook/wav2vec2-base", "video=frame_cnn" or
+            "face=vector_mlp:size=35,width=64".
+        modalities: what the model reads.
+        channels: of the pictures that the built-in encoder of frames reads.
+
+    Raises:
+        ModelError: an entry of another form or for a modality that the model does not read, or a
+            modality without an encoder.
+
+    Example:
+        >>> chosen_encoders(["audio=hf_audio:folder"], ["audio"], 1)
+        {'audio': ('hf_audio', {'name': 'folder'})}
+        >>> chosen_encoders(["face=vector_mlp:size=35"], ["face"], 1)
+        {'face': ('vector_mlp', {'size': 35})}
+    """
+    from ter_fast.model import DEFAULT_ENCODERS
+
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for text in given:
+        modality, _, encoder = text.partition("=")
+        encoder, colon, options = encoder.partition(":")
+        if not modality or not encoder or (colon and not options):
+            raise ModelError(
+                f"--encoder {text!r}: expected MODALITY=ENCODER or MODALITY=ENCODER:NAME,OPTION=VALUE, such "
+                "as audio=hf_audio:facebook/wav2vec2-base or face=vector_mlp:size=35"
+            )
+        if modality not in modalities:
+            raise ModelError(
+                f"--encoder {text!r}: the model reads {' and '.join(modalities)}, not {modality}"
+            )
+        found[modality] = (encoder, _options(options) if options else {})
+    for modality in modalities:
+        if modality not in found and modality in DEFAULT_ENCODERS:
+            found[modality] = (DEFAULT_ENCODERS[modality], {})
+        elif modality not in found:
+            raise ModelError(
+                f"there is no built-in encoder for {modality}; give --encoder {modality}=ENCODER, or leave it out "
+                "by --modalities"
+            )
+    if found.get("video") == ("frame_cnn", {}):
+        found["video"] = ("frame_cnn", {"channels": channels})
+    return {name: found[name] for name in modalities}
+
+
+def _options(text: str) -> dict[str, Any]:
+    """Return what stands behind the colon: a name that may come first, and options."""
+    found: dict[str, Any] = {}
+    for part in re.split(r",(?=[A-Za-z_]\w*=)", text):
+        key, equals, value = part.partition("=")
+        if not equals or not key.isidentifier():
+            found["name"] = part
+            continue
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def video_input(
+    encoders: Encoders, frames: int | None, size: int | None, color: bool, faces: str
+) -> VideoInput:
+    """Return how pictures are taken: as asked for, else as the encoder of "video" wants them."""
+    from ter_fast.pretrained_encoders import wanted_video
+
+    wanted = wanted_video(encoders) or VideoInput()
+    return VideoInput(
+        frames or wanted.frames, size or wanted.size, 3 if color else wanted.channels, faces
+    )
