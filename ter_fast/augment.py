@@ -14,6 +14,24 @@ def add_noise(audio: Tensor, snr_db: tuple[float, float] = (20.0, 60.0)) -> Tens
     return audio + torch.randn_like(audio) * level * 10 ** (-snr / 20)
 
 
+def drop_packets(audio: Tensor, most: float = 0.5, packet: int = 320) -> Tensor:
+    """Silence a random share, at most `most`, of the packets of each of `(B, samples)` waveforms.
+
+    Half of the waveforms stay whole. A packet is 320 samples, 20 ms at 16 kHz, as voice over IP
+    sends it; half of the losses come as single packets, half as one stretch of them.
+    """
+    batch, samples = audio.shape
+    count = -(-samples // packet)
+    share = torch.rand(batch, 1, device=audio.device) * most
+    share = share * (torch.rand(batch, 1, device=audio.device) < 0.5)
+    place = torch.arange(count, device=audio.device) / count
+    begin = torch.rand(batch, 1, device=audio.device) * (1 - share)
+    stretched = (place >= begin) & (place < begin + share)
+    single = torch.rand(batch, count, device=audio.device) < share
+    lost = torch.where(torch.rand(batch, 1, device=audio.device) < 0.5, stretched, single)
+    return audio.masked_fill(lost.repeat_interleave(packet, 1)[:, :samples], 0.0)
+
+
 def stretch(spectrogram: Tensor, valid: Tensor, amount: float = 0.2) -> tuple[Tensor, Tensor]:
     """Play a batch of `(B, M, T)` spectrograms faster or slower, by one factor within 1 ± amount."""
     steps = spectrogram.shape[-1]

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ter_fast.augment import add_noise, mask_blocks, move_frames, shift_bands, stretch
+from ter_fast.augment import (
+    add_noise,
+    drop_packets,
+    mask_blocks,
+    move_frames,
+    shift_bands,
+    stretch,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +96,20 @@ def test_covered_squares_are_grey_and_never_the_whole() -> None:
     assert 0.25 < float((covered > 0).float().mean()) < 0.75
     assert float(covered.max()) <= 0.28
     torch.testing.assert_close(moved[moved != 0], torch.full_like(moved[moved != 0], 2.0))
+
+
+def test_lost_packets_are_whole_and_no_more_than_the_most() -> None:
+    sound = torch.ones(400, 100 * 320)
+    lost = drop_packets(sound, 0.4).unflatten(1, (100, 320)) == 0
+    assert torch.equal(lost.all(2), lost.any(2))
+    packets = lost.all(2)
+    share = packets.float().mean(1)
+    # Single packets are drawn one by one, around their share; a stretch keeps to it.
+    runs = (packets[:, 1:] & ~packets[:, :-1]).sum(1) + packets[:, 0]
+    assert float(share[runs == 1].max()) <= 0.41
+    assert float(share.max()) < 0.6
+    assert 0.4 < float((share == 0).float().mean()) < 0.65
+    assert float((runs > 1).float().mean()) > 0.15
+    assert float(((runs == 1) & (share > 0.1)).float().mean()) > 0.1
+    assert torch.equal(drop_packets(sound, 0.0), sound)
+    assert drop_packets(torch.ones(3, 1000)).shape == (3, 1000)
