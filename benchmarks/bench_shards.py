@@ -14,8 +14,8 @@ import pytest
 from ter_fast import Model, VideoInput
 from ter_fast.data import Dataset, load_dataset
 from ter_fast.decode.dali import DaliSettings, ShardLoader
-from ter_fast.inference import dataset_sources
 from ter_fast.shards import ShardSettings, prepare_shards
+from ter_fast.sources import dataset_sources
 from ter_fast.streaming import prepared
 
 SIZE, FRAMES = 48, 16

@@ -10,6 +10,7 @@ from ter_fast.encoders import register_encoder
 from ter_fast.errors import DataError, MediaError, ModelError, TerFastError
 from ter_fast.features import Batch
 from ter_fast.fusion import fuse
+from ter_fast.modalities import read_vectors, register_modality
 from ter_fast.model import Model
 from ter_fast.opinion import Opinion, evidence_from_logits
 from ter_fast.prediction import Prediction, Predictions
@@ -46,7 +47,9 @@ __all__ = [
     "fuse",
     "losses",
     "metrics",
+    "read_vectors",
     "register_encoder",
+    "register_modality",
     "thresholds",
     "uncertainty",
 ]

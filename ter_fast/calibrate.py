@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 from ter_fast.config import ModelConfig, TrustedThreshold
 from ter_fast.criterion import by_criterion, parse
 from ter_fast.errors import DataError
-from ter_fast.labelled import Labelled, label, modalities_present, outcomes, restricted, with_pairs
+from ter_fast.labelled import (
+    Labelled,
+    fit_reliabilities,
+    label,
+    modalities_present,
+    outcomes,
+    restricted,
+    with_pairs,
+)
 from ter_fast.opinion import CONFIDENCE_KINDS
 from ter_fast.outcomes import Outcomes
-from ter_fast.promise import Promise, warn_of_known_clips
+from ter_fast.promise import Promise, asked_promise, warn_of_known_clips
 from ter_fast.thresholds import sweep
 
 if TYPE_CHECKING:
@@ -26,7 +34,6 @@ if TYPE_CHECKING:
     from ter_fast.model import Model
 
 BEST = "best"
-_HELD_OUT, _HELD_OUT_TO_COMPARE = 0.2, 0.5
 
 
 def calibrate(
@@ -40,6 +47,7 @@ def calibrate(
     disagreement_limit: float | None = None,
     disagreement_quantile: float | None = None,
     unit: str = "clip",
+    reliability: bool = False,
     seed: int = 0,
     **options: Any,
 ) -> Model:
@@ -82,6 +90,9 @@ def calibrate(
             have several modalities and are predicted right stays within it.
         unit: "clip" for thresholds of whole clips; "window" for those of the windows that long clips
             are cut in, each taken for a clip of its own. The two are kept apart.
+        reliability: first learn how far fusion should believe each modality, on the same data (with a
+            risk, on what is held out), by `ter_fast.discounting.fit_reliability`. Thresholds set before
+            are then dropped, and a limit of disagreement means another thing: set it anew.
         seed: of the pairing and of what is held out.
         **options: `progress`, `face_model`, `workers` (see `ter_fast.prepare.prepare`).
 
@@ -89,17 +100,17 @@ def calibrate(
         The model.
 
     Raises:
-        DataError: another unit, a promise about further windows of the same speakers, both a limit
-            and a quantile, a criterion beside a risk, a delta or promise without
-            one, no dataset, two with the same modalities, or a criterion or risk that the data meet
-            for no set of modalities. Where they meet it for some, the others are left without a
-            threshold, with a warning.
+        DataError: reliability on data without clips of several modalities, another unit, a promise about
+            further windows of the same speakers, both a limit and a quantile, a criterion beside a
+            risk, a delta or promise without one, no dataset, two with the same modalities, or a
+            criterion or risk that the data meet for no set of modalities. Where they meet it for some,
+            the others are left without a threshold, with a warning.
     """
     if not datasets:
         raise DataError("calibrate needs validation data; give at least one dataset")
     if disagreement_limit is not None and disagreement_quantile is not None:
         raise DataError("give disagreement_limit or disagreement_quantile, not both")
-    wanted = _promise(criterion, risk, delta, promise, confidence, seed)
+    wanted = asked_promise(criterion, risk, delta, promise, confidence == BEST, seed)
     by_window = _is_by_window(unit, promise)
     # What cannot be is said before an hour of decoding, not after.
     parse(criterion or "balance")
@@ -111,26 +122,24 @@ def calibrate(
     if wanted:
         # Before they are paired, so that no clip that is tested stands in a pair that is held out.
         found = wanted.hold_out(found)
-    parts = list(_parts(model, with_pairs(model, found, seed)))
-    limit = model.config.disagreement_limit if disagreement_limit is None else disagreement_limit
-    if disagreement_quantile is not None:
-        limit = _disagreement_limit(model, parts, disagreement_quantile)
-    if limit is not None and math.isinf(limit):
-        limit = None
-    kind = confidence
-    if confidence == BEST:
-        kind = _best_confidence(model, parts, limit)
+    found = with_pairs(model, found, seed)
     before = model.config
-    clips = _that_still_hold(before.thresholds, before, kind, limit)
-    windows = _that_still_hold(before.window_thresholds, before, kind, limit)
-    own = windows if by_window else clips
-    # Nor does a set keep an older threshold when the data meet nothing for it.
-    for name in {part.name for part in parts} & set(own):
-        del own[name]
-    model.config = replace(
-        before, confidence=kind or before.confidence, disagreement_limit=limit, thresholds={}
-    )
     try:
+        if reliability:
+            model.config = before.with_reliability(fit_reliabilities(model, found))
+        parts = list(_parts(model, found))
+        limit = _limit(model, parts, disagreement_limit, disagreement_quantile)
+        kind = _best_confidence(model, parts, limit) if confidence == BEST else confidence
+        learned = model.config
+        clips = _that_still_hold(before.thresholds, before, learned, kind, limit)
+        windows = _that_still_hold(before.window_thresholds, before, learned, kind, limit)
+        own = windows if by_window else clips
+        # Nor does a set keep an older threshold when the data meet nothing for it.
+        for name in {part.name for part in parts} & set(own):
+            del own[name]
+        model.config = replace(
+            learned, confidence=kind or before.confidence, disagreement_limit=limit, thresholds={}
+        )
         own |= _thresholds(model, parts, wanted or criterion or "balance")
     except DataError:
         model.config = before
@@ -142,11 +151,12 @@ def calibrate(
 def _that_still_hold(
     records: Mapping[str, TrustedThreshold],
     before: ModelConfig,
+    learned: ModelConfig,
     kind: str | None,
     limit: float | None,
 ) -> dict[str, TrustedThreshold]:
-    """Return the thresholds that mean under another confidence or limit what they meant before."""
-    if kind not in (None, before.confidence):
+    """Return the thresholds that still mean what they meant, after what is new of all this."""
+    if kind not in (None, before.confidence) or learned.discount != before.discount:
         return {}
     if limit != before.disagreement_limit:
         # A promise is about what was trusted under the limit that it was made with.
@@ -190,26 +200,6 @@ class _Part:
         return outcomes(model, self.data).subset(self.held)
 
 
-def _promise(
-    criterion: str | None,
-    risk: float | None,
-    delta: float | None,
-    promise: str | None,
-    confidence: str | None,
-    seed: int,
-) -> Promise | None:
-    if risk is None:
-        if delta is not None or promise is not None:
-            raise DataError("delta and promise say how a risk is to be kept; give risk as well")
-        return None
-    if criterion is not None:
-        raise DataError(
-            f"a risk and the criterion {criterion!r} both choose the threshold; give one of them"
-        )
-    share = _HELD_OUT_TO_COMPARE if confidence == BEST else _HELD_OUT
-    return Promise(risk, 0.05 if delta is None else delta, promise or "groups", share, seed)
-
-
 def _parts(model: Model, found: Sequence[Labelled]) -> Iterator[_Part]:
     """List every set of modalities with the clips that have it.
 
@@ -223,6 +213,16 @@ def _parts(model: Model, found: Sequence[Labelled]) -> Iterator[_Part]:
                     continue
                 part = restricted(model, data, subset)
                 yield _Part("+".join(subset), part, size == len(modalities))
+
+
+def _limit(
+    model: Model, parts: Sequence[_Part], given: float | None, quantile: float | None
+) -> float | None:
+    """Return the limit of disagreement from now on; None for none."""
+    if quantile is not None:
+        return _disagreement_limit(model, parts, quantile)
+    limit = model.config.disagreement_limit if given is None else given
+    return None if limit is not None and math.isinf(limit) else limit
 
 
 def _disagreement_limit(model: Model, parts: Sequence[_Part], share: float) -> float:

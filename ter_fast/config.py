@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from ter_fast.errors import ModelError
+from ter_fast.familiarity import FamiliarityConfig
 from ter_fast.opinion import ACTIVATIONS, CONFIDENCE_KINDS, RULES
 
 FORMAT_VERSION = 1
@@ -50,12 +51,23 @@ class ExpertConfig:
         options: keyword arguments of that encoder.
         labels: the classes that its head knows.
         evidence_scale: factor on its evidence, fitted on its validation data so that no expert shouts.
+        reliability: w in [0, 1] by which fusion discounts its opinion, b' = w b, u' = 1 - w (1 - u);
+            learned by `calibrate(…, reliability=True)` or in training. Its own opinion, as a prediction
+            shows it, stays as it is.
+        familiarity: when its own opinion is discounted because the input is unlike what it was trained
+            on; None for never.
     """
 
     encoder: str
     options: Mapping[str, Any]
     labels: tuple[str, ...]
     evidence_scale: float = 1.0
+    reliability: float = 1.0
+    familiarity: FamiliarityConfig | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.reliability <= 1:
+            raise ModelError(f"reliability is {self.reliability}; expected a number from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -169,6 +181,12 @@ class ModelConfig:
         return tuple(self.experts)
 
     @property
+    def discount(self) -> tuple[float, ...] | None:
+        """Reliability of each modality `(V,)`, for `fuse` and `decide`; None where all are 1."""
+        found = tuple(expert.reliability for expert in self.experts.values())
+        return found if any(each != 1 for each in found) else None
+
+    @property
     def terms(self) -> tuple[str, ...]:
         """Terms of the data that the weights were trained on, each once."""
         return tuple(dict.fromkeys(record.terms for record in self.training if record.terms))
@@ -176,6 +194,32 @@ class ModelConfig:
     def with_thresholds(self, thresholds: Mapping[str, TrustedThreshold]) -> ModelConfig:
         """Return this configuration with some thresholds replaced."""
         return replace(self, thresholds={**self.thresholds, **thresholds})
+
+    def with_reliability(self, reliability: Mapping[str, float]) -> ModelConfig:
+        """Return this configuration with the reliability of some modalities replaced."""
+        return replace(
+            self,
+            experts={
+                name: replace(expert, reliability=reliability.get(name, expert.reliability))
+                for name, expert in self.experts.items()
+            },
+        )
+
+    def with_familiarity(self, familiarity: Mapping[str, FamiliarityConfig | None]) -> ModelConfig:
+        """Return this configuration with what is familiar to some modalities replaced.
+
+        Thresholds that these modalities have a part in are dropped: they were set on other confidences.
+        """
+
+        def held(records: Mapping[str, TrustedThreshold]) -> dict[str, TrustedThreshold]:
+            return {n: each for n, each in records.items() if not {*n.split("+")} & {*familiarity}}
+
+        experts = {
+            name: replace(expert, familiarity=familiarity.get(name, expert.familiarity))
+            for name, expert in self.experts.items()
+        }
+        thresholds, windows = held(self.thresholds), held(self.window_thresholds)
+        return replace(self, experts=experts, thresholds=thresholds, window_thresholds=windows)
 
     def to_json(self, **extra: Any) -> str:
         """Return the configuration as JSON text, with further top-level entries."""
@@ -209,6 +253,8 @@ class ModelConfig:
                             **expert,
                             "labels": _names(expert["labels"]),
                             "evidence_scale": float(expert.get("evidence_scale", 1.0)),
+                            "reliability": float(expert.get("reliability", 1.0)),
+                            "familiarity": FamiliarityConfig.from_dict(expert.get("familiarity")),
                         },
                     )
                     for name, expert in values["experts"].items()

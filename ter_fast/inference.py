@@ -1,9 +1,9 @@
-"""From media to evidence: what to read, windows as experts read them, what the experts say."""
+"""From media to evidence: windows as experts read them, and what the experts say of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,38 +12,24 @@ import torch
 from torch import Tensor
 
 from ter_fast import decode, shards
+from ter_fast._memory import release
 from ter_fast.clip import Clip, joined
 from ter_fast.config import ModelConfig
-from ter_fast.data.files import FILM, PICTURE, SOUND, find_media
-from ter_fast.decode import Sampling
-from ter_fast.errors import DataError, MediaError
+from ter_fast.decode import MAX_SECONDS, Sampling
+from ter_fast.decode.backends import check_sampling, choose
+from ter_fast.errors import MediaError, ModelError
 from ter_fast.features import collate, resize_frames
+from ter_fast.modalities import MEDIA, MODALITIES
+from ter_fast.sources import Source
 
 if TYPE_CHECKING:
-    from ter_fast.data import Dataset, Sample
     from ter_fast.faces import FaceCropper
     from ter_fast.model import Model
 
 
 # Faces are looked for at 640 pixels and cropped at most at a few hundred: a 4K frame would only cost memory.
 _LONGEST_SIDE = 1280
-
-
-@dataclass(frozen=True)
-class Source:
-    """Something to predict.
-
-    Attributes:
-        name: what the table calls it.
-        windows: yields its windows.
-        cropped: its pictures are face crops already, so no face is looked for.
-        tensors: by modality, what a clip does not hold (text, physiology, features).
-    """
-
-    name: str
-    windows: Callable[[], Iterator[Clip]]
-    cropped: bool = False
-    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+_NOT_GIVEN = "not given (a media file does not hold it; give it beside the file, or tensors)"
 
 
 @dataclass(frozen=True)
@@ -95,7 +81,7 @@ class Preparer:
         sampling: "exact" or "keyframe" (see `ter_fast.decode.read`).
         side_by_side: several files are decoded at once.
         empty: by modality, a tensor without rows that gives the dtype and the trailing shape; modalities
-            that come as tensors add theirs.
+            that come as tensors without being registered add theirs.
     """
 
     config: ModelConfig
@@ -113,6 +99,28 @@ class Preparer:
             self.empty["video"] = torch.zeros(
                 0, video.channels, video.size, video.size, dtype=torch.uint8
             )
+        for name in self.config.modalities:
+            if name not in MEDIA and name in MODALITIES:
+                self.empty[name] = MODALITIES[name].empty
+
+    @property
+    def reads_media(self) -> bool:
+        """Whether the model hears or sees: else nothing of a media file is decoded."""
+        return any(name in MEDIA for name in self.config.modalities)
+
+    def completed(self, source: Source) -> Source:
+        """Read, once for all windows, what a source gives for modalities beyond sound and pictures."""
+        tensors, notes = dict(source.tensors), {}
+        for name in self.config.modalities:
+            if name in MEDIA or name in tensors or name not in source.extras:
+                continue
+            if name not in MODALITIES:
+                notes[name] = f"nothing reads it; call register_modality({name!r}, …) first"
+                continue
+            value, notes[name] = MODALITIES[name].tensor(source.extras[name])
+            if value is not None:
+                tensors[name] = value
+        return replace(source, tensors=tensors, notes=notes)
 
     def read(
         self,
@@ -172,7 +180,7 @@ class Preparer:
             elif name == "video":
                 value, note = self._video(clip, source.cropped)
             elif name not in source.tensors:
-                value, note = None, "not given (a media file does not hold it; give tensors)"
+                value, note = None, source.notes.get(name) or _NOT_GIVEN
             elif bool(torch.isfinite(source.tensors[name]).all()):
                 value, note = source.tensors[name], ""
             else:
@@ -211,56 +219,42 @@ class Preparer:
         return resize_frames(frames, video.size, video.channels), ""
 
 
-def sources_of(paths: Sequence[str | Path], preparer: Preparer) -> list[Source]:
-    """List the clips behind files and folders; a folder stands for the media files in and below it."""
-    found: list[Source] = []
-    for path in map(Path, paths):
-        if not path.is_dir():
-            found.append(Source(str(path), partial(preparer.read, path)))
-            continue
-        try:
-            files = find_media(path, FILM + SOUND + PICTURE)
-        except DataError:
-            # One empty folder among many paths costs only itself, as one bad file does.
-            found.append(Source(str(path), partial(_nothing_in, path)))
-            continue
-        found += [Source(str(each), partial(preparer.read, each)) for each in files]
-    return found
+def preparer_of(
+    config: ModelConfig,
+    faces: str | None = None,
+    face_model: str | Path | None = None,
+    *,
+    window: float | None = None,
+    hop: float | None = None,
+    decode: str | None = None,
+    sampling: Sampling = "exact",
+) -> Preparer:
+    """Return what turns clips into the inputs of a model; see `Model.preparer`.
 
-
-def _nothing_in(folder: Path) -> Iterator[Clip]:
-    raise MediaError(
-        f"the folder {folder} holds no media files; give a folder with clips, or the clips"
-    )
-
-
-def dataset_sources(dataset: Dataset, preparer: Preparer) -> list[Source]:
-    """List the clips of a labelled dataset; pictures that lie inside a table are decoded from it.
-
-    A sample whose attribute `crop` is "face" has pictures that are face crops already.
+    Raises:
+        ModelError: faces, a window or a hop that cannot be.
+        MediaError: there is no such decoder or sampling, or it is not installed.
     """
+    if decode is not None:
+        choose(decode)
+    check_sampling(decode, sampling)
+    for name, seconds in (("window", window), ("hop", hop)):
+        if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
+            raise ModelError(f"{name} is {seconds}; expected seconds, from 0.01 to {MAX_SECONDS:g}")
+    if window is not None:
+        config = replace(config, window_seconds=window)
+    if config.video is None:
+        return Preparer(config, None, hop, decode, sampling)
+    if faces is not None:
+        config = replace(config, video=replace(config.video, faces=faces))
+    cropper = None
+    if config.video is not None and config.video.faces == "detect":
+        from ter_fast.faces import FaceCropper, default_face_model
 
-    def windows(sample: Sample) -> Iterator[Clip]:
-        if sample.image is not None:
-            return iter([_picture(sample)])
-        if shards.holds(sample.path):
-            return preparer.read_shard(sample.path)
-        return preparer.read(sample.path, sample.attributes.get("audio_path"), sample.span)
-
-    return [
-        Source(sample.name, partial(windows, sample), sample.attributes.get("crop") == "face")
-        for sample in dataset
-    ]
-
-
-def _picture(sample: Sample) -> Clip:
-    import cv2
-    import numpy as np
-
-    picture = cv2.imdecode(np.frombuffer(sample.image or b"", np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise MediaError(f"{sample.path} is not a picture that OpenCV reads; check the table")
-    return Clip.from_arrays(picture[:, :, ::-1].copy(), path=sample.path)
+        file = face_model or default_face_model()
+        if file is not None:
+            cropper = FaceCropper(file, size=max(96, config.video.size))
+    return Preparer(config, cropper, hop, decode, sampling)
 
 
 @torch.no_grad()
@@ -284,6 +278,7 @@ def clip_evidence(
         owner = torch.tensor([each for each, _ in part], device=device)
         total.index_add_(1, owner, values)
         count.index_add_(1, owner, mask.to(count.dtype))
+        release()
     return Evidence(total / count.clamp_min(1)[..., None], count > 0)
 
 

@@ -15,6 +15,7 @@ from ter_fast.errors import MediaError
 from ter_fast.present import new_table, thresholds_table
 
 if TYPE_CHECKING:
+    from ter_fast.config import ExpertConfig
     from ter_fast.model import Model
 
 
@@ -97,6 +98,12 @@ def info_table(values: dict[str, Any]) -> RenderableType:
     return table
 
 
+def _encoder(expert: ExpertConfig) -> str:
+    """Return an encoder's name and, in brackets, that of its pretrained backbone."""
+    backbone = expert.options.get("name")
+    return f"{expert.encoder} ({backbone})" if backbone else expert.encoder
+
+
 def model_table(model: Model) -> RenderableType:
     """Return a description of a model: classes, experts, data, terms, thresholds."""
     config = model.config
@@ -106,14 +113,19 @@ def model_table(model: Model) -> RenderableType:
         size = sum(each.numel() for each in model.experts[name].parameters())
         table.add_row(
             escape(f"{name} expert"),
-            escape(f"{expert.encoder}, {size:,} parameters, classes {', '.join(expert.labels)}"),
+            escape(
+                f"{_encoder(expert)}, {size:,} parameters, classes {', '.join(expert.labels)}, "
+                f"evidence scale {expert.evidence_scale:.3g}, reliability {expert.reliability:.3f}"
+            ),
         )
     table.add_row("fusion", f"{config.rule}; confidence {config.confidence}")
     for record in config.training:
-        table.add_row(
-            f"trained on ({'+'.join(record.modalities)})",
-            f"{escape(record.data)}: {dict(record.samples)}",
-        )
+        modalities = escape("+".join(record.modalities))
+        if record.samples:
+            counts = ", ".join(f"{count:,} {split}" for split, count in record.samples.items())
+            table.add_row(f"trained on ({modalities})", escape(f"{record.data}: {counts}"))
+        else:
+            table.add_row(f"starts from ({modalities})", escape(record.data))
     for terms in config.terms:
         table.add_row("terms", escape(terms))
     return Group(table, thresholds_table(config))

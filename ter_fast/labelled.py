@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 
+from ter_fast.discounting import fit_reliability
 from ter_fast.errors import DataError
 from ter_fast.inference import Evidence, clip_evidence
 from ter_fast.opinion import CONFIDENCE_KINDS, Opinion
@@ -192,6 +194,50 @@ def with_pairs(model: Model, data: Sequence[Labelled], seed: int) -> list[Labell
         if len(one) == len(two) == 1 and one != two and not any(one | two <= each for each in sets):
             found.append(pair(first, second, seed))
     return found
+
+
+def fit_reliabilities(model: Model, data: Sequence[Labelled]) -> dict[str, float]:
+    """Learn the reliability of each modality from the clips of data that hold several.
+
+    Where some clips are held out to choose on, only these are used. Every group counts alike.
+
+    Returns:
+        By modality, what `ter_fast.discounting.fit_reliability` finds; without those that no clip has.
+
+    Raises:
+        DataError: no data hold several modalities, or nothing can be learned of them.
+    """
+    several = [each for each in data if len(modalities_present(model, each)) > 1]
+    if not several:
+        raise DataError(
+            "reliabilities are learned from clips that have several modalities, or from pairs of clips of "
+            "two corpora, and the data hold none; leave reliability out"
+        )
+    held = torch.tensor(
+        [row for each in several for row in each.held or (True,) * len(each.labels)]
+    )
+    mask = torch.cat([each.evidence.mask for each in several], 1)[:, held]
+    groups = [group for each in several for group in each.groups]
+    found = fit_reliability(
+        torch.cat([each.evidence.values for each in several], 1)[:, held],
+        mask,
+        torch.cat([each.labels for each in several])[held],
+        model.config.rule,
+        [group for group, use in zip(groups, held.tolist(), strict=True) if use],
+    )
+    if not found.converged:
+        warnings.warn(
+            "the search for reliabilities ran out of steps before it converged; what it found is used "
+            f"(NLL {found.nll:.4f}, {found.nll_before:.4f} without)",
+            UserWarning,
+            stacklevel=3,
+        )
+    there = mask.any(1).tolist()
+    return {
+        name: weight
+        for name, weight, has in zip(model.config.modalities, found.weights, there, strict=True)
+        if has
+    }
 
 
 def outcomes(model: Model, data: Labelled) -> Outcomes:

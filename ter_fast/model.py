@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,17 +11,19 @@ from torch import Tensor, nn
 
 from ter_fast import pretrained
 from ter_fast.clip import Clip
-from ter_fast.conclude import opinions_of
+from ter_fast.conclude import opinions_of, thresholds_of
 from ter_fast.config import ExpertConfig, ModelConfig, VideoInput
 from ter_fast.decision import Decision, decide
-from ter_fast.decode import MAX_SECONDS, Sampling
-from ter_fast.decode.backends import check_sampling, choose
-from ter_fast.encoders import build_encoder, complete_options
+from ter_fast.decode import Sampling
+from ter_fast.encoders import complete_options
 from ter_fast.errors import ModelError
+from ter_fast.expert import Expert
 from ter_fast.features import Batch
-from ter_fast.inference import Preparer
-from ter_fast.opinion import Opinion, evidence_from_logits
+from ter_fast.inference import Preparer, preparer_of
+from ter_fast.joining import joint_config
+from ter_fast.opinion import Opinion
 from ter_fast.prediction import Prediction, Predictions
+from ter_fast.pretrained_encoders import settled, wanted_video
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
@@ -33,34 +33,6 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "default"
 DEFAULT_ENCODERS = {"audio": "logmel_cnn", "video": "frame_cnn"}
-
-
-class Expert(nn.Module):
-    """One modality's encoder and evidential head.
-
-    e = scale * activation(W f + b), with the classes of the head put at their place among the
-    model's classes; classes merged into one add their evidence.
-    """
-
-    scale: Tensor
-
-    def __init__(self, config: ExpertConfig, labels: Sequence[str], activation: str) -> None:
-        super().__init__()
-        self.encoder = build_encoder(config.encoder, config.options)
-        features: Any = self.encoder.out_features
-        self.head = nn.Linear(features, len(config.labels))
-        self.activation, self.classes = activation, len(labels)
-        self.places = tuple(labels.index(label) for label in config.labels)
-        self.register_buffer("scale", torch.tensor(config.evidence_scale), persistent=False)
-
-    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Return evidence `(B, K)` over the model's classes."""
-        logits = self.head(self.encoder(values, lengths)).float()
-        evidence = self.scale * evidence_from_logits(logits, self.activation)
-        if self.places == tuple(range(self.classes)):
-            return evidence
-        places = torch.tensor(self.places, device=evidence.device)
-        return evidence.new_zeros(len(evidence), self.classes).index_add(1, places, evidence)
 
 
 class Model(nn.Module):
@@ -106,7 +78,7 @@ class Model(nn.Module):
             labels: class names.
             modalities: names of modalities with a built-in encoder ("audio", "video"), or a mapping
                 from any name to the name and options of a registered encoder.
-            video: how pictures are taken.
+            video: how pictures are taken; None for the way that a pretrained encoder wants, else luma of 48.
             seed: of the first weights; torch's own random state is left as it was.
             activation: from logits to evidence. "exp" learns about as fast as cross-entropy does; from
                 scratch, "softplus" learned far more slowly on speech.
@@ -115,6 +87,8 @@ class Model(nn.Module):
         Raises:
             ModelError: a modality without a built-in encoder, or settings that make no model.
         """
+        if video is None and isinstance(modalities, Mapping):
+            video = wanted_video(modalities)
         video = video or VideoInput()
         if not isinstance(modalities, Mapping):
             if unknown := [name for name in modalities if name not in DEFAULT_ENCODERS]:
@@ -140,7 +114,10 @@ class Model(nn.Module):
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cls(config)
+            model = cls(config)
+        encoders = {name: each.get_submodule("encoder") for name, each in model.experts.items()}
+        model.config = settled(config, encoders)
+        return model
 
     @classmethod
     def from_experts(
@@ -161,65 +138,7 @@ class Model(nn.Module):
             ModelError: no experts, a model without that modality, or experts that differ in their
                 activation, confidence or window.
         """
-        merge = merge or {}
-        known = {label for model in experts.values() for label in model.config.labels}
-        if unknown := sorted(set(merge) - known):
-            raise ModelError(
-                f"merge names {', '.join(unknown)}, which no expert knows; they know {', '.join(sorted(known))}"
-            )
-        if not experts:
-            raise ModelError(
-                "from_experts needs at least one model, such as audio=Model.from_pretrained(…)"
-            )
-        labels: dict[str, None] = {}
-        configs: dict[str, ExpertConfig] = {}
-        for name, model in experts.items():
-            if name not in model.config.experts:
-                raise ModelError(
-                    f"the model given for {name!r} has only {', '.join(model.config.modalities)}"
-                )
-            expert = model.config.experts[name]
-            configs[name] = replace(
-                expert, labels=tuple(merge.get(label, label) for label in expert.labels)
-            )
-            labels |= dict.fromkeys(configs[name].labels)
-        first = next(iter(experts.values())).config
-        for option in ("activation", "confidence", "window_seconds"):
-            values = {getattr(model.config, option) for model in experts.values()}
-            if len(values) > 1:
-                raise ModelError(
-                    f"the experts differ in {option} ({', '.join(map(str, sorted(values)))}); train them alike"
-                )
-        alike = {
-            name: model.config
-            for name, model in experts.items()
-            if set(model.config.labels) == set(labels)
-        }
-        joint = ModelConfig(
-            labels=tuple(sorted(labels)),
-            experts=configs,
-            video=experts["video"].config.video if "video" in experts else None,
-            rule=rule,
-            activation=first.activation,
-            confidence=first.confidence,
-            window_seconds=first.window_seconds,
-            thresholds={
-                name: config.thresholds[name]
-                for name, config in alike.items()
-                if name in config.thresholds
-            },
-            window_thresholds={
-                name: config.window_thresholds[name]
-                for name, config in alike.items()
-                if name in config.window_thresholds
-            },
-            training=tuple(
-                record
-                for name, model in experts.items()
-                for record in model.config.training
-                if name in record.modalities
-            ),
-        )
+        joint = joint_config({name: model.config for name, model in experts.items()}, merge, rule)
         joined = cls(joint)
         for name, model in experts.items():
             joined.experts[name].load_state_dict(model.experts[name].state_dict())
@@ -247,9 +166,15 @@ class Model(nn.Module):
                 views.append(torch.zeros(rows, classes, device=device))
         return torch.stack(views), torch.stack(masks)
 
-    def opinions(self, evidence: Tensor, mask: Tensor) -> tuple[Opinion, dict[str, Opinion]]:
-        """Fuse `(V, B, K)` evidence under a `(V, B)` mask: the fused opinion and each modality's own."""
-        return opinions_of(self.config, evidence, mask)
+    def opinions(
+        self, evidence: Tensor, mask: Tensor, discount: Tensor | None = None
+    ) -> tuple[Opinion, dict[str, Opinion]]:
+        """Fuse `(V, B, K)` evidence under a `(V, B)` mask: the fused opinion and each modality's own.
+
+        The fused opinion discounts each modality by its reliability; its own opinion is as its expert
+        gave it. `discount`, `(V,)`, takes the place of the configuration's reliabilities.
+        """
+        return opinions_of(self.config, evidence, mask, discount)
 
     def forward(self, batch: Batch) -> Opinion:
         """Return the fused opinion over `(B, K)` of a batch of windows."""
@@ -261,10 +186,9 @@ class Model(nn.Module):
 
         For serving and for loops of one's own: tensors in, tensors out, no gradient. Each row is
         held to the threshold of the modalities that it has; where the model has none for them, the
-        row is not trusted, and without any threshold at all `trusted` is None. Call `eval()` first.
-
-        Thresholds are those of whole clips, so a row should be one: a clip of several windows is
-        averaged first, which `predict` does.
+        row is not trusted, and without any threshold at all `trusted` is None. Each modality is
+        discounted by its reliability. Call `eval()` first. Thresholds are those of whole clips, so a
+        row should be one: a clip of several windows is averaged first, which `predict` does.
 
         Args:
             batch: B windows, as `features.collate` makes them.
@@ -286,21 +210,11 @@ class Model(nn.Module):
             self.config.rule,
             None,
             mask,
+            self.config.discount,
             confidence=self.config.confidence,
-            threshold=self._thresholds(mask),
+            threshold=thresholds_of(self.config, mask),
             disagreement_limit=self.config.disagreement_limit,
         )
-
-    def _thresholds(self, mask: Tensor) -> Tensor | None:
-        """Return each row's threshold `(B,)`, NaN where there is none; None without any."""
-        if not self.config.thresholds:
-            return None
-        found = torch.full(mask.shape[1:], math.nan, dtype=torch.float64, device=mask.device)
-        for names, record in self.config.thresholds.items():
-            wanted = [name in names.split("+") for name in self.config.modalities]
-            here = (mask == torch.tensor(wanted, device=mask.device)[:, None]).all(0)
-            found[here] = record.threshold
-        return found
 
     # -- from media to predictions ------------------------------------------------------------
 
@@ -323,7 +237,7 @@ class Model(nn.Module):
     @overload
     def predict(
         self,
-        source: Mapping[str, Tensor] | Sequence[str | Path | Clip],
+        source: Mapping[str, Tensor] | Sequence[str | Path | Clip | Mapping[str, Any]] | Dataset,
         *,
         window: float | None = None,
         hop: float | None = None,
@@ -335,9 +249,29 @@ class Model(nn.Module):
         decode: str | None = None,
         sampling: Sampling = "exact",
     ) -> Predictions: ...
+    @overload
     def predict(
         self,
-        source: str | Path | Clip | Mapping[str, Tensor] | Sequence[str | Path | Clip],
+        source: Mapping[str, Any],
+        *,
+        window: float | None = None,
+        hop: float | None = None,
+        batch_size: int = 16,
+        workers: int | None = None,
+        progress: bool = False,
+        faces: str | None = None,
+        face_model: str | Path | None = None,
+        decode: str | None = None,
+        sampling: Sampling = "exact",
+    ) -> Prediction: ...
+    def predict(
+        self,
+        source: str
+        | Path
+        | Clip
+        | Mapping[str, Any]
+        | Sequence[str | Path | Clip | Mapping[str, Any]]
+        | Dataset,
         *,
         window: float | None = None,
         hop: float | None = None,
@@ -352,8 +286,11 @@ class Model(nn.Module):
         """Predict one clip or many.
 
         Args:
-            source: a media file, a folder, a `Clip`, a list of these, or tensors by modality: `audio`
-                `(B, samples)` float32 at 16 kHz, `video` `(B, T, H, W, 3)` uint8, others `(B, …)`.
+            source: a media file, a folder, a `Clip`, a clip with what lies beside it, a list of these, a
+                `Dataset` (its labels are not looked at), or tensors by modality: `audio` `(B, samples)`
+                float32 at 16 kHz, `video` `(B, T, H, W, 3)` uint8, others `(B, …)`. A clip with what lies
+                beside it is `{"path": "clip.mp4", "text": "I knew it"}`: by modality what the reader
+                of `register_modality` is given, or a tensor. In a long clip it belongs to every window.
             window: seconds of the windows that longer clips are cut in; None for the model's own.
                 The clip's evidence is the mean over them, and `Prediction.windows` has each.
             hop: seconds from one window's start to the next: less than `window` makes windows overlap,
@@ -370,8 +307,8 @@ class Model(nn.Module):
                 frames, several times sooner.
 
         Returns:
-            A `Prediction` for one file or clip; `Predictions`, in order, for anything else. Among
-            many, a file that cannot be used costs only itself: its `error` says what was wrong.
+            A `Prediction` for one file or clip; `Predictions`, in order, for anything else. Among many,
+            a file that cannot be used costs only itself: its `error` says what was wrong.
 
         Raises:
             MediaError: the one file cannot be used, a folder holds no media, or there is no such decoder.
@@ -429,29 +366,9 @@ class Model(nn.Module):
             ModelError: faces, a window or a hop that cannot be.
             MediaError: there is no such decoder or sampling, or it is not installed.
         """
-        if decode is not None:
-            choose(decode)
-        check_sampling(decode, sampling)
-        config = self.config
-        for name, seconds in (("window", window), ("hop", hop)):
-            if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
-                raise ModelError(
-                    f"{name} is {seconds}; expected seconds, from 0.01 to {MAX_SECONDS:g}"
-                )
-        if window is not None:
-            config = replace(config, window_seconds=window)
-        if config.video is None:
-            return Preparer(config, None, hop, decode, sampling)
-        if faces is not None:
-            config = replace(config, video=replace(config.video, faces=faces))
-        cropper = None
-        if config.video is not None and config.video.faces == "detect":
-            from ter_fast.faces import FaceCropper, default_face_model
-
-            file = face_model or default_face_model()
-            if file is not None:
-                cropper = FaceCropper(file, size=max(96, config.video.size))
-        return Preparer(config, cropper, hop, decode, sampling)
+        return preparer_of(
+            self.config, faces, face_model, window=window, hop=hop, decode=decode, sampling=sampling
+        )
 
     # -- training, calibration, evaluation -------------------------------------------------------
 
@@ -460,6 +377,12 @@ class Model(nn.Module):
         from ter_fast.train import fit
 
         return fit(self, train, validation, **settings)
+
+    def fit_familiarity(self, *datasets: Dataset, **options: Any) -> Model:
+        """Discount what is unlike the training data; see `ter_fast.train.fit_familiarity`."""
+        from ter_fast.train import fit_familiarity
+
+        return fit_familiarity(self, *datasets, **options)
 
     def calibrate(self, *datasets: Dataset, **settings: Any) -> Model:
         """Set the trusted thresholds on validation data, by a criterion or with a promised risk.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,34 +14,43 @@ import torch
 from torch import Tensor
 
 from ter_fast._memory import release
+from ter_fast._threads import leaving_cores, worker_count
 from ter_fast.clip import SAMPLE_RATE, Clip
 from ter_fast.conclude import Record, conclude
 from ter_fast.config import ModelConfig
 from ter_fast.decode import cut
 from ter_fast.errors import MediaError, ModelError
-from ter_fast.inference import Preparer, Source, Window, sources_of, window_evidence
+from ter_fast.inference import Preparer, Window, window_evidence
+from ter_fast.modalities import MEDIA
 from ter_fast.prediction import Prediction, Predictions
+from ter_fast.sources import Source, dataset_sources, sources_of
 from ter_fast.streaming import streamed
 
 if TYPE_CHECKING:
+    from ter_fast.data import Dataset
     from ter_fast.model import Model
 
-OneSource = str | Path | Clip
-ManySources = Mapping[str, Tensor] | Sequence[OneSource]
+OneSource = str | Path | Clip | Mapping[str, Any]
+ManySources = Sequence[OneSource]
 
 
 def predict(
     model: Model,
-    source: OneSource | ManySources,
+    source: OneSource | ManySources | Dataset,
     preparer: Preparer,
     batch_size: int = 16,
     workers: int | None = None,
     progress: bool = False,
 ) -> Prediction | Predictions:
     """Predict whatever `Model.predict` takes; see there for the arguments and errors."""
-    if isinstance(source, Mapping):
+    from ter_fast.data import Dataset
+
+    one = isinstance(source, Clip) or (isinstance(source, Mapping) and not _is_tensors(source))
+    if isinstance(source, Dataset):
+        sources = dataset_sources(source, preparer)
+    elif isinstance(source, Mapping) and not one:
         sources = _tensor_sources(source, model.config, preparer)
-    elif isinstance(source, (str, Path, Clip)):
+    elif isinstance(source, (str, Path, Clip, Mapping)):
         sources = _sources_of_one(source, preparer, "clip")
     else:
         sources = [
@@ -61,21 +71,49 @@ def predict(
                 stream, "predicting", total=len(sources), transient=True,
                 console=console, disable=not console.is_terminal,
             )  # fmt: skip
-        results: list[Prediction] = list(shown)
-    if isinstance(source, (str, Path, Clip)):
+        with leaving_cores(min(worker_count(workers), len(sources))):
+            results: list[Prediction] = list(shown)
+    if one or isinstance(source, (str, Path)):
         # A folder without media stands for itself; a bad file in a folder is one row among others.
-        alone = isinstance(source, Clip) or [each.path for each in results] == [str(source)]
+        alone = one or [each.path for each in results] == [str(source)]
         if alone and results[0].error:
             raise MediaError(results[0].error)
-        if isinstance(source, Clip) or not Path(source).is_dir():
+        if one or not Path(str(source)).is_dir():
             return results[0]
     return Predictions(results)
+
+
+def _is_tensors(source: Mapping[str, Any]) -> bool:
+    return "path" not in source and all(isinstance(value, Tensor) for value in source.values())
 
 
 def _sources_of_one(source: OneSource, preparer: Preparer, name: str) -> list[Source]:
     if isinstance(source, Clip):
         return [Source(source.path or name, partial(_windows, source, preparer))]
+    if isinstance(source, Mapping):
+        return [_source_with_extras(source, preparer, name)]
     return sources_of([source], preparer)
+
+
+def _source_with_extras(given: Mapping[str, Any], preparer: Preparer, name: str) -> Source:
+    """Make a source of a clip and what lies beside it: {"path": a file or a Clip, modality: a value}."""
+    extras = {key: value for key, value in given.items() if key != "path"}
+    path = given.get("path")
+    known = [each for each in preparer.config.modalities if each not in MEDIA]
+    if unknown := [key for key in extras if key not in known]:
+        raise ModelError(
+            f"beside a clip's path the model reads {', '.join(known) or 'nothing'}; given "
+            f"{', '.join(unknown)} (a batch is a mapping of torch tensors alone)"
+        )
+    if path is None or not preparer.reads_media:
+        label = name if path is None else str(getattr(path, "path", path) or name)
+        nothing = Clip(None, None, None, None, 0.0, 0.0)
+        return Source(label, lambda: iter([nothing]), extras=extras)
+    if not isinstance(path, (str, Path, Clip)) or (
+        not isinstance(path, Clip) and Path(path).is_dir()
+    ):
+        raise ModelError(f"the path beside {', '.join(extras)} is {path!r}; give one file or Clip")
+    return replace(_sources_of_one(path, preparer, name)[0], extras=extras)
 
 
 def _windows(clip: Clip, preparer: Preparer) -> Iterator[Clip]:

@@ -46,7 +46,8 @@ class Prediction:
         conflict: mass that Dempster's rule discards between the modalities.
         disagreement: mean over pairs of modalities of how far they contradict each other.
         opinion: the fused opinion, evidence `(K,)`; None when nothing could be predicted.
-        opinions: by modality its opinion, None where it was masked.
+        opinions: by modality what its expert says, None where it was masked. The fused opinion rests on
+            these as discounted by each modality's reliability, where the model has learned one.
         labels: class names in the order of the evidence.
         reasons: why it is not trusted, and why a modality is missing.
         error: what was wrong with the file; "" when nothing was.

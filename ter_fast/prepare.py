@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from ter_fast.errors import DataError, TerFastError
-from ter_fast.inference import Window, dataset_sources
+from ter_fast.inference import Window
+from ter_fast.sources import dataset_sources
 from ter_fast.streaming import prepared
 
 if TYPE_CHECKING:

@@ -1,30 +1,23 @@
-"""Tables for people: predictions, thresholds and figures."""
+"""Tables for people: thresholds and figures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from ter_fast.breakdown import Breakdown
 from ter_fast.config import ModelConfig, TrustedThreshold
-from ter_fast.opinion import Opinion
-from ter_fast.prediction import Prediction, Predictions
-from ter_fast.timeline import clock
 
 if TYPE_CHECKING:
     from ter_fast.evaluate import Evaluation
     from ter_fast.metrics import Comparison
-
-_NOTICE = "Labels are expressions as acted or perceived, not what a person feels."
 
 
 def new_table(*columns: str, title: str | None = None) -> Table:
@@ -40,121 +33,16 @@ def new_table(*columns: str, title: str | None = None) -> Table:
     return table
 
 
-def _verdict(prediction: Prediction) -> Text:
-    if prediction.error:
-        return Text("failed", "bold red")
-    if prediction.trusted is None:
-        return Text("?", "yellow")
-    return Text("✓ yes", "bold green") if prediction.trusted else Text("✗ no", "bold yellow")
-
-
-def _say(opinion: Opinion | None, labels: tuple[str, ...]) -> str:
-    if opinion is None:
-        return "–"
-    return f"{labels[int(opinion.prediction)]} {float(opinion.confidence):.2f}"
-
-
-@dataclass(frozen=True)
-class PredictionTable:
-    """What `ter-fast predict` prints: a line per clip, and below it why it is not trusted.
-
-    Attributes:
-        predictions: the clips.
-        config: of the model that predicted them.
-        per_window: the rows are windows, whose times are part of their names.
-    """
-
-    predictions: Predictions
-    config: ModelConfig
-    per_window: bool = False
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        modalities = self.config.modalities
-        header = [
-            Text(name, "bold") for name in ("clip", "label", "confidence", "trusted?", *modalities)
-        ]
-        rows = [self._row(prediction) for prediction in self.predictions]
-        widths = [
-            max(cell.cell_len for cell in column) for column in zip(header, *rows, strict=True)
-        ]
-        # Names give way first: everything else is what the reader came for.
-        spare = options.max_width - sum(widths[1:]) - 2 * (len(widths) - 1)
-        widths[0] = min(widths[0], max(12, spare))
-        yield _line(header, widths)
-        yield Text("─" * (sum(widths) + 2 * (len(widths) - 1)), "dim")
-        for prediction, row in zip(self.predictions, rows, strict=True):
-            yield _line(row, widths)
-            for why in [prediction.error] if prediction.error else prediction.reasons:
-                yield Padding(Text(why, "red" if prediction.error else "dim"), (0, 0, 0, 4))
-        count, failed = len(self.predictions), len(self.predictions.failed)
-        trusted = len(self.predictions.trusted)
-        yield Text()
-        yield Text(
-            f"{count} {'window' if self.per_window else 'clip'}{'s' if count != 1 else ''}: "
-            f"{trusted} trusted, "
-            f"{count - trusted - failed} not, {failed} failed. Confidence / threshold; "
-            f"then what each modality alone says. {_NOTICE}",
-            "dim",
-        )
-        for promise in dict.fromkeys(each.promise for each in self.predictions if each.promise):
-            yield Text(f"Promised: {promise}.", "dim")
-
-    def _row(self, prediction: Prediction) -> list[Text]:
-        threshold = "" if prediction.threshold is None else f" / {prediction.threshold:.2f}"
-        return [
-            Text(f"{prediction.path} {_times(prediction)}" if self.per_window else prediction.path),
-            Text(prediction.label or "–", "bold"),
-            Text(f"{prediction.confidence:.2f}{threshold}" if prediction.label else "–"),
-            _verdict(prediction),
-            *(
-                Text(_say(prediction.opinions.get(name), self.config.labels))
-                for name in self.config.modalities
-            ),
-        ]
-
-
-def _times(prediction: Prediction) -> str:
-    if math.isnan(prediction.start):
-        return ""
-    return f"{clock(prediction.start)}–{clock(prediction.end)}"
-
-
-def live_line(prediction: Prediction) -> Text:
-    """Return one window of a stream as one line: its times, its label, and whether to trust it.
-
-    Example:
-        >>> live_line(Prediction("cam", 4.0, 8.0, "calm", confidence=0.9, trusted=True)).plain
-        '0:04–0:08  calm  0.90  ✓ yes'
-    """
-    parts = [
-        Text(_times(prediction), "dim"),
-        Text(prediction.label or "–", "bold"),
-        Text(f"{prediction.confidence:.2f}" if prediction.label else "–"),
-        _verdict(prediction),
-    ]
-    if not prediction.trusted:
-        parts.append(Text("; ".join(prediction.reasons), "dim"))
-    return Text("  ").join(parts)
-
-
-def _line(cells: Sequence[Text], widths: Sequence[int]) -> Text:
-    padded = []
-    for cell, width in zip(cells, widths, strict=True):
-        text = cell.copy()
-        if text.cell_len > width:
-            # The end of a long path tells clips apart.
-            text = Text("…" + text.plain[text.cell_len - width + 1 :], text.style)
-        text.pad_right(width - text.cell_len)
-        padded.append(text)
-    return Text("  ").join(padded)
-
-
 def thresholds_table(config: ModelConfig) -> RenderableType:
     """Return a model's trusted thresholds and how they did where they were chosen.
 
     Those of the windows that long clips are cut in follow those of whole clips, where there are any.
     """
     parts: list[RenderableType] = []
+    if config.discount is not None:
+        weights = zip(config.modalities, config.discount, strict=True)
+        said = ", ".join(f"{name} {weight:.3f}" for name, weight in weights)
+        parts.append(Text(f"Reliability, by which fusion discounts: {said}"))
     if config.thresholds:
         parts += _thresholds("Trusted thresholds", "clips", config.thresholds, config.confidence)
     if config.window_thresholds:
@@ -162,8 +50,9 @@ def thresholds_table(config: ModelConfig) -> RenderableType:
             parts.append(Text("No trusted threshold of whole clips yet: run calibrate.", "yellow"))
         title = f"Trusted thresholds of windows of {config.window_seconds:g} s"
         parts += _thresholds(title, "windows", config.window_thresholds, config.confidence)
-    if not parts:
-        return Text("No trusted threshold yet: run calibrate.", "yellow")
+    if not (config.thresholds or config.window_thresholds):
+        parts.append(Text("No trusted threshold yet: run calibrate.", "yellow"))
+        return Group(*parts)
     if config.disagreement_limit is not None:
         parts.append(
             Text(f"not trusted above a disagreement of {config.disagreement_limit:.4f}", "dim")

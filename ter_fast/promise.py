@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Flags = NDArray[np.bool_]
 
 UNITS = ("groups", "clips")
+_HELD_OUT, _HELD_OUT_TO_COMPARE = 0.2, 0.5
 _OF_PAIRS = (
     "; calibrated on label-matched pairs of clips of two corpora, so for clips of one person it holds only as "
     "far as the modalities are independent given the emotion"
@@ -165,6 +166,39 @@ class Promise:
                 "; promise='clips' asks for less: it is about further clips of the same speakers"
             )
         return text
+
+
+def asked_promise(
+    criterion: str | None,
+    risk: float | None,
+    delta: float | None,
+    unit: str | None,
+    comparing: bool,
+    seed: int,
+) -> Promise | None:
+    """Return the promise that the arguments of `calibrate` ask for; None without a risk.
+
+    Args:
+        criterion: what else chooses the threshold.
+        risk: largest share of wrong predictions among the trusted ones.
+        delta: largest probability that the promise is broken; None for 0.05.
+        unit: "groups" or "clips"; None for the first.
+        comparing: kinds of confidence are compared on what is held out, which takes more of it.
+        seed: of what is held out.
+
+    Raises:
+        DataError: a criterion beside a risk, or a delta or unit without one.
+    """
+    if risk is None:
+        if delta is not None or unit is not None:
+            raise DataError("delta and promise say how a risk is to be kept; give risk as well")
+        return None
+    if criterion is not None:
+        raise DataError(
+            f"a risk and the criterion {criterion!r} both choose the threshold; give one of them"
+        )
+    share = _HELD_OUT_TO_COMPARE if comparing else _HELD_OUT
+    return Promise(risk, 0.05 if delta is None else delta, unit or UNITS[0], share, seed)
 
 
 def warn_of_known_clips(model: Model, datasets: Sequence[Dataset]) -> None:

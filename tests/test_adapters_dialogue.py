@@ -157,6 +157,7 @@ def test_meld_reads_its_split(tmp_path: Path) -> None:
     ]
     assert data.modalities == ("audio", "video")
     assert "sentiment" not in {name.lower() for s in data for name in s.attributes}
+    assert [dict(s.extras) for s in data] == [{"text": "Oh, no"}] * 5
     (tmp_path / "train_sent_emo.csv").unlink()
     assert len(load_meld(tmp_path)) == 3
 

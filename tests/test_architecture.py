@@ -21,20 +21,21 @@ PACKAGE = Path(ter_fast.__file__).parent
 LAYERS = (
     ("errors",),
     ("_C",),
-    ("_ops", "reference", "_arrays", "_views", "_memory"),
+    ("_ops", "reference", "_arrays", "_views", "_memory", "_threads"),
     (
         *("opinion", "fusion", "decision", "losses", "uncertainty", "thresholds", "metrics"),
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
-        *("data", "prediction", "outcomes", "figures", "breakdown", "scaling", "conformal"),
-        *("timeline", "timeline_plot", "subtitles", "shards"),
+        *("data", "prediction", "outcomes", "figures", "breakdown", "scaling"),
+        *("conformal", "discounting", "modalities", "familiarity"),
+        *("timeline", "timeline_plot", "subtitles", "shards", "pretrained_encoders"),
     ),
     (
         *("inference", "prepare", "labelled", "pretrained", "predict", "promise", "criterion"),
-        *("conclude", "live", "streaming"),
+        *("conclude", "live", "streaming", "expert", "encoded", "joining", "sources"),
     ),
     ("model", "train", "calibrate", "evaluate", "robustness", "report", "multiview"),
-    ("comparison",),
-    ("present", "information"),
+    ("comparison", "experiments"),
+    ("present", "prediction_table", "information"),
     ("cli", "__main__", "__init__"),
 )
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}

@@ -330,6 +330,13 @@ def test_fer2013_missing_columns(tmp_path: Path) -> None:
         load_fer2013(tmp_path)
 
 
+@pytest.mark.parametrize("broken", [{"labels": 9}, {"labels": -1}, {"ferplus_votes": [1, 2]}])
+def test_fer2013_names_the_row_that_is_damaged(tmp_path: Path, broken: dict[str, object]) -> None:
+    fer2013(tmp_path, [{}, broken])
+    with pytest.raises(DataError, match=r"fer2013\.parquet, row 1: its label, votes or picture"):
+        load_fer2013(tmp_path)
+
+
 def test_fer2013_real(data_dir: Path) -> None:
     data = load_dataset(f"fer2013:{data_dir / 'fer2013'}")
     assert data.labels == EMOTIONS

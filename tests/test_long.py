@@ -31,7 +31,7 @@ from ter_fast import (
     decode,
 )
 from ter_fast.data import load_dataset
-from ter_fast.inference import Source
+from ter_fast.sources import Source
 from ter_fast.streaming import streamed
 from tiny import (
     RATE,

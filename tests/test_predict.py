@@ -198,7 +198,10 @@ def test_a_registered_encoder_brings_its_own_modality() -> None:
         torch.testing.assert_close(found.opinions["text"].evidence, expected)
     alone = model.predict({"audio": sound})[0]
     assert alone.opinions["text"] is None
-    assert "text: not given (a media file does not hold it; give tensors)" in alone.reasons
+    assert (
+        "text: not given (a media file does not hold it; give it beside the file, or tensors)"
+        in alone.reasons
+    )
 
 
 def test_a_file_tells_a_text_model_nothing(folder: Path) -> None:

@@ -15,9 +15,9 @@ from ter_fast import decode
 from ter_fast.cli import main
 from ter_fast.data import Dataset, Sample, check_dataset, load_dataset, load_manifest
 from ter_fast.errors import DataError, MediaError
-from ter_fast.inference import dataset_sources
 from ter_fast.prepare import prepare
 from ter_fast.shards import ShardSettings, load_shards, prepare_shards
+from ter_fast.sources import dataset_sources
 from tiny import RATE, noisy_tone, tiny_model, write_manifest, write_wav
 
 SECONDS = 6.0

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from ter_fast.cli.common import dataset_of, escaped, load, names_in, warnings_as_sentences
+from ter_fast.cli.familiarity import learn_or_forget
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, QuietOption
 from ter_fast.errors import TerFastError
 
@@ -22,10 +23,23 @@ def train(
     labels: Annotated[
         str, typer.Option(help="Class names, comma-separated: any other in the data is an error.")
     ] = "",
-    frames: Annotated[int, typer.Option(min=1, help="Frames sampled from each window.")] = 16,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="MODALITY=ENCODER:NAME,OPTION=VALUE, such as audio=hf_audio:facebook/wav2vec2-base or a "
+            "folder; may be given once per modality. Else the built-in encoders."
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, help="Frames sampled from each window; 16, or what the encoder wants."),
+    ] = None,
     frame_size: Annotated[
-        int, typer.Option(min=16, help="Side of the square frame in pixels.")
-    ] = 48,
+        int | None,
+        typer.Option(
+            min=16, help="Side of the square frame in pixels; 48, or what the encoder wants."
+        ),
+    ] = None,
     color: Annotated[bool, typer.Option("--color", help="RGB frames instead of luma.")] = False,
     faces: Annotated[
         str, typer.Option(help="detect: crop the largest face of each frame; whole: the frame.")
@@ -33,6 +47,19 @@ def train(
     epochs: Annotated[int, typer.Option(min=1)] = 30,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
     learning_rate: Annotated[float, typer.Option()] = 2e-3,
+    backbone_learning_rate: Annotated[
+        float | None,
+        typer.Option(help="For what learns of pretrained backbones; else the learning rate."),
+    ] = None,
+    schedule: Annotated[
+        str, typer.Option(help="Of the learning rate: one-cycle, cosine or constant.")
+    ] = "one-cycle",
+    warmup: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Share of the steps in which it rises.")
+    ] = 0.15,
+    gradient_clip: Annotated[
+        float, typer.Option(min=0, help="Largest norm of the gradient; 0 for none.")
+    ] = 5.0,
     activation: Annotated[
         str, typer.Option(help="From logits to evidence: exp learns fastest; softplus, relu.")
     ] = "exp",
@@ -49,6 +76,15 @@ def train(
     modality_dropout: Annotated[
         float, typer.Option(min=0, max=0.99, help="How often a modality is left out in training.")
     ] = 0.0,
+    learn_reliability: Annotated[
+        bool,
+        typer.Option(
+            "--learn-reliability", help="Learn how far fusion believes each modality, in training."
+        ),
+    ] = False,
+    familiarity: Annotated[
+        bool, typer.Option("--familiarity", help="Last, learn to discount what is unlike the data.")
+    ] = False,
     balance: Annotated[
         float, typer.Option(min=0, max=1, help="Weight of classification in TrustedCELoss.")
     ] = 1.0,
@@ -59,6 +95,16 @@ def train(
     ] = 0.1,
     precision: Annotated[str, typer.Option(help="Lightning's: 32-true, bf16-mixed …")] = "32-true",
     seed: Annotated[int, typer.Option()] = 0,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the state after each epoch; the same command goes on from there after a kill."
+        ),
+    ] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes on this machine; under torchrun, what it started."),
+    ] = None,
     max_unreadable: Annotated[
         str,
         typer.Option(
@@ -72,36 +118,59 @@ def train(
 
     Trains on the split "train" and stops early on "validation"; where the data have no validation
     split, a tenth of the groups is held out. Thresholds are set on the validation split.
+
+    For several processes: torchrun --nproc-per-node 2 -m ter_fast train …; the batch size is that of each.
     """
-    from ter_fast.config import VideoInput
+    from ter_fast.cli.encoders import chosen_encoders, video_input
     from ter_fast.data import with_validation
     from ter_fast.model import Model
     from ter_fast.prepare import parse_limit
     from ter_fast.present import thresholds_table
+    from ter_fast.train import SCHEDULES, is_first_process
 
+    if schedule not in SCHEDULES:
+        raise TerFastError(f"--schedule is {schedule!r}; expected one of {', '.join(SCHEDULES)}")
     limit = parse_limit(max_unreadable)
     dataset = with_validation(dataset_of(data, names_in(labels)), validation_share, seed)
     chosen = names_in(modalities) or dataset.modalities
-    video = VideoInput(frames, frame_size, 3 if color else 1, faces)
-    model = Model.build(dataset.labels, chosen, video=video, seed=seed, activation=activation)
+    encoders = chosen_encoders(encoder or (), chosen, 3 if color else 1)
+    video = video_input(encoders, frames, frame_size, color, faces)
+    model = Model.build(
+        dataset.labels,
+        encoders if encoder else chosen,
+        video=video,
+        seed=seed,
+        activation=activation,
+    )
     model.fit(
         dataset,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
+        backbone_learning_rate=backbone_learning_rate,
+        schedule=schedule,
+        warmup=warmup,
+        gradient_clip=gradient_clip,
         kind=loss,
         kl_weight=kl_weight,
         conflict_weight=conflict_weight,
         label_smoothing=label_smoothing,
         modality_dropout=modality_dropout,
+        learn_reliability=learn_reliability,
+        familiarity=familiarity,
         balance=balance,
         patience=patience,
         precision=precision,
         seed=seed,
+        checkpoints=checkpoints,
+        resume=True,
+        devices=devices,
         max_unreadable=limit,
         face_model=face_model,
         progress=not quiet,
     )
+    if not is_first_process():
+        return
     # Hours of training are not lost to a validation split that no threshold can be set on.
     model.save_pretrained(out)
     model.calibrate(dataset.split("validation"), face_model=face_model, progress=not quiet)
@@ -175,6 +244,16 @@ def calibrate(
             help="clip, or window: thresholds of the windows that long clips are cut in, kept apart."
         ),
     ] = "clip",
+    reliability: Annotated[
+        bool, typer.Option("--reliability", help="First learn how far to believe each modality.")
+    ] = False,
+    familiarity: Annotated[
+        bool | None,
+        typer.Option(
+            "--familiarity/--no-familiarity",
+            help="First learn, from the splits train and --split, to discount what is unlike them; or forget.",
+        ),
+    ] = None,
     device: DeviceOption = "cpu",
     face_model: FaceModelOption = None,
     quiet: QuietOption = False,
@@ -194,9 +273,15 @@ def calibrate(
         raise TerFastError(
             f"--model {model} is not a folder that can be changed; give --out FOLDER"
         )
+    datasets = [dataset_of([each], loaded.config.labels) for each in data]
     with warnings_as_sentences():
+        if familiarity is not None:
+            learn_or_forget(
+                loaded, datasets, split, learn=familiarity, promise=risk is not None,
+                face_model=face_model, progress=not quiet,
+            )  # fmt: skip
         loaded.calibrate(
-            *(dataset_of([each], loaded.config.labels).split(split) for each in data),
+            *(each.split(split) for each in datasets),
             criterion=criterion,
             risk=risk,
             delta=delta,
@@ -205,6 +290,7 @@ def calibrate(
             disagreement_limit=disagreement_limit,
             disagreement_quantile=disagreement_quantile,
             unit=unit,
+            reliability=reliability,
             face_model=face_model,
             progress=not quiet,
         )

@@ -61,7 +61,7 @@ def predict(
     Exit code 1 when a file could not be used.
     """
     from ter_fast.prediction import check_table_name
-    from ter_fast.present import PredictionTable
+    from ter_fast.prediction_table import PredictionTable
 
     if out is not None:
         check_table_name(out)
@@ -112,7 +112,7 @@ def live(
     Keeps up rather than lagging: what there was no time for is dropped, and counted at the end.
     """
     from ter_fast.prediction import Predictions
-    from ter_fast.present import live_line
+    from ter_fast.prediction_table import live_line
 
     loaded = load(model, device)
     with loaded.live(

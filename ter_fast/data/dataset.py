@@ -30,6 +30,7 @@ class Sample:
         target: Soft target (K,) over the dataset's labels: rater votes divided by their sum.
         image: Encoded picture, for a sample that lies inside a table.
         attributes: Whatever else is known: corpus, sex, intensity, age.
+        extras: By registered modality, what its reader is given: a text, or the path of a file.
         span: Start and end in seconds of the stretch of the file that is the sample; None for the
             whole file.
 
@@ -46,6 +47,7 @@ class Sample:
     image: bytes | None = field(default=None, repr=False)
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
     span: tuple[float, float] | None = None
+    extras: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def name(self) -> str:
@@ -70,7 +72,8 @@ class Dataset:
         labels: Class names, sorted (K,).
         samples: The samples (N,).
         terms: Licence or terms of use of the data, in one line.
-        modalities: ``("audio",)``, ``("video",)`` or ``("audio", "video")``.
+        modalities: ``("audio",)``, ``("video",)`` or ``("audio", "video")``, and the registered ones
+            that samples carry as extras.
         known_overlap: Groups that a published split puts on both sides; `check` warns of
             these and raises for any other.
 

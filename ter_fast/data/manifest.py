@@ -13,6 +13,7 @@ from ter_fast.data.dataset import SPLITS, Dataset, Sample
 from ter_fast.data.files import modalities_of
 from ter_fast.data.messages import closest_name, counted_examples, require_label
 from ter_fast.errors import DataError
+from ter_fast.modalities import MODALITIES
 
 TERMS = "not stated: data of the user's own manifest"
 
@@ -30,7 +31,9 @@ def load_manifest(
     Paths are relative to the table's own folder. Without ``split`` every sample has the empty
     split (see `ter_fast.data.holdout`); without ``group`` each file is its own. With ``start``
     and ``end`` in seconds, that stretch of the file is the sample; where both cells are empty, the
-    whole file is. Other columns become attributes. Messages count rows as a spreadsheet does: the
+    whole file is. A column that is called like a registered modality
+    (`ter_fast.register_modality`) holds what its reader is given, and an empty cell says that it is
+    missing. Other columns become attributes. Messages count rows as a spreadsheet does: the
     header of a CSV is row 1, and so its first sample row 2; the first row of a Parquet file is
     row 1.
 
@@ -67,7 +70,7 @@ def load_manifest(
         labels=allowed or tuple(sorted({s.label for s in samples})),
         samples=samples,
         terms=TERMS,
-        modalities=tuple(sorted({m for s in samples for m in modalities_of(s.path)})),
+        modalities=tuple(sorted({m for s in samples for m in (*modalities_of(s.path), *s.extras)})),
     )
     if check:
         dataset.check()
@@ -229,6 +232,15 @@ def _sample(folder: Path, row: dict[str, str]) -> Sample:
         label=row["label"],
         split=row.get("split", ""),
         group=row.get("group", "") or path,
-        attributes={name: cell for name, cell in row.items() if cell and name not in _COLUMNS},
+        attributes={
+            name: cell
+            for name, cell in row.items()
+            if cell and name not in _COLUMNS and name not in MODALITIES
+        },
         span=_span(row, path),
+        extras={
+            name: str(folder / cell) if MODALITIES[name].files else cell
+            for name, cell in row.items()
+            if cell and name in MODALITIES
+        },
     )

@@ -136,6 +136,7 @@ def _sample(clip: Path, part: str, row: dict[str, str]) -> Sample:
             "episode": row["Episode"],
             "language": "english",
         },
+        extras={"text": text} if (text := row.get("Utterance", "").strip()) else {},
     )
 
 

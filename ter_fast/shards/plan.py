@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ter_fast.shards.extras import described
 from ter_fast.shards.settings import ShardSettings, digest, settings_record
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _facts(sample: Sample, folder: str, labels: tuple[str, ...]) -> dict[str, An
         "group": sample.group,
         "target": None if sample.target is None else list(sample.target),
         "attributes": attributes,
+        **described(sample),
     }
 
 

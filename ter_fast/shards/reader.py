@@ -18,6 +18,7 @@ from ter_fast.clip import Clip
 from ter_fast.data.dataset import Dataset, Sample
 from ter_fast.errors import DataError, MediaError
 from ter_fast.shards.codec import decode_sound, decode_strip
+from ter_fast.shards.extras import read_back, verify_files
 from ter_fast.shards.settings import CROPS, MANIFEST, digest, read_json
 
 _MARK = ".tar#"
@@ -142,8 +143,10 @@ def verify_shards(path: str | Path) -> int:
             raise _broken(tar, f"cannot be read ({error.strerror})") from error
         if found != shard["sha256"]:
             raise _broken(tar, "has other bytes than were written")
-        if digest(read_json(tar.with_suffix(".json"))) != shard["index"]:
+        index = read_json(tar.with_suffix(".json"))
+        if digest(index) != shard["index"]:
             raise _broken(tar.with_suffix(".json"), "has other contents than were written")
+        verify_files(folder, index["clips"])
     return len(shards)
 
 
@@ -198,6 +201,7 @@ def _sample(tar: Path, clip: dict[str, Any], crop: str) -> Sample:
         group=clip["group"],
         target=None if target is None else tuple(target),
         attributes=attributes,
+        extras=read_back(tar.parent, clip),
     )
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ter_fast._threads import thread_pool, worker_count
 from ter_fast.errors import DataError, MediaError, TerFastError
+from ter_fast.shards.extras import keep_files
 from ter_fast.shards.folder import alone, check_same, is_done
 from ter_fast.shards.manifest import ShardReport, close_folder
 from ter_fast.shards.plan import Plan, Shard, make_plan
@@ -40,20 +41,22 @@ def prepare_shards(
     """Decode a dataset once, crop it, and write WebDataset tars that DALI and `webdataset` read.
 
     A shard appears under its name only when it is whole. After a kill, the same call goes on where
-    it was; the same input gives the same bytes.
+    it was; the same input gives the same bytes. Extras come along: register their modalities first, so
+    that it is known which are files.
 
     Args:
         dataset: Labelled clips.
         out: Folder for the shards; made where it is missing.
         settings: Crop, size, window and so on.
         face_model: YuNet face detector for the crop ``"face"``; by default the one fetched.
-        workers: Threads, each of which writes a shard; by default one per core, at most 8.
+        workers: Threads, each of which writes a shard on a core; by default one per core, at most 8.
         failed_limit: Share of clips that may be unusable, or ten of them, before the run stops.
         progress: Show a progress bar where standard error is a terminal.
 
     Raises:
         DataError: The dataset is shards already, the folder holds other shards or is being written,
-            it cannot be written, too many clips are unusable, or no face detector is at hand.
+            it cannot be written, too many clips are unusable, no face detector is at hand, or `workers`
+            is no whole number of at least 1.
 
     Example:
         >>> from ter_fast.data import Dataset
@@ -62,6 +65,7 @@ def prepare_shards(
         ter_fast.errors.DataError: mine has no samples; there is nothing to prepare.
     """
     settings = settings or ShardSettings()
+    workers = worker_count(workers)
     if not 0 <= failed_limit <= 1:
         raise DataError(f"failed_limit is {failed_limit}; give a share from 0 to 1, such as 0.1.")
     if not len(dataset):
@@ -78,6 +82,7 @@ def prepare_shards(
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder):
             check_same(folder, plan)
+            keep_files(dataset, plan.facts, folder)
             done = {shard.name for shard in plan.shards if is_done(folder, shard)}
             job = _Job(dataset, folder, settings, finder, plan, failed_limit)
             with _bar(dataset, progress) as advance:
@@ -112,15 +117,14 @@ class _Job:
         self,
         shards: list[Shard],
         done: set[str],
-        workers: int | None,
+        workers: int,
         advance: Callable[[int], None],
     ) -> None:
         for name in done:
             index = read_json(self.folder / f"{name}.json")
             self.failed += [reason for _, reason in index["failed"]]
             advance(len(index["clips"]) + len(index["failed"]))
-        count = workers or min(8, os.cpu_count() or 1)
-        with ThreadPoolExecutor(count, thread_name_prefix="ter_fast_shards") as pool:
+        with thread_pool(workers, "ter_fast_shards") as pool:
             futures = [pool.submit(self._write, shard, advance) for shard in shards]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
