@@ -49,13 +49,14 @@ class Encoded:
         there = [torch.zeros(self.count).index_add_(0, self.owner, m.float()) > 0 for _, m in pairs]
         return torch.stack([self.clip_mean(*pair) for pair in pairs]), torch.stack(there)
 
-    def clip_features(self) -> NDArray[np.float64]:
-        """Return the clips' features of all modalities side by side, (N, D)."""
-        each = [
-            self.clip_mean(values.double(), self.mask[view])
-            for view, values in enumerate(self.features.values())
-        ]
-        return np.asarray(torch.cat(each, 1).numpy())
+    def clip_features(self) -> dict[str, NDArray[np.float64]]:
+        """Return the clips' features by modality, (N, D); NaN where it is missing."""
+        found = {}
+        for view, (name, values) in enumerate(self.features.items()):
+            mean = self.clip_mean(values.double(), self.mask[view])
+            there = torch.zeros(self.count).index_add_(0, self.owner, self.mask[view].float()) > 0
+            found[name] = np.where(there[:, None].numpy(), mean.numpy(), np.nan)
+        return found
 
 
 @torch.no_grad()

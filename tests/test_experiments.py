@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,12 @@ from ter_fast.experiments import Density, Plan, run, summarize, summary, write_p
 from ter_fast.experiments.answers import TRUST, Answer, Judge, ensemble, entropy_of
 from ter_fast.experiments.material import corrupted, load, selected, split
 from ter_fast.experiments.page import read_lines, write_lines
-from ter_fast.experiments.plan import Experiment
+from ter_fast.experiments.plan import Experiment, Row
 from ter_fast.experiments.pooled import Kept, Pooled, check_folds
 from ter_fast.experiments.run import Unit, evaluation_settings, training_settings, units
 from ter_fast.experiments.signals import SIGNALS, signal
 from ter_fast.experiments.training import build
+from ter_fast.familiarity import FamiliarityConfig
 from ter_fast.inference import clip_evidence
 from ter_fast.metrics import Bootstrap
 from ter_fast.prepare import PreparedData, prepare
@@ -345,6 +347,51 @@ def test_a_joint_model_answers_with_each_modality_alone() -> None:
     np.testing.assert_allclose(answers["only audio"].probability, alone.numpy(), atol=1e-5)
 
 
+def test_the_guard_judges_each_modality_that_is_there_by_itself() -> None:
+    model = tiny_model("audio", "text").eval()
+    clips = [
+        [replace(_window(), values={"audio": torch.randn(8000) * 0.1, "text": torch.randn(5)})]
+        for _ in range(12)
+    ]
+    labels = torch.arange(12) % 3
+    data = PreparedData(
+        clips, labels, torch.eye(3)[labels],
+        tuple(Sample(str(i), "abc"[i % 3], "", str(i)) for i in range(12)),
+        {"audio": torch.zeros(0), "text": torch.zeros(0)}, (),
+    )  # fmt: skip
+    judge, _ = Judge.fit(model, "evidential", data, data)
+    judge = replace(judge, limits=dict.fromkeys(judge.limits, 1e9))
+    heard = [[replace(c[0], values={**c[0].values, "text": None})] for c in clips]
+    answers = judge.answers(encode(model, heard, data.empty))
+    # A modality that is missing is not far off: it is not there.
+    for name in ("density guard", "only audio"):
+        np.testing.assert_array_equal(answers[name].probability, answers[""].probability)
+    near = judge.answers(encode(model, clips, data.empty))[""].scores["density_mahalanobis"]
+    alone = answers[""].scores["density_mahalanobis"]
+    assert (alone > -1).all()
+    assert (near > -1).all()
+
+
+def test_experts_with_a_guard_of_their_own_are_not_guarded_twice(tones: Path) -> None:
+    model = tiny_model("audio", labels=("high", "low"))
+    data = prepared(tones, model)
+    expert = replace(
+        model.config.experts["audio"], familiarity=FamiliarityConfig(1.0, 4.0, 2, "tones", 8)
+    )
+    judge, answers = Judge.fit(model, "evidential", data, data)
+    assert "density guard" in answers
+    guarded = copy(model)
+    guarded.config = replace(model.config, experts={"audio": expert})
+    again = replace(judge, model=guarded).answers(encode(model, data.clips, data.empty))
+    assert "density guard" not in again
+
+
+def test_a_name_with_a_slash_is_refused() -> None:
+    plan = Plan("Page", {"a/b": Experiment("a/b", "x:y")}, {"row": Row("row")})
+    with pytest.raises(DataError, match="'a/b' has a slash"):
+        plan.checked()
+
+
 def test_answers_are_discounted_as_the_models_are() -> None:
     model = tiny_model("audio", "text").eval()
     model.config = model.config.with_reliability({"audio": 0.3})
@@ -361,8 +408,8 @@ def test_answers_are_discounted_as_the_models_are() -> None:
     judge, answers = Judge.fit(model, "evidential", data, data)
     found = clip_evidence(model, clips, data.empty)
     heard = found.mask & torch.tensor([True, False])[:, None]
-    # No clip is farther off than all of its reference, so the guard adds nothing.
-    far = replace(judge, reference=judge.reference + 1e9)
+    # No clip is farther off than a limit so large, so the guard adds nothing.
+    far = replace(judge, limits=dict.fromkeys(judge.limits, 1e9))
     answers["density guard"] = far.answers(encode(model, clips, data.empty))["density guard"]
     for name, mask in (("", found.mask), ("density guard", found.mask), ("only audio", heard)):
         opinion, _ = model.opinions(found.values, mask)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -55,16 +55,16 @@ class Judge:
     Attributes:
         model: the model.
         family: "evidential" or "softmax".
-        density: of the features of the training clips.
-        reference: distances of the validation clips, for the density guard.
+        densities: by modality, of the features of the training clips.
+        limits: by modality, the distance from which the density guard discounts it.
         temperature: of a softmax, fitted on validation clips.
         thresholds: by method, where precision meets recall on validation clips; NaN where nowhere.
     """
 
     model: Model
     family: str
-    density: Density
-    reference: Floats
+    densities: Mapping[str, Density]
+    limits: Mapping[str, float]
     temperature: float = 1.0
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
@@ -75,25 +75,28 @@ class Judge:
         """Fit density, temperature and thresholds; return the judge and its validation answers."""
         seen = encode(model, training.clips, training.empty)
         held = encode(model, validation.clips, validation.empty)
-        density = Density.fit(seen.clip_features(), training.labels.numpy())
+        labels = training.labels.numpy()
+        densities, limits = {}, {}
+        for name, features in seen.clip_features().items():
+            there = ~np.isnan(features).any(1)
+            densities[name] = Density.fit(features[there], labels[there])
+            reference = densities[name].mahalanobis(held.clip_features()[name])
+            limits[name] = limit_of(reference[~np.isnan(reference)])
         judge = cls(
-            model, family, density, density.mahalanobis(held.clip_features()),
+            model, family, densities, limits,
             _temperature(model, held, validation.labels) if family == "softmax" else 1.0,
         )  # fmt: skip
         answers = judge.answers(held)
         targets = validation.labels.numpy()
         thresholds = {name: balanced(answer, targets) for name, answer in answers.items()}
-        return cls(model, family, density, judge.reference, judge.temperature, thresholds), answers
+        return replace(judge, thresholds=thresholds), answers
 
     def answers(self, found: Encoded) -> dict[str, Answer]:
         """Return the answers of every method to encoded clips; "" is the model itself."""
         evidence, mask = found.clip_evidence()
         several = len(self.model.config.modalities) > 1
-        features = found.clip_features()
-        away = self.density.mahalanobis(features)
-        away[~mask.any(0).numpy()] = np.nan
-        near = np.where(np.isnan(away), np.nan, self.density.nearest(features))
-        distances = {"density_mahalanobis": -away, "density_nearest": -near}
+        away, near = self._distances(found)
+        distances = {"density_mahalanobis": -_mean(away), "density_nearest": -_mean(near)}
         rule, believed = self.model.config.rule, self.model.config.discount
         if self.family == "softmax":
             opinion = fuse(evidence, rule, mask, believed)
@@ -104,13 +107,32 @@ class Judge:
             return made
         kind = self.model.config.confidence
         made = {"": of_opinion(fuse(evidence, rule, mask, believed), mask, kind, distances)}
-        weight = reliability_of(torch.from_numpy(away), limit_of(self.reference))
-        weight = weight.float() * torch.tensor(believed or (1.0,) * len(mask))[:, None]
-        made["density guard"] = of_opinion(fuse(evidence, rule, mask, weight), mask, kind)
+        # Experts with a guard of their own have been discounted already.
+        if all(each.familiarity is None for each in self.model.config.experts.values()):
+            weight = reliability_of(torch.from_numpy(np.nan_to_num(away)), 1.0)
+            weight = weight.float() * torch.tensor(believed or (1.0,) * len(mask))[:, None]
+            made["density guard"] = of_opinion(fuse(evidence, rule, mask, weight), mask, kind)
         for view, name in enumerate(self.model.config.modalities if several else ()):
             alone = mask & (torch.arange(len(mask)) == view)[:, None]
             made[f"only {name}"] = of_opinion(fuse(evidence, rule, alone, believed), alone, kind)
         return made
+
+    def _distances(self, found: Encoded) -> tuple[Floats, Floats]:
+        """Return both distances (V, N), the first over its limit; NaN where a modality is missing."""
+        away, near = [], []
+        for name, features in found.clip_features().items():
+            there = ~np.isnan(features).any(1)
+            known = np.nan_to_num(features)
+            far = self.densities[name].mahalanobis(known) / self.limits[name]
+            away.append(np.where(there, far, np.nan))
+            near.append(np.where(there, self.densities[name].nearest(known), np.nan))
+        return np.stack(away), np.stack(near)
+
+
+def _mean(distances: Floats) -> Floats:
+    """Return the mean over the modalities that are there, (N,); NaN where none is."""
+    there = ~np.isnan(distances)
+    return np.where(there.any(0), np.nansum(distances, 0) / np.maximum(there.sum(0), 1), np.nan)
 
 
 def of_opinion(

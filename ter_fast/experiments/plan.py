@@ -154,8 +154,13 @@ class Plan:
         """Return the plan itself, once it says nothing that there is not.
 
         Raises:
-            DataError: an unknown reference, family, corruption, severity, signal or experiment, or no seed.
+            DataError: a name with a slash, an unknown reference, family, corruption, severity, signal or
+                experiment, or no seed.
         """
+        if cut := [name for name in (*self.rows, *self.experiments) if "/" in name]:
+            raise DataError(
+                f"{cut[0]!r} has a slash, which parts names in --only and in folders; give another name"
+            )
         if self.reference and self.reference not in self.rows:
             raise DataError(
                 f"reference is {self.reference!r}; expected one of {', '.join(self.rows)}"
