@@ -250,6 +250,7 @@ seeds: 3
 first_seed: 5
 reference: mean softmax
 notes: [They are made up.]
+published: {some: {theirs: [99.5, 80]}}
 """
 
 
@@ -280,6 +281,7 @@ def test_the_command_writes_a_page_and_goes_on_where_it_ended(config: Path, tmp_
     page = (out / "three.md").read_text()
     assert page.startswith("# Three rows\n")
     assert "- They are made up." in page
+    assert "| theirs | 99.50 | 80.00 |" in page
     mean = 100 * np.mean([r["normal"]["accuracy"] for r in results if r["method"] == "ours"])
     [row] = [line for line in page.splitlines() if line.startswith("| ours ")]
     assert f"| {mean:.2f} [" in row
@@ -298,6 +300,8 @@ def test_the_command_writes_a_page_and_goes_on_where_it_ended(config: Path, tmp_
     [
         ("sets: {a: b}\nmethods: [SVM]", "'SVM' is no method; choose of concatenation"),
         ("sets: {a: b}", "expected sets and methods"),
+        ("sets: {a: b}\nmethods: [TMC]\npublished: {a: {x: [1]}}", "two accuracies of each"),
+        ("sets: {a: b}\nmethods: [TMC]\npublished: {c: {x: [1, 2]}}", "published names the set 'c'"),
         ("sets: {a: b}\nmethods: [TMC]\nepochs: 3", "expected sets and methods"),
         ("[", "cannot be read as YAML"),
         ("sets: [a]\nmethods: [TMC]", "sets is .*; expected names and their files"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class Comparison:
         notes: What the page says beside the tables.
         protocol: Folds of whole groups instead of draws by chance, see `Protocol`.
         confidences: Rows of which the page compares every kind of confidence; with `protocol`.
+        published: By set and method, the two accuracies in % that others published, normal and
+            conflictive, which the page shows beside its own.
     """
 
     sets: Mapping[str, Path]
@@ -44,6 +46,7 @@ class Comparison:
     notes: tuple[str, ...] = ()
     protocol: Protocol | None = None
     confidences: tuple[str, ...] = ()
+    published: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
     @property
     def draws(self) -> range:
@@ -125,6 +128,18 @@ def _problem(content: Mapping[str, Any]) -> str:
             return f"{key} is {by_set!r}; expected sets and their settings"
         if unknown := sorted(set(by_set) - set(sets)):
             return f"{key} names the set {unknown[0]!r}; expected some of {', '.join(sets)}"
+    published = content.get("published", {})
+    if not isinstance(published, dict) or not all(map(_are_pairs, published.values())):
+        return f"published is {published!r}; expected sets, methods, and two accuracies of each"
+    if unknown := sorted(set(published) - set(sets)):
+        return f"published names the set {unknown[0]!r}; expected some of {', '.join(sets)}"
     if not isinstance(content.get("settings", {}), dict):
         return f"settings is {content['settings']!r}; expected names and values"
     return ""
+
+
+def _are_pairs(rows: Any) -> bool:
+    return isinstance(rows, dict) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(x, int | float) for x in pair)
+        for pair in rows.values()
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,8 @@ def write_page(
         own = [row for row in rows if row["set"] == name]
         if own:
             lines += ["", f"## {name}", "", *_table(comparison, own)]
+            if published := comparison.published.get(name):
+                lines += ["", *_published(published)]
     if comparison.notes:
         lines += ["", "## Notes", "", *(f"- {note}" for note in comparison.notes)]
     if command:
@@ -124,6 +126,13 @@ def _table(comparison: Comparison, rows: list[dict[str, Any]]) -> list[str]:
             cells += [_difference(own, against, c) for c in CONDITIONS]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
+
+
+def _published(rows: Mapping[str, Sequence[float]]) -> list[str]:
+    lines = [f"| published | {' | '.join(CONDITIONS)} |", "|---|---:|---:|"]
+    return lines + [
+        f"| {name} | {normal:.2f} | {other:.2f} |" for name, (normal, other) in rows.items()
+    ]
 
 
 def _mean(rows: list[dict[str, Any]], condition: str, figure: str) -> float:

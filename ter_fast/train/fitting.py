@@ -46,8 +46,8 @@ def fit(
     at the end where there was any, or where the setting `familiarity` asks for it.
 
     With `checkpoints`, the state is kept after every epoch, and a run that was killed at any moment ends,
-    once it is called again with `resume`, with the weights of one that ran through, bit for bit on the
-    same machine; a run that had ended does nothing more.
+    once it is called again with `resume`, with the weights of one that ran through, bit for bit on as many
+    threads of the same machine; a run that had ended does nothing more.
 
     Under `torchrun`, or with several `devices`, every process learns from its share of each epoch's draws,
     gradients and running statistics are averaged, the first process validates for all, and all return the
