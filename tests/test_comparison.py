@@ -301,7 +301,10 @@ def test_the_command_writes_a_page_and_goes_on_where_it_ended(config: Path, tmp_
         ("sets: {a: b}\nmethods: [SVM]", "'SVM' is no method; choose of concatenation"),
         ("sets: {a: b}", "expected sets and methods"),
         ("sets: {a: b}\nmethods: [TMC]\npublished: {a: {x: [1]}}", "two accuracies of each"),
-        ("sets: {a: b}\nmethods: [TMC]\npublished: {c: {x: [1, 2]}}", "published names the set 'c'"),
+        (
+            "sets: {a: b}\nmethods: [TMC]\npublished: {c: {x: [1, 2]}}",
+            "published names the set 'c'",
+        ),
         ("sets: {a: b}\nmethods: [TMC]\nepochs: 3", "expected sets and methods"),
         ("[", "cannot be read as YAML"),
         ("sets: [a]\nmethods: [TMC]", "sets is .*; expected names and their files"),
