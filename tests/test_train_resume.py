@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -161,48 +160,54 @@ def test_other_settings_go_on_too(tones: Dataset, tmp_path: Path, options: dict[
 
 SCRIPT = """
 import os, signal, sys
+import torch
 from ter_fast.data import load_dataset
 from ter_fast.train.task import Task
 import test_train_resume as tests
 
+corpus, folder, out, kill = sys.argv[1:]
 original = Task.training_step
 
 def killed(self, batch, index):
-    if self.trainer.global_step == 2 * tests.STEPS + 1:
+    if kill == "kill" and self.trainer.global_step == 2 * tests.STEPS + 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return original(self, batch, index)
 
 Task.training_step = killed
-tests.voice().fit(load_dataset(sys.argv[1]), checkpoints=sys.argv[2], **tests.OPTIONS)
+options = {**tests.OPTIONS, "progress": True}
+model = tests.voice().fit(load_dataset(corpus), checkpoints=folder, resume=True, **options)
+torch.save(model.state_dict(), out)
 """
 
 
-def test_a_process_that_is_killed_goes_on_in_another(
-    corpus: Path,
-    tones: Dataset,
-    through: Model,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+def test_a_process_that_is_killed_goes_on_in_another(corpus: Path, tmp_path: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{SCRIPT}"
-    command = [sys.executable, "-c", code, str(corpus), str(tmp_path)]
-    run = subprocess.run(
-        command,
-        # Sums are split by thread, so the same bits take the same number of threads.
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+
+    def train(folder: str, kill: str = "") -> subprocess.CompletedProcess[str]:
+        paths = [str(corpus), str(tmp_path / folder), str(tmp_path / f"{folder}.pt"), kill]
+        # All in processes of their own: what other tests set in this one may change bits.
+        return subprocess.run(
+            [sys.executable, "-c", code, *paths],
+            capture_output=True, text=True, timeout=900, check=False,
+        )  # fmt: skip
+
+    assert train("through").returncode == 0
+    run = train("stopped", "kill")
     assert run.returncode == -signal.SIGKILL, run.stderr
-    assert sorted(file.name for file in tmp_path.glob("[!.]*")) == ["best.ckpt", "latest.ckpt"]
-    options = {**OPTIONS, "progress": True}
-    resumed = voice().fit(tones, checkpoints=tmp_path, resume=True, **options)
-    said = capfd.readouterr().err
-    assert f"going on after epoch 2 of 4, from {tmp_path / 'latest.ckpt'}" in said
-    assert [f"epoch {epoch}/4" in said for epoch in (1, 2, 3, 4)] == [False, False, True, True]
-    assert_same(resumed, through)
+    assert not (tmp_path / "stopped.pt").exists()
+    left = sorted(file.name for file in (tmp_path / "stopped").glob("[!.]*"))
+    assert left == ["best.ckpt", "latest.ckpt"]
+    resumed = train("stopped")
+    assert resumed.returncode == 0, resumed.stderr
+    where = tmp_path / "stopped" / "latest.ckpt"
+    assert f"going on after epoch 2 of 4, from {where}" in resumed.stderr
+    said = [f"epoch {epoch}/4" in resumed.stderr for epoch in (1, 2, 3, 4)]
+    assert said == [False, False, True, True]
+    whole, parts = (
+        torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("through", "stopped")
+    )
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 def test_a_run_that_has_ended_does_nothing_more(
