@@ -1,4 +1,4 @@
-"""Check the views that fusion and inference are given, and bring them into one form."""
+"""Check the views that fusion and inference are given, bring them into one form, and thin them in training."""
 
 from __future__ import annotations
 
@@ -93,3 +93,23 @@ def _per_view(value: Tensor, views: Tensor, name: str) -> Tensor:
             f"needs {tuple(shape)} or ({shape[0]},)"
         )
     return value.reshape(shape[0], shape[1:].numel())
+
+
+def thinned(mask: Tensor, share: float) -> Tensor:
+    """Leave each view out with a chance, but never the last one of a sample.
+
+    Args:
+        mask: `(V, B)`, True where a view is present.
+        share: Chance with which a view is left out, in [0, 1).
+
+    Reference:
+        Neverova et al., "ModDrop: adaptive multi-modal gesture recognition", 2016.
+
+    Example:
+        >>> bool(thinned(torch.ones(2, 100, dtype=torch.bool), 0.9).any(0).all())
+        True
+    """
+    if not share or len(mask) == 1:
+        return mask
+    kept = mask & (torch.rand(mask.shape, device=mask.device) >= share)
+    return torch.where(kept.any(0), kept, mask)

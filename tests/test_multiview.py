@@ -22,12 +22,12 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import ter_fast
+from ter_fast._views import thinned
 from ter_fast.errors import DataError
 from ter_fast.losses import LOSSES
 from ter_fast.multiview import TrustedClassifier, ViewScaler
 from ter_fast.multiview.networks import MemberLinear
 from ter_fast.multiview.validated import RATES
-from ter_fast.multiview.views import thinned
 from ter_fast.opinion import RULES
 
 QUICK: dict[str, Any] = {

@@ -18,12 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ter_fast import DataError, Model
+from ter_fast._views import thinned
 from ter_fast.data import Dataset, Sample, load_dataset
 from ter_fast.inference import Window
 from ter_fast.prepare import PreparedData, most_unreadable, parse_limit, prepare
 from ter_fast.train import Settings, session
 from ter_fast.train.batches import Draws, training_loader, window_counts
-from ter_fast.train.task import Task, schedule_of, thinned
+from ter_fast.train.task import Task, schedule_of
 from tiny import (
     AUDIO,
     VIDEO,

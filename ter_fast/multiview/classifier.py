@@ -11,12 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ter_fast._views import thinned
 from ter_fast.fusion import fuse
 from ter_fast.losses import TrustedCELoss
 from ter_fast.multiview.parameters import check_trusted_parameters
 from ter_fast.multiview.thresholded import ThresholdedClassifier
 from ter_fast.multiview.validated import indexed, likeliest_rate
-from ter_fast.multiview.views import Features, Views, thinned
+from ter_fast.multiview.views import Features, Views
 from ter_fast.opinion import Opinion, evidence_from_logits
 
 # The logarithm of the largest evidence that the activation "exp" gives.

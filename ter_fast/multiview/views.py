@@ -105,26 +105,6 @@ def _numbered(parts: Sequence[Any]) -> dict[str, Any]:
     return {f"view_{number}": part for number, part in enumerate(parts)}
 
 
-def thinned(mask: Tensor, share: float) -> Tensor:
-    """Leave each view out with a chance, but never the last one of a sample.
-
-    Args:
-        mask: `(V, B)`, True where a view is present.
-        share: Chance with which a view is left out, in [0, 1).
-
-    Reference:
-        Neverova et al., "ModDrop: adaptive multi-modal gesture recognition", 2016.
-
-    Example:
-        >>> bool(thinned(torch.ones(2, 100, dtype=torch.bool), 0.9).any(0).all())
-        True
-    """
-    if not share or len(mask) == 1:
-        return mask
-    kept = mask & (torch.rand(mask.shape, device=mask.device) >= share)
-    return torch.where(kept.any(0), kept, mask)
-
-
 class ViewScaler:
     """Cut a table into views and scale each feature to mean 0 and deviation 1.
 

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.optim import lr_scheduler
 
+from ter_fast._views import thinned
 from ter_fast.features import Batch
 from ter_fast.losses import TrustedCELoss
 from ter_fast.train.batches import Loader
@@ -204,14 +205,6 @@ def schedule_of(
     up = lr_scheduler.LinearLR(optimizer, 1 / (rising + 1), total_iters=rising)
     after = lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps - rising))
     return lr_scheduler.SequentialLR(optimizer, [up, after], [rising])
-
-
-def thinned(mask: Tensor, share: float) -> Tensor:
-    """Leave each modality out with a probability, but not the last of a window: `(V, B)`."""
-    if not share or len(mask) == 1:
-        return mask
-    kept = mask & (torch.rand(mask.shape, device=mask.device) >= share)
-    return torch.where(kept.any(0), kept, mask)
 
 
 def average(decay: float, mean: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
