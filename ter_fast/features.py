@@ -52,24 +52,38 @@ def mel_filters(
 class LogMel(nn.Module):
     """Turn waveforms into normalized log-mel spectrograms.
 
-    power spectrogram (Hann window) -> mel filters -> 10 log10(max(power, 1e-10)) dB; then each band's
-    mean over the clip is taken away (which removes a microphone's colour) and the whole is divided by
-    the clip's standard deviation (which removes its gain). Only the valid part of each row counts.
+    power spectrogram (Hann window) -> mel filters -> 10 log10(max(power, 1e-10)) dB; then a mean is
+    taken away and the whole is divided by the clip's standard deviation around it. Only the valid part
+    of each row counts.
 
     Args:
         n_mels: number of mel bands M.
         n_fft: length of the Fourier transform in samples.
         window: length of the Hann window in samples (512 = 32 ms).
         hop: samples from one frame to the next (256 = 16 ms).
+        centre: mean that is taken away. "clip": one, over all bands and frames, which removes the gain
+            and keeps the voice's spectral tilt, by which effort is heard; "band": each band's own over
+            the frames (cepstral mean normalization), which removes a microphone's colour, too.
+
+    Raises:
+        ValueError: `centre` is neither.
     """
 
     filters: Tensor
     window: Tensor
 
     def __init__(
-        self, n_mels: int = 64, n_fft: int = 512, window: int = 512, hop: int = 256
+        self,
+        n_mels: int = 64,
+        n_fft: int = 512,
+        window: int = 512,
+        hop: int = 256,
+        centre: str = "clip",
     ) -> None:
         super().__init__()
+        if centre not in ("clip", "band"):
+            raise ValueError(f"centre is {centre!r}; expected 'clip' or 'band'")
+        self.centre = centre
         self.n_fft, self.window_length, self.hop = n_fft, window, hop
         self.register_buffer("filters", mel_filters(n_mels, n_fft), persistent=False)
         self.register_buffer("window", torch.hann_window(window), persistent=False)
@@ -100,7 +114,10 @@ class LogMel(nn.Module):
         valid = frames * self.hop < lengths[:, None]
         weight = valid[:, None].to(spectrogram.dtype)
         count = weight.sum(-1, keepdim=True).clamp_min(1)
-        centred = (spectrogram - (spectrogram * weight).sum(-1, keepdim=True) / count) * weight
+        mean = (spectrogram * weight).sum(-1, keepdim=True) / count
+        if self.centre == "clip":
+            mean = mean.mean(1, keepdim=True)
+        centred = (spectrogram - mean) * weight
         variance = centred.square().sum((1, 2), keepdim=True) / (count * spectrogram.shape[1])
         return centred / (variance.sqrt() + 1e-3), valid
 

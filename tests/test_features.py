@@ -70,11 +70,29 @@ def test_normalized_log_mel_ignores_gain() -> None:
     noise = torch.randn(2, 9000, generator=torch.Generator().manual_seed(0)) * 0.2
     noise *= torch.linspace(0.2, 1, 9000)
     lengths = torch.tensor([9000, 9000])
-    loud, _ = LogMel()(noise, lengths)
-    quiet, _ = LogMel()(noise * 0.01, lengths)
-    torch.testing.assert_close(loud, quiet, atol=1e-3, rtol=0)
-    assert float(loud.std()) == pytest.approx(1, abs=0.01)
-    torch.testing.assert_close(loud.mean(-1), torch.zeros(2, 64), atol=1e-4, rtol=0)
+    for centre in ("clip", "band"):
+        loud, _ = LogMel(centre=centre)(noise, lengths)
+        quiet, _ = LogMel(centre=centre)(noise * 0.01, lengths)
+        torch.testing.assert_close(loud, quiet, atol=1e-3, rtol=0)
+        assert float(loud.std()) == pytest.approx(1, abs=0.01)
+        torch.testing.assert_close(loud.mean((1, 2)), torch.zeros(2), atol=1e-4, rtol=0)
+
+
+def test_band_centring_takes_away_a_microphones_colour_and_clip_centring_keeps_it() -> None:
+    noise = torch.randn(1, 9000, generator=torch.Generator().manual_seed(0)) * 0.2
+    noise *= torch.linspace(0.2, 1, 9000)
+    # A difference of neighbours is a microphone that hears little of the low bands.
+    dull, lengths = torch.diff(noise, prepend=noise[:, :1]), torch.tensor([9000])
+    band, clip = LogMel(centre="band"), LogMel(centre="clip")
+    one, other = (band(sound, lengths)[0][..., 1:-1] for sound in (noise, dull))  # without edges
+    assert float((one - other).square().mean().sqrt()) < 0.2
+    torch.testing.assert_close(
+        band(noise, lengths)[0].mean(-1), torch.zeros(1, 64), atol=1e-4, rtol=0
+    )
+    tilt = [clip(sound, lengths)[0].mean(-1)[0] for sound in (noise, dull)]
+    assert float((tilt[0] - tilt[1])[:8].mean()) > 0.5 > -0.1 > float((tilt[0] - tilt[1])[-8:].mean())
+    with pytest.raises(ValueError, match="centre is 'median'; expected 'clip' or 'band'"):
+        LogMel(centre="median")
 
 
 def test_padding_does_not_change_features() -> None:
