@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import assume, given, strategies
 from scipy import stats
 from scipy.io import savemat
@@ -41,8 +44,9 @@ from ter_fast.comparison import (
 from ter_fast.comparison.figures import draws_of, figures_of
 from ter_fast.comparison.methods import ONE_TABLE
 from ter_fast.comparison.page import interval
+from ter_fast.comparison.recorded import against, recorded, write_figures
 from ter_fast.comparison.run import read_results, scores
-from ter_fast.comparison.tables import Column, cell, difference
+from ter_fast.comparison.tables import MISSING, Column, cell, difference
 from ter_fast.comparison.vote_ways import WAYS
 from ter_fast.comparison.votes import (
     jensen_shannon,
@@ -293,6 +297,25 @@ def test_the_command_writes_a_page_and_goes_on_where_it_ended(config: Path, tmp_
         lines.write('{"set": "so')
     with pytest.raises(DataError, match="line 7 is damaged"):
         read_results(out / "three.jsonl")
+    (out / "three.jsonl").write_text("3\n", encoding="utf-8")
+    with pytest.raises(DataError, match="line 1 is damaged"):
+        read_results(out / "three.jsonl")
+
+
+def test_a_page_of_draws_is_written_from_results_alone(config: Path, tmp_path: Path) -> None:
+    command = ["bench", "trust", str(config), "--out", str(tmp_path)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    page = (tmp_path / "three.md").read_bytes()
+    (tmp_path / "three.md").unlink()
+    (tmp_path / "some.npz").unlink()
+    assert CliRunner().invoke(app, [*command, "--render"]).exit_code == 0
+    assert (tmp_path / "three.md").read_bytes() == page
+    config.write_text(CONFIG.replace("failure_rate: 0.2", "failure_rate: 0.3"), encoding="utf-8")
+    told = CliRunner().invoke(app, [*command, "--render"])
+    assert "results of 'ours' on some with the settings" in str(told.exception)
+    (tmp_path / "three.jsonl").unlink()
+    told = CliRunner().invoke(app, [*command, "--render"])
+    assert "three.jsonl cannot be read" in str(told.exception)
 
 
 @pytest.mark.parametrize(
@@ -597,7 +620,7 @@ def test_the_command_in_folds_writes_what_scikit_learn_finds(grouped: Path, tmp_
         low, high = found["accuracy"][1:]
         assert low < right.mean() < high
     assert "trusted_f1" not in figures["figures"]["baseline"]
-    gain = figures["minus mean softmax"]["ours"]["accuracy"]
+    gain = figures["minus reference"]["ours"]["accuracy"]
     values = [figures["figures"][row]["accuracy"][0] for row in ("ours", "mean softmax")]
     assert gain[0] == pytest.approx(values[0] - values[1], abs=2e-6)
     assert f"| ours | {100 * values[0]:.1f} [" in page
@@ -611,6 +634,87 @@ def test_the_command_in_folds_writes_what_scikit_learn_finds(grouped: Path, tmp_
     renewed = [file.stat().st_mtime_ns for file in kept]
     assert [a != b for a, b in zip(changed, renewed, strict=True)] == [True] + [False] * 9
     assert (out / "grouped.md").read_text() == page
+    # The page alone is written from the figures alone.
+    (tmp_path / "some.npz").unlink()
+    shutil.rmtree(out / "grouped.answers")
+    (out / "grouped.md").unlink()
+    render = [*command, "--render"]
+    assert CliRunner().invoke(app, render).exit_code == 0
+    assert (out / "grouped.md").read_text() == page
+    told = CliRunner().invoke(app, [*render, "--only", "some"])
+    assert "leave out --only" in str(told.exception)
+    text = GROUPED.replace("epochs: 8", "epochs: 9").replace("folds: 3", "folds: 4")
+    grouped.write_text(text.replace("seeds: 2", "seeds: 3"), encoding="utf-8")
+    told = CliRunner().invoke(app, render)
+    assert isinstance(told.exception, DataError)
+    assert "made with other seeds, protocol, settings than" in str(told.exception)
+    assert (out / "grouped.md").read_text() == page
+    grouped.write_text(GROUPED.replace("sets: {some:", "sets: {other:"), encoding="utf-8")
+    told = CliRunner().invoke(app, render)
+    assert "the set 'some', which the configuration does not name" in str(told.exception)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"grouped\.json cannot be read \(No such file or directory\)"),
+        ("", r"grouped\.json is damaged"),
+        ('{"some": {"figures"', r"grouped\.json is damaged"),
+        ("[" * 100_000, r"grouped\.json is damaged"),
+        ("[1]", r"grouped\.json holds list; expected values by name"),
+        ("{}", r"grouped\.json: there are no figures; run the comparison first"),
+        (
+            '{"some": {"figures": {}}}',
+            r"grouped\.json lacks figures .*made with.*run the comparison",
+        ),
+        ('{"some": 3}', r"grouped\.json lacks figures"),
+        (b"\xff\xfe", r"grouped\.json is damaged"),
+    ],
+)
+def test_figures_that_make_no_page_are_named(
+    content: str | bytes | None, message: str, grouped: Path, tmp_path: Path
+) -> None:
+    if content is not None:
+        raw = content if isinstance(content, bytes) else content.encode()
+        (tmp_path / "grouped.json").write_bytes(raw)
+    told = CliRunner().invoke(
+        app, ["bench", "trust", str(grouped), "--out", str(tmp_path), "--render"]
+    )
+    assert isinstance(told.exception, DataError)
+    assert re.search(message, str(told.exception))
+    assert not (tmp_path / "grouped.md").exists()
+
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def rendered(pages: Path, *command: str) -> None:
+    told = CliRunner().invoke(app, ["bench", *command, "--out", str(pages), "--render"])
+    assert told.exit_code == 0, (told.output, told.exception)
+
+
+@pytest.mark.parametrize("config", sorted(BENCHMARKS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_committed_pages_are_written_anew_from_committed_figures(
+    config: Path, tmp_path: Path
+) -> None:
+    """The page and its figures lie beside each other, or neither has been published."""
+    committed = BENCHMARKS / "results" / f"{config.stem}.md"
+    kind = "media" if "experiments" in yaml.safe_load(config.read_text("utf-8")) else "trust"
+    figures = [f for f in committed.parent.glob(f"{config.stem}.json*") if f.is_file()]
+    assert bool(figures) == committed.is_file()
+    if figures:
+        for file in figures:
+            shutil.copy(file, tmp_path)
+        rendered(tmp_path, kind, str(config))
+        assert (tmp_path / committed.name).read_bytes() == committed.read_bytes()
+
+
+def test_the_committed_page_of_votes_is_written_anew_from_its_figures(tmp_path: Path) -> None:
+    results = BENCHMARKS / "results"
+    shutil.copy(results / "cremad_votes.json", tmp_path)
+    rendered(tmp_path, "votes")
+    page = (tmp_path / "cremad_votes.md").read_bytes()
+    assert page == (results / "cremad_votes.md").read_bytes()
 
 
 def test_intervals_are_of_groups_and_of_all_their_seeds_together(grouped: Path) -> None:
@@ -653,12 +757,23 @@ def test_differences_are_marked_where_the_interval_leaves_out_0() -> None:
     right = np.arange(60) % 3 > 0
     figures = draws.means(good=right, bad=np.zeros(60), same=right)
     more, less = Column("x", "x"), Column("x", "x", better=-1)
-    good, bad, same = figures["good"], figures["bad"], figures["same"]
-    assert difference(good, bad, more).endswith("] **+**")
-    assert difference(good, bad, less).endswith("] **-**")
-    assert difference(good, same, more) == "+0.0 [+0.0, +0.0]"
-    assert difference(good, good, more) == ""
-    assert difference(good, None, more) == "–" == cell(None, more)
+    above = against({name: {"x": figure} for name, figure in figures.items()}, "bad")
+    assert difference(above["good"]["x"], more).endswith("] **+**")
+    assert difference(above["good"]["x"], less).endswith("] **-**")
+    assert difference(recorded(figures["good"] - figures["same"]), more) == "+0.0 [+0.0, +0.0]"
+    assert "bad" not in above
+    assert difference(None, more) == MISSING == cell(None, more)
+    assert cell([None] * 3, more) == MISSING == difference([None] * 3, more)
+    assert difference([0.5, None, None], more) == "+50.0 [+nan, +nan]"
+
+
+def test_figures_lie_in_json_as_they_are_a_line_for_each(tmp_path: Path) -> None:
+    content = {"rows [ 1 ]": {"b": [0.5, None, -0.0], "a": [1, 2, 3]}, "names": ["x", "y"], "n": []}
+    write_figures(tmp_path / "some.json", content)
+    text = (tmp_path / "some.json").read_text(encoding="utf-8")
+    assert json.loads(text) == content
+    assert '"b": [0.5, null, -0.0],\n' in text
+    assert [file.name for file in tmp_path.iterdir()] == ["some.json"]
 
 
 # -- votes ----------------------------------------------------------------------------------------
@@ -766,6 +881,18 @@ def test_the_command_for_votes_writes_its_page(tmp_path: Path) -> None:
     parted = figures["voice and face differ"]["voice alone"]
     assert (parted["with_voice"][0], parted["with_face"][0]) == (1.0, 0.0)
     assert f"| face alone | {100 * face:.1f} [" in page
+    (out / "cremad_votes.md").unlink()
+    render = ["bench", "votes", "--out", str(out), "--render"]
+    assert CliRunner().invoke(app, render).exit_code == 0
+    assert (out / "cremad_votes.md").read_text() == page
+    told = CliRunner().invoke(app, [*render, "--data", str(tmp_path)])
+    assert "leave out --data" in str(told.exception)
+    told = CliRunner().invoke(app, render[:-1])
+    assert "give --data, or --render" in str(told.exception)
+    del figures["aurc"]
+    write_figures(out / "cremad_votes.json", figures)
+    told = CliRunner().invoke(app, render)
+    assert "cremad_votes.json lacks figures" in str(told.exception)
 
 
 def test_what_is_no_table_of_votes_is_refused(tmp_path: Path) -> None:

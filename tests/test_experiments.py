@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 from copy import copy
 from dataclasses import replace
@@ -35,8 +36,11 @@ from ter_fast.experiments.training import build
 from ter_fast.familiarity import FamiliarityConfig
 from ter_fast.inference import clip_evidence
 from ter_fast.metrics import Bootstrap
+from ter_fast.model import Model
 from ter_fast.prepare import PreparedData, prepare
-from tiny import tiny_model, tone_corpus, write_manifest
+from tiny import LABELS, tiny_model, tone_corpus, write_manifest
+
+run_module = importlib.import_module("ter_fast.experiments.run")  # its package has a function `run`
 
 ENCODER = {"encoder": "logmel_cnn", "widths": [4, 6, 8, 16], "dropout": 0.2}
 CONTENT: dict[str, Any] = {
@@ -565,7 +569,12 @@ def test_the_page_is_written_from_figures_alone(
     figures = tmp_path / "plan.jsonl"
     write_lines(lines, figures)
     assert read_lines(figures) == lines
-    told = CliRunner().invoke(app, ["bench", "media", str(written(tones)), "--out", str(tmp_path)])
+    command = ["bench", "media", str(written(tones)), "--out", str(tmp_path)]
+    told = CliRunner().invoke(app, command)
+    assert "give a folder for them by --work, or --render" in str(told.exception)
+    told = CliRunner().invoke(app, [*command, "--render", "--work", str(tmp_path)])
+    assert "leave out --work" in str(told.exception)
+    told = CliRunner().invoke(app, [*command, "--render"])
     assert told.exit_code == 0, told.output
     page = (tmp_path / "plan.md").read_text(encoding="utf-8")
     for piece in (
@@ -585,8 +594,70 @@ def test_the_page_is_written_from_figures_alone(
     figures.write_text("{\n", encoding="utf-8")
     with pytest.raises(DataError, match="line 1 is damaged"):
         read_lines(figures)
-    with pytest.raises(DataError, match="run the experiments"):
+    with pytest.raises(DataError, match=r"none\.jsonl cannot be read"):
         read_lines(tmp_path / "none.jsonl")
+
+
+def test_the_page_counts_the_clips_of_every_row(
+    plan: Plan, lines: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    counts = {"evidential": (18, 9), "softmax": (7, 5)}
+    changed = [
+        {**line, "clips": counts[line["row"]][0], "groups": counts[line["row"]][1]}
+        for line in lines
+        if line["table"] == "main" and line["row"] in counts
+    ]
+    write_page(plan, changed, tmp_path / "plan.md")
+    page = (tmp_path / "plan.md").read_text(encoding="utf-8").splitlines()
+    head = next(line for line in page if line.startswith("|  | clips | groups |"))
+    table = page[page.index(head) + 2 :][:2]
+    assert [tuple(line.split(" | ")[:3]) for line in table] == [
+        ("| evidential", "18", "9"),
+        ("| softmax", "7", "5"),
+    ]
+
+
+def test_of_two_processes_that_train_a_unit_the_first_is_kept(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"seeds": [0], "rows": {"evidential": None}, "reference": ""}
+    own = Plan.read(written(tones, **changes))
+    unit = next(units(own, tmp_path))
+    material = material_of(own, tones)
+    plain, kept = run_module.train, unit.folder / "model"
+    first: list[Any] = []
+
+    def slower(model: Any, *given: Any) -> Any:
+        # While this process trains, another finishes, from other weights.
+        other = build(LABELS, {"modalities": {"audio": ENCODER}}, "evidential", 5)
+        first.append(run_module._keep(other, kept, {"settings": settings, "seconds": 1}))
+        return plain(model, *given)
+
+    settings = training_settings(own, unit)
+    monkeypatch.setattr(run_module, "train", slower)
+    run_module._unit(own, unit, material)
+    assert first == [True]
+    assert [file.name for file in unit.folder.iterdir() if file.name.startswith(".")] == []
+    held = Model.from_pretrained(kept)
+    other = build(LABELS, {"modalities": {"audio": ENCODER}}, "evidential", 5)
+    for name, weight in other.state_dict().items():
+        torch.testing.assert_close(held.state_dict()[name], weight)
+    # Answers are of the model that is kept.
+    with np.load(unit.answers) as file:
+        answered = file["test//probability"]
+    unit.answers.unlink()
+    monkeypatch.setattr(run_module, "train", None)
+    run_module._unit(own, unit, material)
+    with np.load(unit.answers) as file:
+        np.testing.assert_array_equal(file["test//probability"], answered)
+    monkeypatch.setattr(Model, "save_pretrained", _cannot_save)
+    with pytest.raises(OSError, match="save"):
+        run_module._keep(other, tmp_path / "new" / "model", {})
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def _cannot_save(model: Model, folder: Path) -> None:
+    raise OSError("cannot save")
 
 
 def test_the_command_runs_a_part(tones: Path, tmp_path: Path) -> None:

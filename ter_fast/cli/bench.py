@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ter_fast.errors import DataError
+
 if TYPE_CHECKING:
     from ter_fast.comparison import Comparison
+
+Render = Annotated[
+    bool,
+    typer.Option(
+        "--render", help="Only write the page anew, from the figures beside it; no data are needed."
+    ),
+]
 
 
 def trust(
@@ -21,43 +30,54 @@ def trust(
         list[str] | None,
         typer.Option(help="Run this set alone, leaving others to another process; repeatable."),
     ] = None,
+    render: Render = False,
 ) -> None:
     """Compare classifiers of feature views on equal terms, and write one page.
 
     A run that was cut off goes on where it ended: results are kept beside the page, as lines of JSON,
     or, where groups are put into folds, in a folder of answers that you may remove afterwards.
     """
-    from ter_fast.comparison import Comparison, run, write_page
-    from ter_fast.comparison.run import read_results
+    from ter_fast.comparison import Comparison, run, write_folds_page, write_page
+    from ter_fast.comparison.run import check_settings, read_results
 
+    _only_renders(render, data=data, only=only)
     comparison = Comparison.read(config, data)
+    page, command = out / f"{config.stem}.md", f"ter-fast bench trust {config.name}"
     if comparison.protocol is not None:
-        _trust_in_folds(comparison, config, out, only or [])
-        return
-    results = out / f"{config.stem}.jsonl"
-    for found in run(comparison, results, only or ()):
-        typer.echo(
-            f"{found['set']}  {found['method']}  draw {found['seed']}: "
-            f"{100 * found['normal']['accuracy']:.2f} % normal, "
-            f"{100 * found['conflictive']['accuracy']:.2f} % conflictive, {found['seconds']} s",
-        )
-    page = out / f"{config.stem}.md"
-    write_page(comparison, read_results(results), page, f"ter-fast bench trust {config.name}")
+        if not render:
+            _in_folds(comparison, page, only or [])
+        write_folds_page(comparison, page, command)
+    else:
+        results = page.with_suffix(".jsonl")
+        if render:
+            check_settings(comparison, results)
+        for found in () if render else run(comparison, results, only or ()):
+            typer.echo(
+                f"{found['set']}  {found['method']}  draw {found['seed']}: "
+                f"{100 * found['normal']['accuracy']:.2f} % normal, "
+                f"{100 * found['conflictive']['accuracy']:.2f} % conflictive, {found['seconds']} s",
+            )
+        write_page(comparison, read_results(results), page, command)
     typer.echo(f"{page} is written")
 
 
-def _trust_in_folds(comparison: Comparison, config: Path, out: Path, only: list[str]) -> None:
-    from ter_fast.comparison.answers import run_folds
-    from ter_fast.comparison.folds_page import write_folds_page
-    from ter_fast.comparison.kept_answers import Answers
+def _in_folds(comparison: Comparison, page: Path, only: list[str]) -> None:
+    from ter_fast.comparison import Answers, run_folds, write_folds_figures
 
     answers: dict[str, dict[str, list[Answers]]] = {}
-    for name, row, seed, found in run_folds(comparison, out / f"{config.stem}.answers", only):
+    for name, row, seed, found in run_folds(comparison, page.with_suffix(".answers"), only):
         answers.setdefault(name, {}).setdefault(row, []).append(found)
         typer.echo(f"{name}  {row}  seed {seed}: {found.seconds:.1f} s of training")
-    page = out / f"{config.stem}.md"
-    write_folds_page(comparison, answers, page, f"ter-fast bench trust {config.name}")
-    typer.echo(f"{page} is written")
+    write_folds_figures(comparison, answers, page.with_suffix(".json"))
+
+
+def _only_renders(render: bool, **others: object) -> None:
+    """Refuse options of a run where nothing is run."""
+    if render and (given := [name for name, value in others.items() if value]):
+        raise DataError(
+            f"--render writes the page from its figures and runs nothing; leave out --{given[0]}, or "
+            "--render"
+        )
 
 
 def clips(
@@ -66,9 +86,7 @@ def clips(
     data: Annotated[Path | None, typer.Option(help="Folder that data are relative to.")] = None,
     work: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder for models and answers; without it the page is written from figures alone."
-        ),
+        typer.Option(help="Folder for models and answers, outside of any repository."),
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -77,6 +95,7 @@ def clips(
             "repeatable."
         ),
     ] = None,
+    render: Render = False,
 ) -> None:
     """Train on clips end to end, fold by fold, measure accuracy and trust, and write one page.
 
@@ -85,38 +104,50 @@ def clips(
     from ter_fast.experiments import Plan, run, summarize, write_page
     from ter_fast.experiments.page import read_lines, write_lines
 
+    _only_renders(render, data=data, work=work, only=only)
     plan = Plan.read(config)
     figures = out / f"{config.stem}.jsonl"
-    if work is None:
-        lines = read_lines(figures)
-    else:
+    if not render:
+        if work is None:
+            raise DataError(
+                "a run keeps models and answers; give a folder for them by --work, or --render to write "
+                "the page from the figures that there are"
+            )
         for line in run(plan, data or Path(), work, only or ()):
             typer.echo(line)
-        lines = write_lines(summarize(plan, work), figures)
+        write_lines(summarize(plan, work), figures)
     page = out / f"{config.stem}.md"
-    write_page(plan, lines, page, f"ter-fast bench media {config.name}")
+    write_page(plan, read_lines(figures), page, f"ter-fast bench media {config.name}")
     typer.echo(f"{page} is written")
 
 
 def votes(
+    out: Annotated[Path, typer.Option(help="Folder for the page and its figures.")],
     data: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="Archive of CREMA-D's votes per channel (.npz), or the folder it lies in."
         ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for the page and its figures.")],
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How often actors are halved.")] = 5,
+    render: Render = False,
 ) -> None:
     """Fuse votes of raters who heard with those of raters who saw, and compare with those who did both.
 
     The archive holds counts (N, 3, K) of voice, face and both, intended (N,), actor (N,), classes (K,).
     """
+    from ter_fast.comparison.recorded import write_figures
     from ter_fast.comparison.votes import read_vote_counts
-    from ter_fast.comparison.votes_page import fuse_votes, write_votes_page
+    from ter_fast.comparison.votes_figures import figures_of_votes, fuse_votes
+    from ter_fast.comparison.votes_page import write_votes_page
 
-    read = read_vote_counts(data)
-    found = fuse_votes(read, seeds, say=typer.echo)
+    _only_renders(render, data=data)
     page = out / "cremad_votes.md"
-    write_votes_page(read, found, page, "ter-fast bench votes --data $TER_FAST_DATA/cremad_votes")
+    if not render:
+        if data is None:
+            raise DataError("votes are needed; give --data, or --render to write the page anew")
+        read = read_vote_counts(data)
+        found = fuse_votes(read, seeds, say=typer.echo)
+        write_figures(page.with_suffix(".json"), figures_of_votes(read, found))
+    write_votes_page(page, "ter-fast bench votes --data $TER_FAST_DATA/cremad_votes")
     typer.echo(f"{page} is written")

@@ -3,14 +3,16 @@
 `config` reads what is compared, `sets` the feature sets, and `methods` names the classifiers. Draws by
 chance: `protocol` splits and corrupts, `run` fits and scores, `page` writes the tables. Folds of whole
 groups, such as speakers: `folds` deals them, `answers` fits and gathers what each row says of each
-sample, `kept_answers` keeps it, `figures` makes figures with intervals over groups, `folds_page` writes the tables.
+sample, `kept_answers` keeps it, `figures` makes figures with intervals over groups, `recorded` keeps
+those, and from them alone `folds_page` writes the tables. Votes of raters, likewise: `votes`,
+`vote_ways`, `votes_figures`, `votes_page`.
 """
 
 import ter_fast.multiview  # noqa: F401 (says what is missing where scikit-learn is)
 from ter_fast.comparison.answers import answers_of, run_folds
 from ter_fast.comparison.config import Comparison
 from ter_fast.comparison.folds import Fold, Protocol, grouped_folds
-from ter_fast.comparison.folds_page import write_folds_page
+from ter_fast.comparison.folds_page import write_folds_figures, write_folds_page
 from ter_fast.comparison.kept_answers import Answers
 from ter_fast.comparison.methods import METHODS, build
 from ter_fast.comparison.page import write_page
@@ -35,6 +37,7 @@ __all__ = [
     "run",
     "run_folds",
     "split",
+    "write_folds_figures",
     "write_folds_page",
     "write_page",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from ter_fast.comparison.folds import Protocol
 from ter_fast.comparison.methods import METHODS
 from ter_fast.errors import DataError
+from ter_fast.records import read_settings
 
 
 @dataclass(frozen=True)
@@ -70,20 +71,8 @@ class Comparison:
         Raises:
             DataError: The file cannot be read, or says what there is not.
         """
-        import yaml
-
         file = Path(path)
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise DataError(f"{file} cannot be read as YAML ({error}); check the file") from error
-        known = set(cls.__dataclass_fields__)
-        if not isinstance(content, dict) or not {"sets", "methods"} <= set(content) <= known:
-            found = sorted(content) if isinstance(content, dict) else type(content).__name__
-            raise DataError(
-                f"{file} holds {found}; expected sets and methods, and of {sorted(known)} what else is "
-                "wanted"
-            )
+        content = read_settings(file, ("sets", "methods"), cls.__dataclass_fields__)
         folder = file.parent if data is None else Path(data)
         if problem := _problem(content):
             raise DataError(f"{file}: {problem}")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
+from ter_fast.comparison.config import Comparison
 from ter_fast.comparison.kept_answers import Answers
+from ter_fast.comparison.recorded import against, against_largest, all_recorded
+from ter_fast.comparison.sets import load_grouped
 from ter_fast.comparison.tables import Column
 from ter_fast.metrics import Bootstrap, Replicates
 from ter_fast.multiview.views import Array
@@ -33,7 +39,7 @@ TRUSTED = (
 )
 """Columns at the threshold of the validation groups."""
 
-_AT_THRESHOLD = {"trusted_precision", "trusted_recall", "trusted_f1", "coverage", "lift"}
+_AT_THRESHOLD = ("trusted_precision", "trusted_recall", "trusted_f1", "coverage", "lift")
 
 
 def draws_of(groups: Array, seeds: int, resamples: int = 2000) -> Bootstrap:
@@ -85,3 +91,55 @@ def kinds_of_confidence(
         for kind in parts[0].confidence
         if kind != "own"
     }
+
+
+def figures_of_set(
+    comparison: Comparison,
+    name: str,
+    answers: Mapping[str, Sequence[Answers]],
+    resamples: int = 2000,
+) -> dict[str, Any]:
+    """Return for JSON all that the page shows of a set.
+
+    Args:
+        comparison: What was compared, with a protocol.
+        name: Of the set.
+        answers: By row, those of every seed.
+        resamples: Of groups, for the intervals.
+
+    Raises:
+        DataError: The set cannot be read.
+    """
+    assert comparison.protocol is not None
+    views = load_grouped(comparison.sets[name], comparison.protocol, name)
+    assert views.groups is not None
+    draws = draws_of(views.groups, comparison.seeds, resamples)
+    rows = {row: figures_of(parts, views.labels, draws) for row, parts in answers.items()}
+    kinds = {
+        row: kinds_of_confidence(answers[row], views.labels, draws)
+        for row in comparison.confidences
+    }
+    return {
+        "samples": len(views.labels),
+        "groups": draws.n_groups,
+        "resamples": resamples,
+        "made with": made_with(comparison, name),
+        "figures": all_recorded(rows),
+        "minus reference": against(rows, comparison.reference) if comparison.reference else {},
+        "aurc by confidence": all_recorded(kinds),
+        "aurc minus max_probability": against_largest(kinds),
+    }
+
+
+def made_with(comparison: Comparison, name: str) -> dict[str, Any]:
+    """Return for JSON all that the figures of a set depend on, but for its file."""
+    assert comparison.protocol is not None
+    facts = {
+        "seeds": list(comparison.draws),
+        "protocol": asdict(comparison.protocol),
+        "reference": comparison.reference,
+        "confidences": comparison.confidences,
+        "settings": {row: comparison.settings_of(row, name) for row in comparison.methods},
+    }
+    found: dict[str, Any] = json.loads(json.dumps(facts, default=str))
+    return found

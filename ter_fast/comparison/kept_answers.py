@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import zipfile
 import zlib
@@ -61,7 +62,7 @@ def save(path: Path, found: Answers) -> None:
         **{f"confidence {kind}": values for kind, values in found.confidence.items()},
         **{f"alone {view}": values for view, values in found.alone.items()},
     }
-    partial = path.with_suffix(".part")
+    partial = path.with_suffix(f".{os.getpid()}.part")
     with partial.open("wb") as file:
         np.savez(
             file, probability=found.probability, tempered=found.tempered,

@@ -11,6 +11,7 @@ import numpy as np
 from ter_fast.comparison.config import Comparison
 from ter_fast.comparison.run import CONDITIONS
 from ter_fast.errors import DataError
+from ter_fast.records import write_whole
 
 # Share of test to training samples at 80:20, by which draws that overlap vary less than fresh ones.
 _OVERLAP = 0.25
@@ -50,8 +51,7 @@ def write_page(
         lines += ["", "## Notes", "", *(f"- {note}" for note in comparison.notes)]
     if command:
         lines += ["", f"Made by `{command}`."]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(path, "\n".join(lines) + "\n")
 
 
 def interval(values: Sequence[float], overlap: float = 0.0) -> tuple[float, float]:

@@ -16,8 +16,10 @@ from ter_fast.comparison.protocol import Split, split
 from ter_fast.comparison.sets import ViewSet, load_views
 from ter_fast.errors import DataError
 from ter_fast.multiview.views import Array
+from ter_fast.records import read_json_lines
 
 CONDITIONS = ("normal", "conflictive")
+_NEEDED = ("set", "method", "seed", "seconds", *CONDITIONS)
 
 
 def run(
@@ -68,15 +70,20 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     Raises:
         DataError: A line is damaged.
     """
-    if not path.exists():
-        return []
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}: line {number} is damaged ({error}); remove it") from error
-    return found
+    return read_json_lines(path, _NEEDED) if path.exists() else []
+
+
+def check_settings(comparison: Comparison, results: Path) -> None:
+    """Check that the results in a file were found with the settings that the comparison names now.
+
+    Raises:
+        DataError: The file cannot be read, a line is damaged, or its settings are others.
+    """
+    for found in read_json_lines(results, _NEEDED):
+        name, row, seed = _key(found)
+        if name in comparison.sets and row in comparison.methods and seed in comparison.draws:
+            now = comparison.settings_of(row, name)
+            _same_settings(found.get("settings"), now, (name, row), results)
 
 
 def _key(result: Mapping[str, Any]) -> tuple[str, str, int]:

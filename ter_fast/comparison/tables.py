@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ter_fast.metrics import Replicates, compare
+from ter_fast.comparison.recorded import Figure
 
 MISSING = "–"
 
@@ -41,42 +41,43 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [*lines, *(_line(row) for row in rows)]
 
 
-def cell(figure: Replicates | None, column: Column) -> str:
+def cell(figure: Figure | None, column: Column) -> str:
     """Return a figure and its 95 % interval.
 
     Example:
-        >>> from ter_fast.metrics import Bootstrap
-        >>> figure = Bootstrap(4, resamples=50).means(right=[1, 1, 1, 1])["right"]
-        >>> cell(figure, Column("right", "accuracy"))
-        '100.0 [100.0, 100.0]'
+        >>> cell([0.5, 0.25, 0.75], Column("right", "accuracy"))
+        '50.0 [25.0, 75.0]'
     """
-    if figure is None or math.isnan(figure.value):
-        return MISSING
-    low, high = figure.interval()
-    shown = [f"{column.scale * each:.{column.digits}f}" for each in (figure.value, low, high)]
-    return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+    return _shown(figure, column, "")
 
 
-def difference(first: Replicates | None, second: Replicates | None, column: Column) -> str:
-    """Return the paired difference, first minus second, with its 95 % interval.
+def difference(figure: Figure | None, column: Column) -> str:
+    """Return a paired difference and its 95 % interval.
 
     A + behind it where all of the interval is on the better side of 0, a - where all is on the worse.
+
+    Example:
+        >>> difference([0.5, 0.25, 0.75], Column("right", "accuracy"))
+        '+50.0 [+25.0, +75.0] **+**'
     """
-    if first is None or second is None or first is second:
-        return "" if first is not None and first is second else MISSING
-    found = compare(first, second)
-    ends = column.scale * found.low, column.scale * found.high
-    better = column.better * found.low > 0 and column.better * found.high > 0
-    worse = column.better * found.low < 0 and column.better * found.high < 0
-    mark = " **+**" if better else " **-**" if worse else ""
-    value = f"{column.scale * found.difference:+.{column.digits}f}"
-    return f"{value} [{ends[0]:+.{column.digits}f}, {ends[1]:+.{column.digits}f}]{mark}"
+    shown = _shown(figure, column, "+")
+    if shown == MISSING:
+        return shown
+    assert figure is not None
+    ends = [column.better * end for end in figure[1:] if end is not None]
+    better = len(ends) == 2 and min(ends) > 0
+    worse = len(ends) == 2 and max(ends) < 0
+    return shown + (" **+**" if better else " **-**" if worse else "")
 
 
-def recorded(figure: Replicates) -> list[float | None]:
-    """Return value, low and high for JSON, which knows no NaN."""
-    values = (figure.value, *figure.interval())
-    return [round(value, 6) if math.isfinite(value) else None for value in values]
+def _shown(figure: Figure | None, column: Column, sign: str) -> str:
+    if figure is None or figure[0] is None:
+        return MISSING
+    value, low, high = (
+        f"{column.scale * (math.nan if each is None else each):{sign}.{column.digits}f}"
+        for each in figure
+    )
+    return f"{value} [{low}, {high}]"
 
 
 def _line(cells: Sequence[str]) -> str:

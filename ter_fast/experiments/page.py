@@ -11,6 +11,7 @@ from ter_fast.corrupt import CORRUPTIONS
 from ter_fast.errors import DataError
 from ter_fast.experiments.plan import Experiment, Plan
 from ter_fast.experiments.summary import Line
+from ter_fast.records import read_json_lines, write_whole
 
 _MAIN = (
     ("accuracy", "accuracy", 100), ("UAR", "uar", 100), ("AURC", "aurc", 1000),
@@ -26,26 +27,13 @@ def read_lines(path: Path) -> list[Line]:
     Raises:
         DataError: there is no such file, or a line is damaged.
     """
-    found = []
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read ({error}); run the experiments first") from error
-    for number, line in enumerate(text.splitlines(), 1):
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}: line {number} is damaged ({error}); make it anew") from error
-    return found
+    return read_json_lines(path, ("experiment", "table", "row"))
 
 
 def write_lines(lines: Iterable[Line], path: Path) -> list[Line]:
     """Write figures as JSON lines, all of them or nothing, and return them."""
     found = list(lines)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}")
-    partial.write_text("".join(json.dumps(each) + "\n" for each in found), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, "".join(json.dumps(each) + "\n" for each in found))
     return found
 
 
@@ -75,8 +63,7 @@ def write_page(plan: Plan, lines: Sequence[Line], path: Path, command: str = "")
         text += ["", "## Notes", "", *(f"- {note}" for note in plan.notes)]
     if command:
         text += ["", f"Made by `{command}`."]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(text) + "\n", encoding="utf-8")
+    write_whole(path, "\n".join(text) + "\n")
 
 
 def _explained() -> list[str]:
@@ -91,17 +78,17 @@ def _explained() -> list[str]:
 
 def _experiment(plan: Plan, experiment: Experiment, lines: Sequence[Line]) -> list[str]:
     main = _of(lines, "main")
-    first = main[0]
     split = f"{experiment.folds} folds by group" if experiment.folds else "the split of its authors"
     text = [
-        f"`{experiment.data}`: {first['clips']} test clips of {first['groups']} groups, {split}, "
-        f"{experiment.validation:.0%} of the training groups held out for validation. {first['terms']}.",
+        f"`{experiment.data}`: {split}, {experiment.validation:.0%} of the training groups held out for "
+        f"validation. {main[0]['terms']}.",
         "",
         *_table(
-            ["", "seeds", "folds", *(title for title, _, _ in _MAIN), "s"],
+            ["", "clips", "groups", "seeds", "folds", *(title for title, _, _ in _MAIN), "s"],
             [
                 [
-                    line["row"], str(line["seeds"]), str(line["folds"]),
+                    line["row"],
+                    *(str(line[name]) for name in ("clips", "groups", "seeds", "folds")),
                     *(_with_interval(line["figures"].get(name), factor) for _, name, factor in _MAIN),
                     f"{line['seconds']:.0f}",
                 ]
@@ -109,7 +96,8 @@ def _experiment(plan: Plan, experiment: Experiment, lines: Sequence[Line]) -> li
             ],
         ),
         "",
-        "s: seconds to train a fold.",
+        "clips: test clips that the row answers, which have what it reads, each counted once; groups: those "
+        "that they come from; s: seconds to train a fold.",
     ]  # fmt: skip
     text += _differences(plan.reference, main)
     published = [each for each in plan.published if each["experiment"] == experiment.name]

@@ -10,6 +10,7 @@ from typing import Any
 from ter_fast.corrupt import CORRUPTIONS, SEVERITIES
 from ter_fast.errors import DataError
 from ter_fast.experiments.signals import SIGNALS
+from ter_fast.records import read_settings
 
 FAMILIES = ("evidential", "softmax")
 
@@ -124,21 +125,9 @@ class Plan:
         Raises:
             DataError: the file cannot be read, or says what there is not.
         """
-        import yaml
-
         file = Path(path)
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise DataError(f"{file} cannot be read as YAML ({error}); check the file") from error
-        known = set(cls.__dataclass_fields__)
-        needed = {"title", "experiments", "rows"}
-        if not isinstance(content, dict) or not needed <= set(content) <= known:
-            found = sorted(map(str, content)) if isinstance(content, dict) else content
-            raise DataError(
-                f"{file} holds {found}; expected {sorted(needed)}, and of {sorted(known)} what else "
-                "is wanted"
-            )
+        needed = ("title", "experiments", "rows")
+        content = read_settings(file, needed, cls.__dataclass_fields__)
         try:
             return cls(
                 **{

@@ -165,8 +165,11 @@ def _unit(plan: Plan, unit: Unit, material: Material) -> str:
         began = time.perf_counter()
         train(model, unit.row.family, parts[0], parts[1], settings["train"], unit.seed)
         seconds = time.perf_counter() - began
-        _keep(model, kept, {"settings": settings, "seconds": round(seconds, 1)})
         text = f"trained in {seconds:.0f} s, "
+        if not _keep(model, kept, {"settings": settings, "seconds": round(seconds, 1)}):
+            # Answers are those of the model that is kept: another process was here first.
+            is_done(plan, unit)
+            model = Model.from_pretrained(kept).eval()
     began = time.perf_counter()
     arrays, thresholds = measured(model, unit, material, fold, parts)
     unit.folder.mkdir(parents=True, exist_ok=True)
@@ -240,13 +243,22 @@ def _spread(count: int, most: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))
 
 
-def _keep(model: Model, folder: Path, about: dict[str, Any]) -> None:
+def _keep(model: Model, folder: Path, about: dict[str, Any]) -> bool:
+    """Save a model, whole or not at all; say whether, since one that is there already stays."""
     partial = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    model.save_pretrained(partial)
-    _write(partial / "training.json", json.dumps(about))
-    partial.rename(folder)
+    try:
+        model.save_pretrained(partial)
+        _write(partial / "training.json", json.dumps(about))
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        return False
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return True
 
 
 def _save(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
