@@ -26,7 +26,7 @@ LAYERS = (
         *("opinion", "fusion", "decision", "losses", "uncertainty", "thresholds", "metrics"),
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
         *("data", "prediction", "outcomes", "figures", "breakdown", "scaling"),
-        *("conformal", "discounting", "modalities", "familiarity"),
+        *("conformal", "discounting", "modalities", "familiarity", "records"),
         *("timeline", "timeline_plot", "subtitles", "shards", "pretrained_encoders"),
     ),
     (

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
-from ter_fast.thresholds import BinnedSweep, Sweep, sweep
+from ter_fast.thresholds import BinnedSweep, Sweep, TrustedScores, sweep
 from ter_fast.thresholds.bins import index, lower_edges
 
 Samples = tuple[NDArray[Any], NDArray[np.bool_]]
@@ -92,6 +92,10 @@ def test_counts_are_exact_at_the_threshold_that_is_named(
     )
 
 
+def covered(scores: TrustedScores | None) -> float:
+    return 0.0 if scores is None else scores.coverage
+
+
 def assert_within_bounds(stream: BinnedSweep, exact: Sweep) -> None:
     bound = stream.error_bound
     for area in AREAS:
@@ -107,6 +111,18 @@ def assert_within_bounds(stream: BinnedSweep, exact: Sweep) -> None:
         assert (mine is None) == (best is None)
         if mine is not None and best is not None:
             assert 0 <= mine.coverage - best.coverage <= bound.coverage + ROUNDING
+    best, mine = exact.best("balance"), stream.best("balance")
+    assert (mine is None) == (best is None)
+    assert abs(covered(mine) - covered(best)) <= bound.balance + ROUNDING
+    for level in (0.0, 0.1, 0.2, 1 / 3, 0.5, 0.9, 1.0):
+        more = exact.coverage_at_risk(level) - stream.coverage_at_risk(level)
+        assert 0 <= more <= bound.coverage_at_risk(level) + ROUNDING
+        more = covered(exact.at_precision(level)) - covered(stream.at_precision(level))
+        assert 0 <= more <= bound.at_precision(level) + ROUNDING
+        truth, value = exact.risk_at_coverage(level), stream.risk_at_coverage(level)
+        allowed = bound.risk_at_coverage(level)
+        assert math.isnan(value) == math.isnan(truth) == math.isnan(allowed)
+        assert math.isnan(truth) or abs(value - truth) <= allowed + ROUNDING
 
 
 @relaxed
@@ -140,6 +156,58 @@ def test_the_bound_of_a_coverage_counts_both_kinds() -> None:
     assert binned(data, bins=1).error_bound.coverage == 1.0
 
 
+@relaxed
+@given(st.lists(st.booleans(), min_size=1, max_size=9), st.floats(0, 1))
+def test_the_bounds_at_a_level_are_reached_by_some_order_of_the_bin(
+    correct: list[bool], level: float
+) -> None:
+    """One bin, no ties: of all orders, the one that is furthest off is as far off as the bound."""
+    right = sum(correct)
+    confidence = np.linspace(0.51, 0.74, len(correct))
+    stream = binned((confidence, np.array(correct)), bins=1)
+    bound = stream.error_bound
+    # A level is met best with all correct ones first; then as many wrong ones as it bears.
+    orders = [np.arange(len(correct)) >= len(correct) - right, np.arange(len(correct)) < right]
+    exact = [sweep(confidence, order) for order in orders]
+    most = max(each.coverage_at_risk(level) for each in exact)
+    assert most - stream.coverage_at_risk(level) == bound.coverage_at_risk(level)
+    most = max(covered(each.at_precision(level)) for each in exact)
+    assert most - covered(stream.at_precision(level)) == bound.at_precision(level)
+    risk = stream.risk_at_coverage(level)
+    furthest = max(abs(each.risk_at_coverage(level) - risk) for each in exact)
+    assert furthest <= bound.risk_at_coverage(level) + ROUNDING
+
+
+def test_the_bounds_of_a_risk_and_a_balance_are_reached() -> None:
+    data = np.linspace(0.51, 0.74, 10), np.arange(10) >= 7
+    exact, stream = sweep(*data), binned(data, bins=1)
+    assert (exact.risk_at_coverage(0.3), stream.risk_at_coverage(0.3)) == (0.0, 0.7)
+    assert stream.error_bound.risk_at_coverage(0.3) == 0.7
+    data = np.linspace(0.51, 0.74, 10), np.arange(10) >= 4
+    asked = [covered(each.best("balance")) for each in (sweep(*data), binned(data, bins=1))]
+    assert asked == [0.6, 1.0]
+    assert binned(data, bins=1).error_bound.balance >= 0.4
+
+
+def test_the_bounds_at_a_level_shrink_with_the_bins() -> None:
+    generator = np.random.default_rng(0)
+    confidence = generator.random(100_000)
+    data = confidence, generator.random(confidence.size) < confidence
+    few, many = (binned(data, bins).error_bound for bins in (16, 512))
+    for level in (0.1, 0.3):
+        assert 0 < many.coverage_at_risk(level) < few.coverage_at_risk(level) / 4 < 0.01
+        assert 0 < many.at_precision(1 - level) < few.at_precision(1 - level) / 4 < 0.01
+        assert 0 < many.risk_at_coverage(level) < few.risk_at_coverage(level) / 4 < 0.02
+
+
+@pytest.mark.parametrize("level", [-0.1, 1.1, math.nan])
+def test_levels_outside_zero_to_one_are_named(level: float) -> None:
+    bound = binned(([0.5], [True])).error_bound
+    for ask in (bound.coverage_at_risk, bound.at_precision, bound.risk_at_coverage):
+        with pytest.raises(DataError, match=r"give a fraction in \[0, 1\]"):
+            ask(level)
+
+
 def test_saturated_confidences_cost_nothing() -> None:
     correct = np.arange(1000) % 3 > 0
     data = np.where(np.arange(1000) % 2, 1.0, 0.25), correct
@@ -148,6 +216,7 @@ def test_saturated_confidences_cost_nothing() -> None:
     assert stream.failure_auroc == exact.failure_auroc
     alone = binned((np.ones(1000), correct)).error_bound
     assert (alone.aurc, alone.failure_auroc, alone.f1, alone.coverage) == (0, 0, 0, 0)
+    assert (alone.balance, alone.at_precision(0.9), alone.risk_at_coverage(0.5)) == (0, 0, 0)
 
 
 def test_ten_million_samples_in_five_streams() -> None:
@@ -219,8 +288,8 @@ def test_one_kind_alone(right: bool) -> None:
     assert_within_bounds(binned(data), sweep(*data))
 
 
-@pytest.mark.parametrize("bins", [0, -2, 3, 100, 8192])
-def test_bins_come_in_powers_of_two(bins: int) -> None:
+@pytest.mark.parametrize("bins", [0, -2, 3, 100, 8192, 2.5, "many"])
+def test_bins_come_in_powers_of_two(bins: Any) -> None:
     with pytest.raises(DataError, match=f"bins is {bins}; give a power of two from 1 to 4096"):
         BinnedSweep(bins)
 
@@ -251,6 +320,14 @@ def test_bad_counts_are_named(counts: Any) -> None:
         BinnedSweep(1, counts)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64])
+def test_counts_whose_sum_would_wrap_are_refused(dtype: type[np.integer[Any]]) -> None:
+    counts = np.zeros((2, 50), dtype)
+    counts[:, :2] = 2**62
+    with pytest.raises(DataError, match="a bin counts 2147483647 samples at most"):
+        BinnedSweep(1, counts)
+
+
 def test_only_equal_bins_merge() -> None:
     with pytest.raises(DataError, match="cannot merge 8 bins a halving into 512"):
         BinnedSweep().merge(BinnedSweep(8))
@@ -276,6 +353,9 @@ def test_more_samples_than_sums_can_hold() -> None:
         {"bin": [-1]},
         {"bin": [3, 3], "wrong": [1, 1], "correct": [1, 1]},
         {"wrong": [-1]},
+        {"wrong": [0.5]},
+        {"wrong": [10**30]},
+        {"wrong": [2**62], "correct": [2**62]},
         {"correct": [1, 2, 3]},
         {"correct": None},
     ],
@@ -284,6 +364,12 @@ def test_a_dictionary_that_is_none_of_ours(change: dict[str, Any]) -> None:
     values = binned(([0.5], [True])).to_dict() | change
     with pytest.raises(DataError):
         BinnedSweep.from_dict(values)
+
+
+@pytest.mark.parametrize("value", [None, [], "text"])
+def test_what_is_no_dictionary(value: Any) -> None:
+    with pytest.raises(DataError, match=f"dictionary of to_dict, not {type(value).__name__}"):
+        BinnedSweep.from_dict(value)
 
 
 def test_a_dictionary_with_a_part_missing() -> None:

@@ -39,6 +39,11 @@ OF_PROBABILITIES: dict[str, Callable[..., float]] = {
     "brier": metrics.brier,
     "ece": metrics.expected_calibration_error,
 }
+OF_CALIBRATION: dict[str, Callable[..., float]] = {
+    "mce": lambda p, y: metrics.maximum_calibration_error(p, y, bins=5),
+    "ece_mass": lambda p, y: metrics.expected_calibration_error(p, y, bins=5, strategy="mass"),
+    "classwise_ece": lambda p, y: metrics.classwise_calibration_error(p, y, bins=5),
+}
 OF_SWEEP: dict[str, Callable[[Sweep], float]] = {
     "aurc": lambda s: s.aurc,
     "e_aurc": lambda s: s.e_aurc,
@@ -108,6 +113,10 @@ def plain_probabilities(probability: Floats, target: Labels) -> dict[str, float]
     return {name: statistic(probability, target) for name, statistic in OF_PROBABILITIES.items()}
 
 
+def plain_calibration(probability: Floats, target: Labels) -> dict[str, float]:
+    return {name: statistic(probability, target) for name, statistic in OF_CALIBRATION.items()}
+
+
 def plain_trust(confidence: Floats, correct: NDArray[Any]) -> dict[str, float]:
     curve = sweep(confidence, correct)
     return {name: read(curve) for name, read in OF_SWEEP.items()}
@@ -129,6 +138,23 @@ def test_every_resample_equals_the_sweep_of_its_rows(
     assert_equal_to_plain(
         draws.labels(prediction, target), plain_labels, groups, prediction, target
     )
+
+
+@relaxed
+@given(samples, st.booleans(), st.booleans())
+def test_every_resample_has_the_calibration_errors_of_its_rows(
+    rows: list[tuple[float, int, int, int]], alone: bool, nan: bool
+) -> None:
+    """Few different probabilities, so that bins of equal mass meet ties at their borders."""
+    known = [row for row in rows if nan or not math.isnan(row[0])] or [(0.5, 0, 0, 0)]
+    first, prediction, target, groups = (np.array(column) for column in zip(*known, strict=True))
+    groups = np.arange(groups.size) if alone else groups
+    probability = np.repeat((1 - first)[:, None] / 3, 4, axis=1)
+    probability[np.arange(first.size), prediction] = first
+    found = Bootstrap(first.size, groups, resamples=8, seed=5).calibration(
+        probability, target, bins=5
+    )
+    assert_equal_to_plain(found, plain_calibration, groups, probability, target)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -399,6 +425,8 @@ def test_names_of_any_kind_are_groups() -> None:
         (lambda: Bootstrap(2, groups=[1.0, math.nan]), "groups has dtype float64"),
         (lambda: Bootstrap(-1), "got -1 samples"),
         (lambda: Bootstrap(2, resamples=0), "0 resamples"),
+        (lambda: Bootstrap(2.0), "got 2.0 samples"),  # type: ignore[arg-type]
+        (lambda: Bootstrap(2, resamples=1e3), "1000.0 resamples"),  # type: ignore[arg-type]
         (lambda: Bootstrap(2).means(x=[1, 2])["x"].interval(0.0), "level 0.0"),
         (lambda: Bootstrap(2).means(x=[1, 2, 3]), "x has 3 rows, but .* made for 2 samples"),
         (lambda: Bootstrap(2).means(x=["a", "b"]), "x has dtype"),
@@ -408,6 +436,8 @@ def test_names_of_any_kind_are_groups() -> None:
         (lambda: Bootstrap(2).probabilities([[1.0, 0.0]], [0]), "probability has 1 rows"),
         (lambda: Bootstrap(1).probabilities([[1.0, 0.0]], [2]), "label 2"),
         (lambda: Bootstrap(1).probabilities([[1.0, 0.0]], [0], bins=0), "at least one"),
+        (lambda: Bootstrap(2).calibration([[1.0, 0.0]], [0]), "probability has 1 rows"),
+        (lambda: Bootstrap(1).calibration([[1.0, 0.0]], [0], bins=0), "at least one"),
         (lambda: Bootstrap(2).trust([0.5], [1]), "confidence has 1 rows"),
         (lambda: Bootstrap(2).trust([0.5, 0.5], [1]), "2 confidences but 1 correct"),
         (lambda: Bootstrap(2).trust([0.5, 0.5], [1, 2]), "correct holds 2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -15,10 +16,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
-from ter_fast.thresholds import Criterion, GroupedSweep, TrustedScores, counting, sweep, sweep_by
+from ter_fast.thresholds import (
+    Criterion,
+    GroupedScores,
+    GroupedSweep,
+    Sweep,
+    TrustedScores,
+    counting,
+    sweep,
+    sweep_by,
+)
 
 CRITERIA: tuple[Criterion, ...] = ("balance", "f1", "accuracy")
 AREAS = ("aurc", "e_aurc", "augrc", "failure_auroc", "fpr95", "accept_all_f1")
+LEVELS = (0.0, 0.2, 1 / 3, 0.5, 0.95, 1.0)
 
 Samples = tuple[NDArray[Any], NDArray[np.bool_], NDArray[Any]]
 
@@ -74,12 +85,27 @@ def assert_is_each_group(curves: GroupedSweep, data: Samples) -> None:
     for area in AREAS:
         assert_same_bits(getattr(curves, area), [getattr(one, area) for one in alone])
     for criterion in CRITERIA:
-        scores = curves.best(criterion)
-        expected = [one.best(criterion) or one.at(math.inf) for one in alone]
-        for field in fields(TrustedScores):
-            assert_same_bits(
-                getattr(scores, field.name), [getattr(best, field.name) for best in expected]
-            )
+        assert_same_scores(curves.best(criterion), [one.best(criterion) for one in alone], alone)
+    for level in LEVELS:
+        found = [one.at_precision(level) for one in alone]
+        assert_same_scores(curves.at_precision(level), found, alone)
+        found = [one.at_coverage(level) for one in alone]
+        assert_same_scores(curves.at_coverage(level), found, alone)
+        covered = [one.coverage_at_risk(level) for one in alone]
+        assert_same_bits(curves.coverage_at_risk(level), covered)
+        risks = [one.risk_at_coverage(level) for one in alone]
+        assert_same_bits(curves.risk_at_coverage(level), risks)
+
+
+def assert_same_scores(
+    scores: GroupedScores, expected: Sequence[TrustedScores | None], alone: Sequence[Sweep]
+) -> None:
+    """Compare with what each group's own sweep answers; nothing is accepted where that is None."""
+    listed = [best or one.at(math.inf) for best, one in zip(expected, alone, strict=True)]
+    for field in fields(TrustedScores):
+        assert_same_bits(
+            getattr(scores, field.name), [getattr(best, field.name) for best in listed]
+        )
 
 
 @relaxed
@@ -232,6 +258,14 @@ def test_bad_questions_are_named() -> None:
         curves.at([0.1, 0.2])
     with pytest.raises(DataError, match="balance, f1, accuracy"):
         curves.best("recall")  # type: ignore[arg-type]
+    for ask in (
+        curves.at_precision,
+        curves.at_coverage,
+        curves.coverage_at_risk,
+        curves.risk_at_coverage,
+    ):
+        with pytest.raises(DataError, match=r"is 1\.5; give a fraction in \[0, 1\]"):
+            ask(1.5)
 
 
 def test_one_is_equal_to_itself_and_can_be_a_key() -> None:

@@ -529,3 +529,8 @@ def test_a_class_outside_the_labels_is_refused() -> None:
         guaranteed_worst_group([0.5], [1], ["f", "m"], 0.1, 0.1)
     assert guaranteed_by_class([], [], [], 0.1, 0.1) == {}
     assert guaranteed_worst_group([], [], [], 0.1, 0.1).reason == "there are no samples"
+
+
+def test_a_class_named_twice_is_refused() -> None:
+    with pytest.raises(DataError, match="name each class once"):
+        guaranteed_by_class([0.5], [True], ["joy"], 0.1, 0.05, labels=["joy", "joy"])

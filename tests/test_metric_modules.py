@@ -37,6 +37,7 @@ OF_SWEEP: dict[str, tuple[Callable[..., Metric], Callable[[Sweep], float]]] = {
     "TrustedRecall": (lambda: metrics.TrustedRecall(THRESHOLD), lambda s: s.at(THRESHOLD).recall),
     "TrustedF1": (lambda: metrics.TrustedF1(THRESHOLD), lambda s: s.at(THRESHOLD).f1),
     "TrustedF1Lift": (lambda: metrics.TrustedF1Lift(THRESHOLD), lambda s: s.at(THRESHOLD).lift),
+    "AcceptAllF1": (metrics.AcceptAllF1, lambda s: s.accept_all_f1),
     "TrustedAccuracy": (
         lambda: metrics.TrustedAccuracy(THRESHOLD),
         lambda s: s.at(THRESHOLD).accuracy,
@@ -300,7 +301,7 @@ def test_without_samples_there_is_no_figure(name: str) -> None:
     assert math.isnan(result(metric))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", [name for name in EVERY if name != "AcceptAllF1"])
 def test_higher_is_better_says_so(name: str) -> None:
     """A model that is right where it is sure beats one that is sure where it is wrong."""
     sure, unsure = torch.tensor([0.9, 0.04, 0.03, 0.03]), torch.tensor([0.4, 0.3, 0.2, 0.1])
@@ -312,6 +313,23 @@ def test_higher_is_better_says_so(name: str) -> None:
     for value in (result(good), result(bad)):
         assert good.plot_lower_bound is not None
         assert good.plot_lower_bound <= value <= (good.plot_upper_bound or math.inf)
+
+
+def test_the_baseline_knows_no_confidence_and_is_what_the_lift_is_measured_from() -> None:
+    preds, target, confidence = draw()
+    baseline, score, lift = (
+        metrics.AcceptAllF1(),
+        metrics.TrustedF1(THRESHOLD),
+        metrics.TrustedF1Lift(THRESHOLD),
+    )
+    for metric in (baseline, score, lift):
+        metric.update(preds, target, confidence)
+    accuracy = metrics.accuracy(preds.argmax(1), target)
+    assert result(baseline) == close(2 * accuracy / (1 + accuracy))
+    assert result(score) - result(baseline) == pytest.approx(result(lift), abs=1e-6)
+    baseline.reset()
+    baseline.update(preds, target, 1 - confidence)
+    assert result(baseline) == close(2 * accuracy / (1 + accuracy))
 
 
 def test_a_collection_holds_them_beside_torchmetrics() -> None:

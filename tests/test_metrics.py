@@ -154,6 +154,13 @@ def test_tensors_are_welcome() -> None:
         (lambda: metrics.accuracy([0, -1], [0, 1]), "prediction holds the label -1"),
         (lambda: metrics.accuracy(["joy"], [0]), "prediction has dtype <U3"),
         (lambda: metrics.confusion_matrix([0, 3], [0, 1], 3), r"label 3 is outside 0 … 2"),
+        (lambda: metrics.confusion_matrix([0, 10**7], [0, 1]), "10000001 x 10000001 counts"),
+        (lambda: metrics.accuracy(np.array([2**63], np.uint64), [0]), "label 9223372036854775808"),
+        (lambda: metrics.brier([[math.inf, -math.inf]], [0]), "not a distribution over classes"),
+        (
+            lambda: metrics.expected_calibration_error([[1.0]], [0], bins=2.5),  # type: ignore[arg-type]
+            r"bins is 2\.5; give a whole number",
+        ),
         (lambda: metrics.brier([[0.5, 0.5]], [2]), "label 2, but probability has 2 classes"),
         (lambda: metrics.brier([0.5, 0.5], [0, 1]), r"shape \(2,\) for 2 targets"),
         (lambda: metrics.brier([[2.0, -1.0]], [0]), "not a distribution over classes"),
@@ -166,8 +173,9 @@ def test_bad_input_is_named(call: Callable[[], Any], message: str) -> None:
         call()
 
 
-def test_sparse_labels_cost_no_square_of_memory() -> None:
-    prediction, target = [60_000, 60_000, 7], [60_000, 7, 7]
+@pytest.mark.parametrize("largest", [60_000, 2**31 - 1, 2**62])
+def test_sparse_labels_cost_no_square_of_memory(largest: int) -> None:
+    prediction, target = [largest, largest, 7], [largest, 7, 7]
     assert metrics.unweighted_average_recall(prediction, target) == 0.75
     assert metrics.macro_f1(prediction, target) == pytest.approx(2 / 3)
     assert metrics.weighted_f1(prediction, target) == pytest.approx(2 / 3)

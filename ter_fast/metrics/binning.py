@@ -88,8 +88,8 @@ def check_bins(bins: int, strategy: str) -> None:
     Raises:
         DataError: There is no bin, or the strategy is unknown.
     """
-    if bins < 1:
-        raise DataError(f"bins is {bins}; give at least one")
+    if not isinstance(bins, int | np.integer) or bins < 1:
+        raise DataError(f"bins is {bins}; give a whole number, at least one")
     if strategy not in get_args(Strategy):
         raise DataError(f"unknown strategy {strategy!r}; choose width or mass")
 

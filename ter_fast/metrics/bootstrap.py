@@ -83,7 +83,8 @@ class Bootstrap:
     def __init__(
         self, n: int, groups: Vector | None = None, *, resamples: int = 2000, seed: int = 0
     ) -> None:
-        if n < 0 or resamples < 1:
+        whole = all(isinstance(count, int | np.integer) for count in (n, resamples))
+        if not whole or n < 0 or resamples < 1:
             raise DataError(f"got {n} samples and {resamples} resamples; give at least 0 and 1")
         self.n, self.resamples, self.seed = n, resamples, seed
         self._group = np.arange(n) if groups is None else _group_numbers(groups, n)
@@ -141,6 +142,31 @@ class Bootstrap:
         from ter_fast.metrics.resampled import of_probabilities
 
         return self._replicate(of_probabilities(self._group, probability, target, bins))
+
+    def calibration(
+        self, probability: Vector, target: Vector, *, bins: int = 15
+    ) -> dict[str, Replicates]:
+        """Resample mce, ece_mass (bins of equal mass) and classwise_ece; ece is with `probabilities`.
+
+        They grow with noise, of which resamples have more: from few samples, such an interval may
+        lie above the figure itself.
+
+        Args:
+            probability: (N, K) probabilities.
+            target: (N,) true labels.
+            bins: Number of bins.
+
+        Raises:
+            DataError: As for `probabilities`.
+
+        Example:
+            >>> figures = Bootstrap(40).calibration([[0.75, 0.25]] * 40, [0, 0, 1, 1] * 10)
+            >>> figures["ece_mass"].value, figures["mce"].value
+            (0.25, 0.25)
+        """
+        from ter_fast.metrics.resampled_calibration import of_calibration
+
+        return self._replicate(of_calibration(self._group, probability, target, bins))
 
     def trust(
         self,

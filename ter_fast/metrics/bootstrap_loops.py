@@ -124,3 +124,48 @@ def rank(
                     if seen >= needed[b, r] and not covered[0, b, r]:
                         covered[0, b, r] = seen
                         covered[1, b, r] = wrong[r]
+
+
+@compiled
+def mass(
+    drawn: Drawn,
+    group: Integers,
+    gap: Floats,
+    last: NDArray[np.bool_],
+    bins: int,
+    total: Counts,
+    error: Floats,
+) -> None:
+    """Add up the distances of confidence from accuracy over bins of equal mass, in R resamples.
+
+    Args:
+        drawn: (G, R) how often each group was drawn.
+        group: (N,) group of each sample, by rising confidence, NaN last.
+        gap: (N,) confidence less 1 where the prediction is right.
+        last: (N,) whether a sample is the last of its tie.
+        bins: Number of bins, at most.
+        total: (R,) samples in each resample.
+        error: (R,) filled with the sum of |sum of the gaps in a bin|; NaN where NaN was drawn.
+    """
+    resamples = drawn.shape[1]
+    seen, closed = np.zeros(resamples, np.int64), np.zeros(resamples, np.int64)
+    inside = np.zeros(resamples)
+    for i in range(group.size):
+        counts, value = drawn[group[i]], gap[i]
+        if math.isnan(value):
+            for r in range(resamples):
+                if counts[r]:
+                    error[r] = math.nan
+            continue
+        for r in range(resamples):
+            seen[r] += counts[r]
+            inside[r] += counts[r] * value
+        if not last[i]:
+            continue
+        for r in range(resamples):
+            # The ceil(b N / bins)-th sample ends bin b, and all that are equal to it are in there.
+            full = seen[r] * bins // total[r]
+            if full > closed[r]:
+                error[r] += abs(inside[r])
+                inside[r] = 0.0
+                closed[r] = full

@@ -16,6 +16,9 @@ from ter_fast.errors import DataError
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
+MOST_CLASSES = 1 << 14
+"""Classes up to which a confusion matrix is counted unasked: 2 GiB. Beyond, a label is mostly a slip."""
+
 
 def accuracy(prediction: Vector, target: Vector) -> float:
     """Return the share of labels predicted right.
@@ -48,6 +51,11 @@ def confusion_matrix(
     predicted, true = as_label_pair(prediction, target)
     largest = int(max(predicted.max(initial=-1), true.max(initial=-1)))
     size = largest + 1 if num_classes is None else num_classes
+    if num_classes is None and size > MOST_CLASSES:
+        raise DataError(
+            f"label {largest} would make a matrix of {size} x {size} counts; mend the labels, or give "
+            "num_classes if they are right"
+        )
     if largest >= size:
         raise DataError(
             f"label {largest} is outside 0 … {size - 1}; raise num_classes or mend the labels"
@@ -117,6 +125,8 @@ def as_labels(name: str, value: Vector) -> Labels:
     # An empty list is an array of floats.
     if array.dtype.kind == "f" and array.size:
         raise DataError(f"{name} has dtype {array.dtype}; give integer labels, not probabilities")
+    if array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(np.int64).max:
+        raise DataError(f"{name} holds the label {array.max()}; drop or mend it")
     labels = array.astype(np.int64)
     if labels.min(initial=0) < 0:
         raise DataError(f"{name} holds the label {labels.min()}; labels start at 0, so drop it")
@@ -135,5 +145,9 @@ def _per_class(prediction: Vector, target: Vector) -> tuple[Labels, Labels, Labe
     predicted, true = as_label_pair(prediction, target)
     # A confusion matrix would need K^2 counts, for labels that may be sparse.
     size = int(max(predicted.max(initial=-1), true.max(initial=-1))) + 1
+    if size > 2 * true.size + MOST_CLASSES:
+        # Nor should one label out of all proportion cost as many counts.
+        names, codes = np.unique(np.concatenate([predicted, true]), return_inverse=True)
+        (predicted, true), size = np.split(codes, 2), names.size
     hit = np.bincount(true[predicted == true], minlength=size)
     return hit, np.bincount(true, minlength=size), np.bincount(predicted, minlength=size)

@@ -177,7 +177,9 @@ def check_distributions(chances: NDArray[Any]) -> None:
     Raises:
         DataError: One is not; the message shows it.
     """
-    gap = np.abs(chances.sum(axis=1) - 1)
+    # Infinities of both signs have no sum; the negative one is found below.
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(chances.sum(axis=1) - 1)
     bad = np.flatnonzero((gap > ROW_SUM_TOLERANCE) | (chances < 0).any(axis=1))
     if bad.size:
         raise DataError(

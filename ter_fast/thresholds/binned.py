@@ -30,7 +30,7 @@ class BinnedSweep:
     """Count trusted predictions in bins of confidence, for streams and for many workers.
 
     Answers what `Sweep` answers, with the edges of its bins as the thresholds: counts at an edge are
-    exact, and `error_bound` says how far the areas can be off. Merging is exact and in any order.
+    exact, and `error_bound` says how far every other figure can be off. Merging is exact and in any order.
 
     Args:
         bins: Bins for each halving of the distance to 0 or to 1: a power of two, at most 4096. Of
@@ -49,9 +49,13 @@ class BinnedSweep:
     """
 
     def __init__(self, bins: int = 512, counts: ArrayLike | None = None) -> None:
-        if not 1 <= bins <= MOST_BINS or bins & (bins - 1):
+        if (
+            not isinstance(bins, int | np.integer)
+            or not 1 <= bins <= MOST_BINS
+            or bins & (bins - 1)
+        ):
             raise DataError(f"bins is {bins}; give a power of two from 1 to {MOST_BINS}")
-        self.bins = bins
+        self.bins = int(bins)
         self._edges = lower_edges(bins)
         self._sweep: Sweep | None = None
         shape = (2, self._edges.size + 1)
@@ -125,6 +129,8 @@ class BinnedSweep:
         Raises:
             DataError: The dictionary is none of `to_dict`, or a newer version's.
         """
+        if not isinstance(values, Mapping):
+            raise DataError(f"expected the dictionary of to_dict, not {type(values).__name__}")
         if values.get("format") != FORMAT or values.get("version") != VERSION:
             raise DataError(
                 f"expected {FORMAT} version {VERSION}, not {values.get('format')} version "
@@ -135,7 +141,10 @@ class BinnedSweep:
             counts = found.counts
             if np.any(np.diff(values["bin"], prepend=-1) <= 0):
                 raise ValueError("bins are not in ascending order")
-            counts[:, values["bin"]] = [values["wrong"], values["correct"]]
+            held = np.asarray([values["wrong"], values["correct"]])
+            if held.size and held.dtype.kind not in "iu":
+                raise ValueError(f"counts have dtype {held.dtype}, which is no integer of 64 bits")
+            counts[:, values["bin"]] = held
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise DataError(f"no counts of a BinnedSweep: {error!r}") from error
         return cls(found.bins, counts)
@@ -254,4 +263,6 @@ def _counts(values: ArrayLike, shape: tuple[int, int]) -> Counts:
         raise DataError(
             f"counts is {array.dtype} {array.shape}; give non-negative integers of shape {shape}"
         )
+    if array.max(initial=0) > MOST_SAMPLES:
+        raise DataError(f"counts holds {array.max()}; a bin counts {MOST_SAMPLES} samples at most")
     return array.astype(np.int64)

@@ -7,7 +7,6 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from ter_fast._arrays import Vector
 from ter_fast.errors import DataError
 from ter_fast.thresholds import counting
 from ter_fast.thresholds.counting import Criterion, Ranking, criterion_index
-from ter_fast.thresholds.samples import Scores, paired
+from ter_fast.thresholds.samples import Scores, at_least, fraction, paired
 from ter_fast.thresholds.scores import TrustedScores, accept_all_f1, trusted_scores
 
 Counts = NDArray[np.int64]
@@ -135,7 +134,7 @@ class Sweep:
         Raises:
             DataError: The precision is outside [0, 1].
         """
-        reached = self.precision >= _fraction("precision", precision)
+        reached = self.precision >= fraction("precision", precision)
         return self._at_index(int(np.argmax(reached))) if reached.any() else None
 
     def at_coverage(self, coverage: float) -> TrustedScores | None:
@@ -147,7 +146,7 @@ class Sweep:
         Raises:
             DataError: The coverage is outside [0, 1].
         """
-        least = _fraction("coverage", coverage)
+        least = fraction("coverage", coverage)
         reached = self._count(lambda i: bool(self.accepted[i] / self.n >= least))
         return self._at_index(reached - 1) if reached else None
 
@@ -221,7 +220,7 @@ class Sweep:
         Raises:
             DataError: The risk is outside [0, 1].
         """
-        reached = self.risk <= _fraction("risk", risk)
+        reached = self.risk <= fraction("risk", risk)
         return float(self.coverage[np.argmax(reached)]) if reached.any() else 0.0
 
     def risk_at_coverage(self, coverage: float) -> float:
@@ -295,18 +294,3 @@ def sweep(confidence: Vector, correct: Vector) -> Sweep:
         n_correct=int(np.count_nonzero(right)),
         nan_count=scores.size - real,
     )
-
-
-def at_least(threshold: float | Floats, dtype: np.dtype[Any]) -> Scores:
-    """Return the smallest numbers of a floating dtype that are at least these."""
-    with np.errstate(over="ignore"):
-        least: Scores = np.asarray(threshold, np.float64).astype(dtype)
-    return np.where(
-        least.astype(np.float64) < threshold, np.nextafter(least, dtype.type(np.inf)), least
-    )
-
-
-def _fraction(name: str, value: float) -> float:
-    if not 0 <= value <= 1:
-        raise DataError(f"{name} is {value}; give a fraction in [0, 1]")
-    return value

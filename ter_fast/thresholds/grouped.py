@@ -15,8 +15,8 @@ from ter_fast._arrays import Vector
 from ter_fast.errors import DataError
 from ter_fast.thresholds import counting
 from ter_fast.thresholds.counting import Criterion, Ranking, criterion_index
-from ter_fast.thresholds.exact import Sweep, at_least
-from ter_fast.thresholds.samples import Names, Scores, encoded, paired
+from ter_fast.thresholds.exact import Sweep
+from ter_fast.thresholds.samples import Names, Scores, at_least, encoded, fraction, paired
 from ter_fast.thresholds.scores import GroupedScores, grouped_accept_all_f1, grouped_scores
 
 Counts = NDArray[np.int64]
@@ -115,9 +115,55 @@ class GroupedSweep(Mapping[Name, Sweep]):
         if criterion == "accuracy":
             accepted = self._take(self.accepted, place, found)
             found &= 2 * self._take(self.accepted_correct, place, found) >= accepted
-        threshold = np.full(self.n.shape, math.inf)
-        threshold[found] = self.threshold[place[found]]
-        return self._scores(threshold, place, found)
+        return self._at(place, found)
+
+    def at_precision(self, precision: float) -> GroupedScores:
+        """Return the metrics at each group's lowest threshold with at least this trusted precision.
+
+        The threshold is infinite, and nothing accepted, where `Sweep.at_precision` answers None.
+
+        Raises:
+            DataError: The precision is outside [0, 1].
+
+        Example:
+            >>> curves = sweep_by([0.9, 0.8, 0.4, 0.3], [1, 0, 0, 0], ["f", "f", "m", "m"])
+            >>> curves.at_precision(0.5).threshold.tolist()
+            [0.8, inf]
+        """
+        least = fraction("precision", precision)
+        return self._at(*self._lowest(self.accepted_correct / self.accepted >= least))
+
+    def at_coverage(self, coverage: float) -> GroupedScores:
+        """Return the metrics at each group's highest threshold that accepts this share of its samples.
+
+        The threshold is infinite, and nothing accepted, where `Sweep.at_coverage` answers None.
+
+        Raises:
+            DataError: The coverage is outside [0, 1].
+        """
+        least = fraction("coverage", coverage)
+        place = self._first(lambda i: self.accepted[i] / self.n < least) - 1
+        return self._at(place, place >= self.offsets[:-1])
+
+    def coverage_at_risk(self, risk: float) -> Floats:
+        """Return each group's largest coverage whose selective risk is at most this, (G,); 0 for none.
+
+        Raises:
+            DataError: The risk is outside [0, 1].
+        """
+        most = fraction("risk", risk)
+        wrong = self.accepted - self.accepted_correct
+        place, found = self._lowest(wrong / self.accepted <= most)
+        return self._take(self.accepted, place, found) / self.n
+
+    def risk_at_coverage(self, coverage: float) -> Floats:
+        """Return each group's selective risk at `at_coverage`, (G,); NaN where that accepts nothing.
+
+        Raises:
+            DataError: The coverage is outside [0, 1].
+        """
+        scores = self.at_coverage(coverage)
+        return np.where(scores.accepted > 0, scores.risk, math.nan)
 
     @property
     def accept_all_f1(self) -> Floats:
@@ -178,6 +224,18 @@ class GroupedSweep(Mapping[Name, Sweep]):
             low = np.where(open_ & ~passed, middle + 1, low)
             high = np.where(open_ & passed, middle, high)
         return low
+
+    def _lowest(self, passed: Bools) -> tuple[Counts, Bools]:
+        """Return the first of each group's places that pass a test (D,), and whether there is one."""
+        places = np.append(np.flatnonzero(passed), self.threshold.size)
+        place: Counts = places[np.searchsorted(places, self.offsets[:-1])]
+        return place, place < self.offsets[1:]
+
+    def _at(self, place: Counts, found: Bools) -> GroupedScores:
+        """Return the metrics at one of each group's own thresholds, at infinity where none was found."""
+        threshold = np.full(self.n.shape, math.inf)
+        threshold[found] = self.threshold[place[found]]
+        return self._scores(threshold, place, found)
 
     def _take(self, counts: Counts, place: Counts, found: Bools) -> Counts:
         """Return the count at each group's place, 0 where none was found."""

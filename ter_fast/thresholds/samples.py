@@ -15,6 +15,7 @@ Scores = NDArray[np.floating[Any]]
 Flags = NDArray[np.bool_]
 Names = NDArray[Any]
 Codes = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 def paired(confidence: Vector, correct: Vector) -> tuple[Scores, Flags]:
@@ -65,6 +66,26 @@ def flags(value: Vector) -> Flags:
         stray = array[right != array][0]
         raise DataError(f"correct holds {stray}; give booleans, or 0 and 1")
     return right
+
+
+def at_least(threshold: float | Floats, dtype: np.dtype[Any]) -> Scores:
+    """Return the smallest numbers of a floating dtype that are at least these."""
+    with np.errstate(over="ignore"):
+        least: Scores = np.asarray(threshold, np.float64).astype(dtype)
+    return np.where(
+        least.astype(np.float64) < threshold, np.nextafter(least, dtype.type(np.inf)), least
+    )
+
+
+def fraction(name: str, value: float) -> float:
+    """Return a share of something.
+
+    Raises:
+        DataError: It is outside [0, 1]; the message names it.
+    """
+    if not 0 <= value <= 1:
+        raise DataError(f"{name} is {value}; give a fraction in [0, 1]")
+    return value
 
 
 def encoded(groups: ArrayLike | torch.Tensor) -> tuple[Names, Codes]:

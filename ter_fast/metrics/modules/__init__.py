@@ -14,6 +14,7 @@ does not count in `unweighted_average_recall`.
 """
 
 from ter_fast.metrics.modules.at_threshold import (
+    AcceptAllF1,
     Coverage,
     SelectiveRisk,
     TrustedAccuracy,
@@ -44,6 +45,7 @@ __all__ = [
     "AURC",
     "EAURC",
     "FPR95",
+    "AcceptAllF1",
     "BrierScore",
     "ClasswiseCalibrationError",
     "Coverage",

@@ -15,7 +15,7 @@ from ter_fast.errors import DataError
 from ter_fast.metrics.modules.base import TrustMetric, judge
 from ter_fast.opinion import Opinion
 from ter_fast.reference.fusion import wide_dtype
-from ter_fast.thresholds.scores import TrustedScores, trusted_scores
+from ter_fast.thresholds.scores import TrustedScores, accept_all_f1, trusted_scores
 
 
 class ThresholdMetric(TrustMetric):
@@ -147,6 +147,31 @@ class TrustedF1Lift(ThresholdMetric):
 
     def _figure(self, scores: TrustedScores) -> float:
         return scores.lift
+
+
+class AcceptAllF1(ThresholdMetric):
+    """Measure the trusted F1 of trusting everything, 2a / (1 + a): the baseline of `TrustedF1`.
+
+    Args:
+        **kwargs: Settings of `torchmetrics.Metric`.
+
+    Example:
+        >>> import torch
+        >>> metric = AcceptAllF1()
+        >>> metric(torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]]), torch.tensor([0, 0, 0]))
+        tensor(0.8000)
+    """
+
+    higher_is_better = True
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(-math.inf, **kwargs)
+
+    def compute(self) -> Tensor:
+        """Return the baseline over all batches since the last reset, 0-d; NaN without samples."""
+        right, wrong, missed, rejected = self.counts.tolist()
+        n = right + wrong + missed + rejected
+        return self._scalar(accept_all_f1(n, right + missed) if n else math.nan)
 
 
 class TrustedAccuracy(ThresholdMetric):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ter_fast.errors import DataError
 from ter_fast.metrics.modules.curve import RankingMetric
 from ter_fast.thresholds import Sweep
+from ter_fast.thresholds.samples import fraction
 
 
 class AURC(RankingMetric):
@@ -149,7 +149,7 @@ class CoverageAtRisk(RankingMetric):
 
     def __init__(self, risk: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.risk = _fraction("risk", risk)
+        self.risk = float(fraction("risk", risk))
 
     def _figure(self, curve: Sweep) -> float:
         return curve.coverage_at_risk(self.risk)
@@ -179,13 +179,7 @@ class RiskAtCoverage(RankingMetric):
 
     def __init__(self, coverage: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.coverage = _fraction("coverage", coverage)
+        self.coverage = float(fraction("coverage", coverage))
 
     def _figure(self, curve: Sweep) -> float:
         return curve.risk_at_coverage(self.coverage)
-
-
-def _fraction(name: str, value: float) -> float:
-    if not 0 <= value <= 1:
-        raise DataError(f"{name} is {value}; give a fraction in [0, 1]")
-    return float(value)

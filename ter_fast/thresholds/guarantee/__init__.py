@@ -119,7 +119,8 @@ def guaranteed_by_class(
             be: how many are seen then depends on the draw of the groups.
 
     Raises:
-        DataError: As `guaranteed`; or a predicted class is not among `labels`, or `labels` is missing.
+        DataError: As `guaranteed`; or a predicted class is not among `labels`, or `labels` is missing
+            or names a class twice.
 
     Example:
         >>> import numpy as np
@@ -133,6 +134,8 @@ def guaranteed_by_class(
     names, codes = _named("predicted", predicted, scores.size)
     who = _codes("groups", groups, scores.size)
     wanted = list(names if labels is None else labels)
+    if len(set(wanted)) < len(wanted):
+        raise DataError(f"labels are {wanted}; name each class once, for each has a share of delta")
     if stray := [name for name in names if name not in wanted]:
         raise DataError(f"predicted holds {stray[0]!r}, which is not among labels {wanted}")
     found = {}

@@ -12,7 +12,7 @@ import numpy as np
 from ter_fast.thresholds.guarantee.grids import Grid
 from ter_fast.thresholds.guarantee.hypotheses import ClipLevels, Floats, Levels, least_clips
 from ter_fast.thresholds.guarantee.promises import Guarantee, refused, with_threshold
-from ter_fast.thresholds.samples import Flags, Scores
+from ter_fast.thresholds.samples import Codes, Flags, Scores
 
 
 def ltt(
@@ -82,24 +82,24 @@ def sgr(base: Guarantee, scores: Scores, right: Flags) -> Guarantee:
     cuts = np.append(ranked, -np.inf)
     accepted = np.searchsorted(-ranked, -cuts, side="left")
     risk, share = base.risk, base.delta / max(1, math.ceil(math.log2(scores.size + 1)))
-    levels = ClipLevels(accepted, wrong[accepted], scores.size)
+
+    def at(places: Codes) -> ClipLevels:
+        return ClipLevels(accepted[places], wrong[accepted[places]], scores.size)
+
     least = least_clips(risk, share)
     low, high = 0, scores.size
-    passed = levels.rejected(risk, share)
     while low < high:
         middle = (low + high + 1) // 2
         # Where ties leave too few to show anything, stricter levels hold fewer still.
-        looser = passed[middle] or accepted[middle] < least
+        looser = accepted[middle] < least or at(np.array([middle])).rejected(risk, share)[0]
         low, high = (middle, high) if looser else (low, middle - 1)
-    if passed[low]:
-        return with_threshold(
-            base, _above(cuts[low], scores), scores, right, levels.bound(low, share)
-        )
-    few = np.unique(np.linspace(0, scores.size, 21).astype(int))
+    found = at(np.array([low]))
+    if found.rejected(risk, share)[0]:
+        return with_threshold(base, _above(cuts[low], scores), scores, right, found.bound(0, share))
+    few = np.unique(np.linspace(0, scores.size, 21).astype(np.int64))
     # Where one passes that the search did not come by, more samples would not bring it there.
-    few = few[~passed[few]]
-    some = ClipLevels(levels.accepted[few], levels.errors[few], scores.size)
-    return refused(base, some.needed(risk, share).min())
+    few = few[~at(few).rejected(risk, share)]
+    return refused(base, at(few).needed(risk, share).min())
 
 
 def _above(cut: np.floating[Any], scores: Scores) -> float:
