@@ -23,6 +23,14 @@ def as_array(name: str, value: Vector) -> NDArray[Any]:
         value = value.detach().cpu()
         # NumPy has no bfloat16.
         value = (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        # np.asarray would bring back what the mask hides.
+        if value.dtype.kind != "f":
+            raise DataError(
+                f"{name} has masked values of dtype {value.dtype}, which has none for 'missing'; leave "
+                "these samples out (value.compressed())"
+            )
+        value = value.filled(np.nan)
     try:
         array = np.asarray(value)
     except ValueError as error:

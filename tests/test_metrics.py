@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 
-from ter_fast import metrics
+from ter_fast import metrics, thresholds
 from ter_fast.errors import DataError
 
 Labels = NDArray[np.int64]
@@ -179,3 +179,11 @@ def test_sparse_labels_cost_no_square_of_memory(largest: int) -> None:
     assert metrics.unweighted_average_recall(prediction, target) == 0.75
     assert metrics.macro_f1(prediction, target) == pytest.approx(2 / 3)
     assert metrics.weighted_f1(prediction, target) == pytest.approx(2 / 3)
+
+
+def test_masked_values_do_not_come_back() -> None:
+    hidden = np.ma.masked_array([0.9, 0.2, 0.8], [False, True, False])
+    swept = thresholds.sweep(hidden, [1, 0, 1])
+    assert swept.nan_count == 1
+    with pytest.raises(DataError, match=r"correct has masked values of dtype int64.*compressed"):
+        thresholds.sweep([0.9, 0.2], np.ma.masked_array([1, 0], [False, True]))
