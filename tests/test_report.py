@@ -22,6 +22,7 @@ from ter_fast.outcomes import ModalityOutcomes, Outcomes
 from ter_fast.report import write_report
 from ter_fast.report.canvas import HEAT_OPACITY
 from ter_fast.report.curves import risk_curve, thinned
+from ter_fast.report.modalities import agreement, summaries_of
 from ter_fast.report.tables import sure_and_wrong, trust_table, unsure_and_right
 from ter_fast.report.words import number, path_end, share, shortened, why_missing
 from ter_fast.thresholds import sweep
@@ -199,6 +200,71 @@ def test_tables_hold_what_was_measured(folder: Path, evaluation: Evaluation) -> 
     assert [row["error"] for row in rows_of(folder / "tables" / "errors.csv")] == ["a.wav: empty"]
 
 
+def test_bins_make_the_calibration_error(folder: Path, evaluation: Evaluation) -> None:
+    bins = [row for row in rows_of(folder / "tables" / "reliability.csv") if row["clips"] != "0"]
+    gaps = [
+        int(row["clips"]) * abs(float(row["accuracy"]) - float(row["mean_probability"]))
+        for row in bins
+    ]
+    assert sum(int(row["clips"]) for row in bins) == evaluation.samples
+    assert sum(gaps) / evaluation.samples == pytest.approx(evaluation.figures["ece"].value)
+
+
+def test_what_modalities_say_lies_behind_the_page(folder: Path, evaluation: Evaluation) -> None:
+    rows = {row["modality"]: row for row in rows_of(folder / "tables" / "modalities.csv")}
+    assert list(rows) == ["audio", "video", "all together"]
+    assert float(rows["all together"]["accuracy"]) == evaluation.figures["accuracy"].value
+    assert rows["all together"]["true_belief"] == ""
+    found = evaluation.outcomes
+    beliefs = rows_of(folder / "tables" / "beliefs.csv")
+    assert len(beliefs) == 2 * len(evaluation.labels)
+    for row in beliefs:
+        k = evaluation.labels.index(row["class"])
+        mass = found.modalities[row["modality"]].belief[:, k]
+        assert float(row["belief_in_its_clips"]) == pytest.approx(
+            np.nanmean(mass[found.target == k])
+        )
+        assert float(row["belief_in_others"]) == pytest.approx(np.nanmean(mass[found.target != k]))
+
+
+def test_curves_carry_their_areas(folder: Path, evaluation: Evaluation) -> None:
+    risks = rows_of(folder / "tables" / "risk-coverage.csv")
+    columns = {name: np.array([float(row[name]) for row in risks]) for name in risks[0]}
+    error = 1 - evaluation.figures["accuracy"].value
+    x = np.append(0, columns["coverage"])
+    for name, areas in (
+        ("risk-coverage", (columns["risk"].mean(), columns["best_risk"].mean(), error)),
+        (
+            "generalized-risk",
+            (
+                np.trapezoid(np.append(0, columns["generalized_risk"]), x),
+                np.trapezoid(np.append(0, columns["best_generalized_risk"]), x),
+                np.trapezoid(x * error, x),
+            ),
+        ),
+    ):
+        drawn = (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+        for line, area in zip(("this model", "perfect", "random"), areas, strict=True):
+            assert f">{line} {number(float(area))}<" in drawn
+
+
+def test_the_table_of_trust_says_where_precision_and_recall_come_from(
+    folder: Path, evaluation: Evaluation
+) -> None:
+    counts = trust_table(evaluation.outcomes)
+    assert counts is not None
+    text = " ".join(read(folder).text.split())
+    precision, recall = (
+        number(evaluation.figures[f"trusted_{name}"].value) for name in ("precision", "recall")
+    )
+    right = counts.right_trusted
+    assert (
+        f"{right} of {counts.trusted} trusted clips are right: trusted precision {precision}"
+        in text
+    )
+    assert f"{right} of {counts.right} right clips are trusted: trusted recall {recall}" in text
+
+
 def test_every_clip_has_its_row(folder: Path, evaluation: Evaluation) -> None:
     found = rows_of(folder / "tables" / "clips.csv")
     known = evaluation.outcomes.rows()
@@ -345,6 +411,29 @@ def test_few_groups_are_said_beside_the_intervals(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("unpainted")
+def test_what_averages_hide_is_said(tmp_path: Path) -> None:
+    chances = [[0.6, 0.3, 0.1], [0.3, 0.6, 0.1]] * 20
+    found = Outcomes.from_arrays(chances, [0, 1, 2, 0] * 10, threshold=0.5, labels=["a", "b", "c"])
+    evaluated(found).save(tmp_path)
+    text = read(tmp_path).text
+    assert "Never predicted, though in these clips, is c." in text
+    assert "a resample in which none is trusted counts as 1" not in text
+    # Two trusted clips of twenty in a class: many resamples of it hold neither.
+    rare = replace(found, confidence=np.where(np.arange(40) < 3, 0.9, 0.1))
+    evaluated(rare).save(tmp_path)
+    assert "a resample in which none is trusted counts as 1" in read(tmp_path).text
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_clips_without_confidence_are_said_to_come_last(tmp_path: Path) -> None:
+    evaluated(answers(40, missing=0.2)).save(tmp_path)
+    missing = int(np.isnan(answers(40, missing=0.2).confidence).sum())
+    assert f"{missing} clips without a confidence come last, in no order" in read(tmp_path).text
+    evaluated(answers(40)).save(tmp_path)
+    assert "come last" not in read(tmp_path).text
+
+
+@pytest.mark.usefixtures("unpainted")
 def test_names_cannot_write_html(tmp_path: Path) -> None:
     nasty = "</script><script>alert(1)</script>&\"' $x_1$ \x00\x1b 漢字 " + "long" * 60
     found = answers(
@@ -430,10 +519,57 @@ def test_lists_hold_the_surprising_clips() -> None:
     found = with_modalities(answers(200, missing=0.1))
     wrong = found.confidence[(found.prediction != found.target) & ~np.isnan(found.confidence)]
     right = found.confidence[(found.prediction == found.target) & ~np.isnan(found.confidence)]
-    sure = [row[4].value for row in sure_and_wrong(found).rows]
-    unsure = [row[4].value for row in unsure_and_right(found).rows]
+    place = list(sure_and_wrong(found).columns).index("Confidence")
+    sure = [row[place].value for row in sure_and_wrong(found).rows]
+    unsure = [row[place].value for row in unsure_and_right(found).rows]
     assert sure == sorted(wrong.tolist(), reverse=True)[:10]
     assert unsure == sorted(right.tolist())[:10]
+
+
+def test_lists_name_a_group_only_where_it_says_more_than_the_clip() -> None:
+    shared = answers(200)
+    alone = replace(shared, groups=shared.paths)
+    assert all(row[0].small.startswith("speaker ") for row in sure_and_wrong(shared).rows)
+    assert {row[0].small for row in sure_and_wrong(alone).rows} == {""}
+    long = replace(shared, labels=("a" * 60, "b", "c"))
+    cells = [cell for row in sure_and_wrong(long).rows for cell in row if "a…a" in cell.text]
+    assert cells
+    assert all(len(cell.text) == 24 and cell.hover == "a" * 60 for cell in cells)
+
+
+def test_each_modality_is_summed_up_alone() -> None:
+    found = with_modalities(answers(200))
+    audio, video, fused = summaries_of(found)
+    assert (audio.clips, video.clips, fused.clips) == (199, 200, 200)
+    said = found.modalities["audio"]
+    right, beliefs, unsure = [], [], {True: [], False: []}
+    for i in range(1, 200):
+        hit = int(said.belief[i].argmax()) == found.target[i]
+        right.append(hit)
+        beliefs.append(said.belief[i, found.target[i]])
+        unsure[hit].append(said.uncertainty[i])
+    assert audio.accuracy == pytest.approx(np.mean(right))
+    assert audio.true_belief == pytest.approx(np.mean(beliefs))
+    assert audio.right_uncertainty == pytest.approx(np.mean(unsure[True]))
+    assert audio.wrong_uncertainty == pytest.approx(np.mean(unsure[False]))
+    assert fused.accuracy == pytest.approx(found.correct.mean())
+    assert np.isnan(fused.true_belief)
+    one = replace(found, modalities={"audio": said})
+    assert [each.name for each in summaries_of(one)] == ["audio"]
+
+
+def test_agreement_of_modalities_is_counted() -> None:
+    found = with_modalities(answers(200))
+    labels = {name: each.prediction for name, each in found.modalities.items()}
+    alike = [i for i in range(1, 200) if labels["audio"][i] == labels["video"][i]]
+    said = agreement(found)
+    assert (
+        f"name the same class ({len(alike)} clips), {share(int(found.correct[alike].sum()), len(alike))}"
+        in said
+    )
+    # One clip lacks audio: of one modality nothing agrees.
+    assert f"name different ones ({199 - len(alike)} clips)" in said
+    assert agreement(answers(20)) == ""
 
 
 def test_no_value_has_its_reason() -> None:

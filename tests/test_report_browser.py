@@ -26,7 +26,7 @@ else:
     playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
 
-SIZES = [(390, 844), (1280, 900)]
+SIZES = [(390, 844), (1440, 900)]
 SCHEMES = ["light", "dark"]
 
 # Elements that stick out of the page to the right or of their own box, and are not inside one that
@@ -299,6 +299,39 @@ def test_sorting_one_table_leaves_the_others(page: playwright.Page) -> None:
     assert column(page, "unsure-and-right", 0) == before
     sorted_by = page.locator("th[aria-sort=ascending]")
     assert sorted_by.count() == 1
+
+
+def test_row_names_stay_while_a_phone_scrolls_a_table(
+    browser: playwright.Browser, address: str
+) -> None:
+    shown = browser.new_page(viewport={"width": 390, "height": 844})
+    shown.goto(address)
+    box = shown.locator(".scroll:has(#sure-and-wrong)")
+    moved = box.evaluate("each => { each.scrollLeft = 500; return each.scrollLeft; }")
+    left = box.evaluate("each => each.getBoundingClientRect().left")
+    names = box.locator("tbody th").evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect().left)"
+    )
+    trust = shown.locator(".scroll:has(.trust)").evaluate("e => e.scrollWidth - e.clientWidth")
+    shown.close()
+    assert moved > 100
+    assert names == [pytest.approx(left, abs=1)] * 10
+    assert trust <= 0
+
+
+def test_a_class_is_never_broken_within_a_word(browser: playwright.Browser, address: str) -> None:
+    shown = browser.new_page(viewport={"width": 673, "height": 1000})
+    shown.goto(address)
+    shown.emulate_media(media="print")
+    # Each class of one word stands on one line.
+    lines = shown.locator("table:has(#sure-and-wrong) tbody td").evaluate_all(
+        """all => all.map(each => each.firstChild).filter(text => text && /^\\S+$/.test(text.data.trim()))
+        .map(text => { const range = document.createRange(); range.selectNode(text);
+          return new Set(Array.from(range.getClientRects(), r => r.top)).size; })"""
+    )
+    shown.close()
+    assert len(lines) > 30
+    assert set(lines) == {1}
 
 
 def test_contents_lead_to_each_section(page: playwright.Page) -> None:

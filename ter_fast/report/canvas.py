@@ -6,7 +6,7 @@ import io
 import re
 import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Drawing
 
-from ter_fast.report.words import clean
+from ter_fast.report.words import clean, shortened
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers, and four greys.
 INK, MUTED, GRID, PAPER = "#1b1f24", "#57606a", "#dfe3e8", "#ffffff"
@@ -147,6 +147,13 @@ def axes(figure: Drawing, title: str, xlabel: str) -> Axes:
     ax.set_title(title)
     ax.set_xlabel(xlabel)
     return ax
+
+
+def label_rows(ax: Axes, names: Sequence[str], length: int = 17) -> None:
+    """Name the rows of a dot plot, from the top, no name longer than this."""
+    ax.set_yticks(range(len(names)), [shortened(clean(name), length) for name in names])
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.spines["left"].set_visible(False)
 
 
 def legend(figure: Drawing, ax: Axes, columns: int = 2) -> None:

@@ -25,7 +25,7 @@ from ter_fast.report.canvas import (
     draw,
     legend,
 )
-from ter_fast.report.words import confidence_of, number
+from ter_fast.report.words import confidence_of, count, disagreeing, number
 from ter_fast.thresholds import Sweep, TrustedScores, sweep
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def curve_plots(evaluation: Evaluation) -> list[Plot]:
     point = None if answers.threshold is None else curve.at(answers.threshold)
     plots = []
     if curve.threshold.size:
-        chosen = " The dashed line marks the threshold in force." if point else ""
+        chosen = " The dashed line and the dots mark the threshold in force." if point else ""
         plots.append(
             draw(
                 "thresholds",
@@ -116,13 +116,14 @@ def curve_plots(evaluation: Evaluation) -> list[Plot]:
         )
     risks = risk_curve(curve)
     operating = point if point and point.accepted else None
+    last = _last(curve.nan_count, bool(disagreeing(answers)))
     plots.append(
         draw(
             "risk-coverage",
             "Risk against coverage",
-            partial(_risk, risks, operating),
+            partial(_risk, risks, curve, operating),
             shows="The share of wrong predictions among the most confident ones, as more of them "
-            "are accepted; AURC is the area below the line.",
+            f"are accepted; the mean height of each line is its AURC.{last}",
             trap="The left end rests on a few clips and swings by chance; the right end is plain "
             "accuracy and says nothing about confidence.",
         )
@@ -131,9 +132,9 @@ def curve_plots(evaluation: Evaluation) -> list[Plot]:
         draw(
             "generalized-risk",
             "Generalized risk against coverage",
-            partial(_generalized, risks, operating),
-            shows="The share of all clips that are both wrong and accepted; AUGRC is the area "
-            "below the line.",
+            partial(_generalized, risks, curve, operating),
+            shows="The share of all clips that are both wrong and accepted; the area below each line "
+            f"is its AUGRC.{last}",
             trap="A low value can come from accepting little: read it at a coverage, not alone.",
         )
     )
@@ -166,39 +167,65 @@ def _thresholds(curve: Sweep, point: TrustedScores | None, kind: str, figure: Dr
     if math.isfinite(point_at):
         label = f"threshold {number(point_at)}"
         ax.axvline(point_at, color=INK, ls=(0, (3, 2)), lw=1.2, label=label)
+    if point and point.accepted:
+        for (_, _, colour, _), value in zip(
+            lines, (point.precision, point.recall, point.f1), strict=True
+        ):
+            ax.plot([point_at], [value], "o", color=colour, mec=INK, mew=1.0, ls="none", zorder=4)
     ax.set_ylim(-0.02, 1.02)
     legend(figure, ax)
 
 
-def _risk(risks: RiskCurve, point: TrustedScores | None, figure: Drawing) -> None:
+def _last(missing: int, disagreeing: bool) -> str:
+    """Say which clips are accepted last, since they make a straight end of a curve."""
+    if not missing:
+        return ""
+    why = (
+        "without a confidence or beyond the limit of disagreement"
+        if disagreeing
+        else "without a confidence"
+    )
+    return f" {count(missing, 'clip')} {why} come{'s' if missing == 1 else ''} last, in no order."
+
+
+def _risk(risks: RiskCurve, curve: Sweep, point: TrustedScores | None, figure: Drawing) -> None:
     ax = axes(figure, "error among accepted predictions", "coverage")
-    _ordered(ax, risks.coverage, risks.risk, risks.best_risk)
     random = np.full_like(risks.risk, risks.error_rate)
-    _finish(figure, ax, risks.coverage, random, point, point.risk if point else math.nan)
+    height = point.risk if point else math.nan
+    areas = (curve.aurc, curve.aurc - curve.e_aurc, risks.error_rate)
+    _lines(figure, ax, risks.coverage, (risks.risk, risks.best_risk, random), areas, point, height)
 
 
-def _generalized(risks: RiskCurve, point: TrustedScores | None, figure: Drawing) -> None:
+def _generalized(
+    risks: RiskCurve, curve: Sweep, point: TrustedScores | None, figure: Drawing
+) -> None:  # fmt: skip
     ax = axes(figure, "wrong and accepted, share of all", "coverage")
-    _ordered(ax, risks.coverage, risks.generalized, risks.best_generalized)
     random = risks.coverage * risks.error_rate
     height = point.risk * point.coverage if point else math.nan
-    _finish(figure, ax, risks.coverage, random, point, height)
+    # Of a perfect order, W clips rise from 0 to W / N over the last W / N of the coverage.
+    areas = (curve.augrc, risks.error_rate**2 / 2, risks.error_rate / 2)
+    drawn = (risks.generalized, risks.best_generalized, random)
+    _lines(figure, ax, risks.coverage, drawn, areas, point, height)
 
 
-def _ordered(ax: Axes, coverage: Floats, risk: Floats, best: Floats) -> None:
-    ax.plot(coverage, risk, color=BLUE, label="this model")
-    ax.plot(coverage, best, color=GREEN, ls=(0, (5, 1.5)), label="perfect order")
-
-
-def _finish(
+def _lines(
     figure: Drawing,
     ax: Axes,
     coverage: Floats,
-    random: Floats,
+    drawn: tuple[Floats, Floats, Floats],
+    areas: tuple[float, float, float],
     point: TrustedScores | None,
     height: float,
 ) -> None:
-    ax.plot(coverage, random, color=MUTED, ls=(0, (1, 1.5)), label="random order")
+    """Draw this model, the optimum and chance, each with its area, and the point of operation."""
+    styles: tuple[tuple[str, str, Any], ...] = (
+        ("this model", BLUE, "-"),
+        ("perfect", GREEN, (0, (5, 1.5))),
+        ("random", MUTED, (0, (1, 1.5))),
+    )
+    for values, area, (name, colour, dashes) in zip(drawn, areas, styles, strict=True):
+        label = f"{name} {number(area)}"
+        ax.plot(coverage, values, color=colour, ls=dashes, label=label)
     if point is not None:
         ax.plot(
             [point.coverage], [height], "D", ms=8, color=ORANGE, mec=INK, mew=1.2, ls="none",

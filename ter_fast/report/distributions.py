@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from ter_fast.metrics import ReliabilityCurve, reliability
-from ter_fast.report.canvas import BLUE, INK, MUTED, VERMILLION, Plot, axes, draw, legend
+from ter_fast.report.canvas import BLUE, INK, MUTED, PAPER, VERMILLION, Plot, axes, draw, legend
 from ter_fast.report.words import confidence_of, disagreeing, number
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ Flags = NDArray[np.bool_]
 
 BINS = 20
 
+FEW = 10
+"""Clips of a bin below which the share of right ones among them is mostly chance."""
+
 
 def reliability_plot(evaluation: Evaluation) -> Plot:
     """Return accuracy against probability, over the bins of the expected calibration error."""
@@ -32,11 +35,12 @@ def reliability_plot(evaluation: Evaluation) -> Plot:
     return draw(
         "reliability",
         "Reliability",
-        partial(_reliability, curve),
+        partial(_reliability, curve, evaluation.figures["ece"].value),
         shows="How often predictions of a probability are right, over 15 bins: above the diagonal "
-        "the model is too modest, below it too sure; the bars below count the clips of each bin.",
-        trap="A dot with few clips under it is chance; and a model can be calibrated on average and "
-        "still not tell right from wrong.",
+        "the model is too modest, below it too sure; the mean gap, weighted by clips, is the ECE. The bars "
+        "count the clips of each bin.",
+        trap=f"An open dot stands for fewer than {FEW} clips and is mostly chance; and a model can be "
+        "calibrated on average and still not tell right from wrong.",
     )
 
 
@@ -142,14 +146,25 @@ def edges_of(values: Numbers, limit: float | None) -> Numbers:
     return np.linspace(low, high if high > low else low + step, BINS + 1)
 
 
-def _reliability(curve: ReliabilityCurve, figure: Drawing) -> None:
+def _reliability(curve: ReliabilityCurve, error: float, figure: Drawing) -> None:
     ax, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     ax.set_title("share that is right")
     ax.plot([0, 1], [0, 1], color=MUTED, ls=(0, (1, 1.5)), label="as sure as right")
     held = curve.count > 0
     x, y = curve.confidence[held], curve.accuracy[held]
-    ax.vlines(x, x, y, color=VERMILLION, lw=1.4, ls=(0, (3, 1.5)), label="gap")
-    ax.plot(x, y, "o-", color=BLUE, lw=1.2, label="this model", clip_on=False, zorder=3)
+    ax.vlines(
+        x, x, y, color=VERMILLION, lw=1.4, ls=(0, (3, 1.5)), label=f"gap, ECE {number(error)}"
+    )
+    few = curve.count[held] < FEW
+    label = "this model"
+    for chosen, fill in ((~few, BLUE), (few, PAPER)):
+        # Without a point, a line that is not clipped would upset the layout.
+        if chosen.any():
+            ax.plot(
+                x[chosen], y[chosen], "o", color=BLUE, mfc=fill, mew=1.4, clip_on=False,
+                zorder=3, label=label,
+            )  # fmt: skip
+            label = ""
     ax.set_xlim(0, 1)
     ax.set_ylim(-0.02, 1.04)
     below.bar(curve.edges[:-1], curve.count, np.diff(curve.edges), align="edge", color=BLUE, lw=0)

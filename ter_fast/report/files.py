@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ter_fast.figures import Figure
+from ter_fast.metrics import reliability
+from ter_fast.outcomes import Outcomes
 from ter_fast.report.curves import risk_curve, thinned
+from ter_fast.report.modalities import ModalitySummary, beliefs_of, summaries_of
 from ter_fast.report.sections import breakdown_names
-from ter_fast.report.tables import trust_table
+from ter_fast.report.tables import RISKS, trust_table
 from ter_fast.thresholds import sweep
 
 if TYPE_CHECKING:
@@ -52,6 +56,8 @@ def write_tables(evaluation: Evaluation, folder: Path) -> None:
     kinds = sorted(evaluation.aurc_by_confidence.items(), key=lambda pair: pair[1])
     write_rows(folder / "confidence-kinds.csv", ("confidence", "aurc"), kinds)
     _write_curves(evaluation, folder)
+    _write_bins(evaluation, folder)
+    _write_modalities(evaluation.outcomes, folder)
     rows_of_clips = evaluation.outcomes.rows()
     header = list(rows_of_clips[0])
     write_rows(
@@ -86,6 +92,41 @@ def _write_curves(evaluation: Evaluation, folder: Path) -> None:
                 ("wrong", counts.wrong_trusted, counts.wrong_not),
             ),
         )
+
+
+def _write_bins(evaluation: Evaluation, folder: Path) -> None:
+    answers = evaluation.outcomes
+    bins = reliability(answers.probability, answers.target)
+    write_rows(
+        folder / "reliability.csv",
+        ("probability_from", "probability_to", "clips", "mean_probability", "accuracy"),
+        zip(
+            bins.edges[:-1].tolist(), bins.edges[1:].tolist(), bins.count.tolist(),
+            bins.confidence.tolist(), bins.accuracy.tolist(), strict=True,
+        ),
+    )  # fmt: skip
+    curve = sweep(answers.ranked, answers.correct)
+    write_rows(
+        folder / "coverage-at-risk.csv",
+        ("risk", "coverage"),
+        ((risk, curve.coverage_at_risk(risk)) for risk in RISKS),
+    )
+
+
+def _write_modalities(answers: Outcomes, folder: Path) -> None:
+    if not answers.modalities:
+        return
+    columns = [each.name for each in fields(ModalitySummary)]
+    write_rows(
+        folder / "modalities.csv",
+        ("modality", *columns[1:]),
+        ([getattr(each, name) for name in columns] for each in summaries_of(answers)),
+    )
+    write_rows(
+        folder / "beliefs.csv",
+        ("modality", "class", "belief_in_its_clips", "belief_in_others"),
+        ((name, *row) for name in answers.modalities for row in beliefs_of(answers, name)),
+    )
 
 
 def _ends(figure: Figure) -> tuple[float, float, float]:

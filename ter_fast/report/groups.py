@@ -1,4 +1,4 @@
-"""Dots and intervals: trust by class and group, belief by modality, and kinds of confidence."""
+"""Dots and intervals: trust by class and group, and kinds of confidence."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from ter_fast.breakdown import Breakdown
 from ter_fast.figures import Figure
-from ter_fast.outcomes import ModalityOutcomes, Outcomes
-from ter_fast.report.canvas import BLUE, GREEN, INK, MUTED, ORANGE, Plot, axes, draw, legend
+from ter_fast.report.canvas import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    Plot,
+    axes,
+    draw,
+    label_rows,
+    legend,
+)
 from ter_fast.report.words import (
-    clean,
     confidence_of,
     number,
-    shortened,
     title_of,
     why_missing,
 )
@@ -29,7 +36,6 @@ if TYPE_CHECKING:
 
 _ROW = 30.0
 _FRAME = 92.0
-_NAME = 17
 _TRAPS = {
     "class": "Of a class, accuracy is its recall: how often it is found, not how often it is named.",
     "predicted class": "A class that is named often and wrongly shows only here, not by true class.",
@@ -64,24 +70,6 @@ def listed_titles(names: Sequence[str]) -> str:
     )
 
 
-def belief_plots(answers: Outcomes) -> list[Plot]:
-    """Return how much each modality believes in each class, where it is true and where it is not."""
-    return [
-        draw(
-            f"belief-{place}",
-            f"Belief of {name}",
-            partial(_belief, said, answers),
-            shows=f"The mean belief mass that {name} alone gives to a class: in clips of that class "
-            "(filled) and in all others (open); the last row is what it leaves uncommitted.",
-            trap="Only the gap between the two dots tells classes apart; a class with two high dots "
-            "is simply a favourite.",
-            height=_FRAME + 22 * (len(answers.labels) + 1),
-        )
-        for place, (name, said) in enumerate(answers.modalities.items(), start=1)
-        if not np.isnan(said.uncertainty).all()
-    ]
-
-
 def ranking_plot(evaluation: Evaluation) -> Plot:
     """Return the area under the risk-coverage curve by kind of confidence."""
     kinds = sorted(evaluation.aurc_by_confidence.items(), key=lambda pair: pair[1])
@@ -112,7 +100,7 @@ def _dots(rows: Mapping[str, Breakdown], drawn: Sequence[str], figure: Drawing) 
             _interval(ax, figure_of, height + offset, styles[name]["color"])
             ax.plot([figure_of.value], [height + offset], ls="none", **styles[name])
         ax.plot([], [], ls="none", label=title_of(name).lower(), **styles[name])
-    _rows(ax, list(rows))
+    label_rows(ax, list(rows))
     ax.set_xlim(-0.03, 1.03)
     legend(figure, ax)
 
@@ -120,25 +108,6 @@ def _dots(rows: Mapping[str, Breakdown], drawn: Sequence[str], figure: Drawing) 
 def _interval(ax: Axes, figure_of: Figure, height: float, colour: str) -> None:
     if not (math.isnan(figure_of.low) or math.isnan(figure_of.high)):
         ax.plot([figure_of.low, figure_of.high], [height, height], color=colour, lw=1.6)
-
-
-def _belief(said: ModalityOutcomes, answers: Outcomes, figure: Drawing) -> None:
-    ax = axes(figure, "", "mean belief mass")
-    there = ~np.isnan(said.uncertainty)
-    for k in range(len(answers.labels)):
-        own = said.belief[there & (answers.target == k), k]
-        rest = said.belief[there & (answers.target != k), k]
-        ends = [float(each.mean()) if each.size else math.nan for each in (rest, own)]
-        ax.plot(ends, [k, k], color=MUTED, lw=1.2, zorder=1)
-        ax.plot(ends[:1], [k], "o", color=GREEN, mfc="none", mew=1.6, ls="none")
-        ax.plot(ends[1:], [k], "o", color=GREEN, ls="none")
-    ax.plot([], [], "o", color=GREEN, ls="none", label="clips of the class")
-    ax.plot([], [], "o", color=GREEN, mfc="none", mew=1.6, ls="none", label="other clips")
-    mean = float(said.uncertainty[there].mean())
-    ax.plot([mean], [len(answers.labels)], "s", color=INK, ls="none", label="uncertainty")
-    _rows(ax, [*answers.labels, "uncommitted"])
-    ax.set_xlim(-0.03, 1.03)
-    legend(figure, ax, columns=3)
 
 
 def _ranking(
@@ -162,12 +131,6 @@ def _ranking(
             number(area), (area, height), xytext=(0, 7), textcoords="offset points", ha="center",
             color=INK,
         )  # fmt: skip
-    _rows(ax, [confidence_of(kind).replace(" minus ", " − ") for kind, _ in kinds], 28)
+    label_rows(ax, [confidence_of(kind).replace(" minus ", " − ") for kind, _ in kinds], 28)
     ax.margins(x=0.12)
     legend(figure, ax, columns=3)
-
-
-def _rows(ax: Axes, names: Sequence[str], length: int = _NAME) -> None:
-    ax.set_yticks(range(len(names)), [shortened(clean(name), length) for name in names])
-    ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.spines["left"].set_visible(False)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ter_fast.report.sections import Section, facts_of
+from ter_fast.report.sections import Section
+from ter_fast.report.summary import facts_of
 from ter_fast.report.words import NOTICE, clean
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from ter_fast.report.words import (
     number,
     path_end,
     share,
+    shortened,
     title_of,
     value_of,
     why_missing,
@@ -35,6 +36,9 @@ RISKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 
 CLIPS = 10
 """Clips in each list of surprising ones."""
+
+_LONGEST = 24
+"""Letters of a name in the lists of clips."""
 
 
 @dataclass(frozen=True)
@@ -247,25 +251,39 @@ def unsure_and_right(answers: Outcomes) -> Table:
 
 def _clips(name: str, caption: str, answers: Outcomes, rows: np.typing.NDArray[np.intp]) -> Table:
     trusted = answers.trusted
-    columns = ["Clip", "Group", "True", "Predicted", "Confidence"]
+    columns = ["Clip", "True", "Predicted", "Confidence"]
     columns += [] if trusted is None else ["Trusted"]
+    columns += [] if answers.disagreement is None else ["Disagreement"]
     columns += [f"{each.capitalize()} alone" for each in answers.modalities]
     said = [(each.prediction, each.uncertainty) for each in answers.modalities.values()]
     cells = []
     for i in rows:
         row = [
-            Cell(path_end(answers.paths[i]), hover=answers.paths[i]),
-            Cell(answers.groups[i]),
-            Cell(answers.labels[answers.target[i]]),
-            Cell(answers.labels[answers.prediction[i]]),
+            Cell(path_end(answers.paths[i]), _group(answers, i), hover=answers.paths[i]),
+            _label(answers, answers.target[i]),
+            _label(answers, answers.prediction[i]),
             number_cell(float(answers.confidence[i])),
         ]
         row += [] if trusted is None else [Cell("yes" if trusted[i] else "no")]
+        if answers.disagreement is not None:
+            row.append(number_cell(float(answers.disagreement[i])))
         row += [
             Cell(NO_VALUE, "missing")
             if label[i] < 0
-            else Cell(answers.labels[label[i]], f"uncertainty {number(float(unsure[i]))}")
+            else _label(answers, label[i], f"uncertainty {number(float(unsure[i]))}")
             for label, unsure in said
         ]
         cells.append(row)
     return table(name, caption, columns, cells)
+
+
+def _group(answers: Outcomes, row: int) -> str:
+    """Return the speaker or source; "" where each clip is its own, which the name already says."""
+    group = answers.groups[row]
+    return "" if len(set(answers.groups)) == len(answers) else shortened(group, _LONGEST)
+
+
+def _label(answers: Outcomes, label: int, small: str = "") -> Cell:
+    """Return a class, cut where it is so long that its column would push others off the page."""
+    name = answers.labels[label]
+    return Cell(shortened(name, _LONGEST), small, hover=name if len(name) > _LONGEST else "")
