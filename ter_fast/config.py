@@ -12,8 +12,7 @@ from ter_fast.errors import ModelError
 from ter_fast.familiarity import FamiliarityConfig
 from ter_fast.opinion import ACTIVATIONS, CONFIDENCE_KINDS, RULES
 
-FORMAT_VERSION = 2
-"""Of config.json. In 1, `logmel_cnn` had no option "centre" and took each band's mean away."""
+FORMAT_VERSION = 1
 FACES = ("detect", "whole")
 
 
@@ -238,9 +237,9 @@ class ModelConfig:
             for name in ("disagreement_limit", "window_seconds"):
                 if values.get(name) is not None:
                     numbers[name] = float(values[name])
-            if (version := values.get("ter_fast", FORMAT_VERSION)) not in (1, FORMAT_VERSION):
+            if (version := values.get("ter_fast", FORMAT_VERSION)) != FORMAT_VERSION:
                 raise ModelError(
-                    f"it has format {version}, this ter_fast reads up to {FORMAT_VERSION}: update ter_fast"
+                    f"it has format {version}, this ter_fast reads {FORMAT_VERSION}: update ter_fast"
                 )
             own = {each.name for each in fields(cls)} | {"ter_fast", "weights_sha256"}
             if unknown := sorted(set(values) - own):
@@ -251,7 +250,7 @@ class ModelConfig:
                     name: _build(
                         ExpertConfig,
                         {
-                            **(_of_format_1(expert) if version == 1 else expert),
+                            **expert,
                             "labels": _names(expert["labels"]),
                             "evidence_scale": float(expert.get("evidence_scale", 1.0)),
                             "reliability": float(expert.get("reliability", 1.0)),
@@ -278,11 +277,6 @@ class ModelConfig:
             raise ModelError(f"the entry {error} is missing") from error
         except (TypeError, ValueError, AttributeError) as error:
             raise ModelError(f"an entry has the wrong form ({error})") from error
-
-
-def _of_format_1(expert: Mapping[str, Any]) -> dict[str, Any]:
-    options = {"centre": "band"} if expert["encoder"] == "logmel_cnn" else {}
-    return {**expert, "options": {**options, **expert.get("options", {})}}
 
 
 def _thresholds(records: Mapping[str, Any]) -> dict[str, TrustedThreshold]:

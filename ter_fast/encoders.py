@@ -161,7 +161,7 @@ class LogMelCNN(nn.Module):
         noise_snr: least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
             in training; (-5, 60) teaches the expert what it cannot hear through.
         dropouts: largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
-        centre: mean that the spectrogram loses, "clip" or "band", see `ter_fast.features.LogMel`.
+        centre: mean that the spectrogram loses, "band" or "clip", see `ter_fast.features.LogMel`.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class LogMelCNN(nn.Module):
         dropout: float = 0.5,
         noise_snr: tuple[float, float] = (20.0, 60.0),
         dropouts: float = 0.0,
-        centre: str = "clip",
+        centre: str = "band",
     ) -> None:
         super().__init__()
         low, high = noise_snr

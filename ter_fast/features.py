@@ -61,9 +61,10 @@ class LogMel(nn.Module):
         n_fft: length of the Fourier transform in samples.
         window: length of the Hann window in samples (512 = 32 ms).
         hop: samples from one frame to the next (256 = 16 ms).
-        centre: mean that is taken away. "clip": one, over all bands and frames, which removes the gain
-            and keeps the voice's spectral tilt, by which effort is heard; "band": each band's own over
-            the frames (cepstral mean normalization), which removes a microphone's colour, too.
+        centre: mean that is taken away. "band": each band's own over the frames (cepstral mean
+            normalization), which removes the gain and a microphone's colour; "clip": one, over all bands
+            and frames, which removes the gain and keeps the spectral tilt, by which a voice's effort is
+            heard: better where all clips were recorded alike.
 
     Raises:
         ValueError: `centre` is neither.
@@ -78,11 +79,11 @@ class LogMel(nn.Module):
         n_fft: int = 512,
         window: int = 512,
         hop: int = 256,
-        centre: str = "clip",
+        centre: str = "band",
     ) -> None:
         super().__init__()
-        if centre not in ("clip", "band"):
-            raise ValueError(f"centre is {centre!r}; expected 'clip' or 'band'")
+        if centre not in ("band", "clip"):
+            raise ValueError(f"centre is {centre!r}; expected 'band' or 'clip'")
         self.centre = centre
         self.n_fft, self.window_length, self.hop = n_fft, window, hop
         self.register_buffer("filters", mel_filters(n_mels, n_fft), persistent=False)

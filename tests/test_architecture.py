@@ -25,12 +25,14 @@ LAYERS = (
     (
         *("opinion", "fusion", "decision", "losses", "uncertainty", "thresholds", "metrics"),
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
+        *("functionals", "voice"),
         *("data", "prediction", "outcomes", "figures", "breakdown", "scaling"),
         *("conformal", "discounting", "modalities", "familiarity", "records"),
         *("timeline", "timeline_plot", "subtitles", "shards", "pretrained_encoders"),
     ),
     (
         *("inference", "prepare", "labelled", "pretrained", "predict", "promise", "criterion"),
+        "card",
         *("conclude", "live", "streaming", "expert", "encoded", "joining", "sources"),
     ),
     ("model", "train", "calibrate", "evaluate", "robustness", "report", "multiview"),

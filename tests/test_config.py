@@ -75,18 +75,6 @@ def test_entries_with_a_default_may_be_left_out() -> None:
     assert found.experts["audio"].evidence_scale == 1.0
 
 
-def test_a_model_of_format_1_keeps_the_log_mel_that_it_was_trained_with() -> None:
-    values = json.loads(config().to_json())
-    values["ter_fast"] = 1
-    old = ModelConfig.from_dict(values)
-    assert old.experts["audio"].options == {"centre": "band", "widths": [4, 6, 8, 16]}
-    assert old.experts["video"].options == {"channels": 3}
-    assert ModelConfig.from_dict(json.loads(old.to_json())) == old  # and once saved again, too
-    values["ter_fast"] = 3
-    with pytest.raises(ModelError, match="has format 3, this ter_fast reads up to 2: update"):
-        ModelConfig.from_dict(values)
-
-
 def test_terms_are_named_once_and_thresholds_are_replaced_by_name() -> None:
     first = config()
     assert first.terms == ("CC0", "research use")

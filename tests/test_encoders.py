@@ -18,6 +18,7 @@ from ter_fast.encoders import (
 )
 from ter_fast.errors import ModelError
 from ter_fast.features import collate
+from ter_fast.voice import VoiceEncoder, VoiceMLP
 from tiny import noisy_tone, stripes
 
 SMALL = (4, 6, 8, 16)
@@ -121,8 +122,10 @@ def vectors_of_two_signs() -> tuple[Tensor, Tensor]:
         (lambda: LogMelCNN(widths=SMALL, dropout=0.1), sounds_of_two_pitches),
         (lambda: FrameCNN(widths=SMALL, dropout=0.1), pictures_of_two_kinds),
         (lambda: VectorMLP(5, 16), vectors_of_two_signs),
+        (lambda: VoiceMLP(width=16, dropout=0.1), sounds_of_two_pitches),
+        (lambda: VoiceEncoder(widths=SMALL, width=16, dropout=0.1), sounds_of_two_pitches),
     ],
-    ids=["logmel_cnn", "frame_cnn", "vector_mlp"],
+    ids=["logmel_cnn", "frame_cnn", "vector_mlp", "voice_functionals", "voice"],
 )
 def test_each_encoder_learns(encoder: object, data: object) -> None:
     torch.manual_seed(0)
@@ -149,6 +152,8 @@ def test_each_encoder_learns(encoder: object, data: object) -> None:
         ("logmel_cnn", {"n_mels": 32, "widths": [4, 4, 4, 8]}, (2, 3000)),
         ("frame_cnn", {"channels": 3, "widths": [4, 4, 4, 8]}, (2, 2, 3, 16, 16)),
         ("vector_mlp", {"size": 7}, (2, 7)),
+        ("voice_functionals", {"n_mels": 32, "width": 8}, (2, 3000)),
+        ("voice", {"n_mels": 32, "widths": [4, 4, 4, 8], "width": 8}, (2, 3000)),
     ],
 )
 def test_built_encoders_have_the_features_they_promise(
@@ -159,9 +164,18 @@ def test_built_encoders_have_the_features_they_promise(
     assert features.shape == (2, encoder.out_features)
 
 
-@pytest.mark.parametrize("sampled", [LogMelCNN(widths=SMALL), FrameCNN(widths=SMALL)])
+@pytest.mark.parametrize(
+    "sampled",
+    [
+        LogMelCNN(widths=SMALL),
+        FrameCNN(widths=SMALL),
+        VoiceMLP(width=8, jitter=0.0),
+        VoiceEncoder(widths=SMALL, width=8, jitter=0.0, alone=0.0),
+    ],
+    ids=lambda encoder: type(encoder).__name__,
+)
 def test_evaluation_is_deterministic_and_training_augments(sampled: nn.Module) -> None:
-    data = sounds_of_two_pitches if isinstance(sampled, LogMelCNN) else pictures_of_two_kinds
+    data = pictures_of_two_kinds if isinstance(sampled, FrameCNN) else sounds_of_two_pitches
     values, lengths = data()
     for layer in sampled.modules():
         if isinstance(layer, nn.Dropout):

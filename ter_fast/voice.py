@@ -1,0 +1,160 @@
+"""Encoders of a voice by its functionals: alone, and beside a CNN on its spectrogram."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ter_fast.augment import add_noise, drop_packets
+from ter_fast.clip import SAMPLE_RATE
+from ter_fast.encoders import LogMelCNN, register_encoder
+from ter_fast.functionals import VoiceFunctionals
+
+_SEGMENT_SECONDS = 3.0
+
+
+@register_encoder("voice_functionals")
+class VoiceMLP(nn.Module):
+    """A two-layer perceptron on the functionals of a voice.
+
+    Sound is cut in equal parts of about three seconds, since rhythm over ten seconds is another thing
+    than over three; features of the parts are averaged. Functionals are standardized by what
+    training has met, and jittered in training: with a few hundred clips, that is what keeps them from
+    being learned by heart.
+
+    Args:
+        n_mels: mel bands.
+        width: hidden and output features.
+        dropout: probability of dropping an output feature in training.
+        jitter: standard deviation of the noise that standardized functionals are given in training.
+        noise_snr: least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
+            in training.
+        dropouts: largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
+    """
+
+    def __init__(
+        self,
+        n_mels: int = 64,
+        width: int = 256,
+        dropout: float = 0.5,
+        jitter: float = 0.3,
+        noise_snr: tuple[float, float] = (20.0, 60.0),
+        dropouts: float = 0.0,
+    ) -> None:
+        super().__init__()
+        low, high = noise_snr
+        if not low <= high or not 0 <= dropouts <= 1 or jitter < 0:
+            raise ValueError(
+                f"noise_snr is {noise_snr}, dropouts is {dropouts} and jitter is {jitter}; expected a "
+                "lower and a higher ratio in dB, a share from 0 to 1, and a deviation from 0 on"
+            )
+        self.noise_snr, self.dropouts, self.jitter = (float(low), float(high)), dropouts, jitter
+        self.functionals = VoiceFunctionals(n_mels)
+        self.standardize = nn.BatchNorm1d(self.functionals.out_features, affine=False)
+        self.layers = nn.Sequential(
+            nn.Dropout(0.2), nn.Linear(self.functionals.out_features, width),
+            nn.LayerNorm(width), nn.ReLU(inplace=True), nn.Dropout(dropout),
+        )  # fmt: skip
+        self.out_features = width
+
+    def forward(self, audio: Tensor, lengths: Tensor) -> Tensor:
+        """Encode `(B, samples)` waveforms with `(B,)` valid samples to `(B, width)`."""
+        if self.training:
+            audio = drop_packets(audio, self.dropouts) if self.dropouts else audio
+            audio = add_noise(audio, self.noise_snr)
+        parts, sizes, owner = _segments(audio, lengths)
+        values = self._standardized(self.functionals(parts, sizes), sizes > 0)
+        if self.training:
+            values = values + self.jitter * torch.randn_like(values)
+        encoded = self.layers(values).float()
+        count = torch.bincount(owner, minlength=len(audio)).to(encoded.dtype)
+        total = encoded.new_zeros(len(audio), encoded.shape[1]).index_add(0, owner, encoded)
+        mean: Tensor = total / count[:, None]
+        return mean
+
+    def _standardized(self, values: Tensor, heard: Tensor) -> Tensor:
+        norm = self.standardize
+        if self.training and int(heard.sum()) > 1:
+            # Rows without sound are no part of what is usual.
+            return torch.zeros_like(values).index_put((heard,), norm(values[heard]))
+        standardized: Tensor = F.batch_norm(
+            values, norm.running_mean, norm.running_var, eps=norm.eps
+        )
+        # What lies far from all training is as far as its tails: an expert cannot tell beyond.
+        return standardized.clamp(-5, 5)
+
+
+@register_encoder("voice")
+class VoiceEncoder(nn.Module):
+    """A CNN on the spectrogram of a voice beside a perceptron on its functionals.
+
+    The CNN learns from many clips, functionals from few; what each gets wrong differs. Features are
+    [a h, (1 - a) g], with h of the CNN and g of the functionals, and a linear layer on them so
+    averages the logits of both by a. In training a is 1 or 0 for a random share `alone` of
+    the clips, so that neither learns only what the other has left, and 1/2 otherwise, as ever after.
+
+    Args:
+        n_mels: mel bands.
+        widths: channels of the CNN, see `LogMelCNN`.
+        width: features of the perceptron.
+        dropout: probability of dropping a feature in training.
+        jitter: of functionals in training, see `VoiceMLP`.
+        alone: share of the clips that in training are seen by one of the two alone.
+        noise_snr: least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
+            in training.
+        dropouts: largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
+        centre: mean that the CNN's spectrogram loses, "band" or "clip", see `ter_fast.features.LogMel`.
+    """
+
+    def __init__(
+        self,
+        n_mels: int = 64,
+        widths: tuple[int, int, int, int] = (16, 32, 64, 128),
+        width: int = 256,
+        dropout: float = 0.5,
+        jitter: float = 0.3,
+        alone: float = 0.8,
+        noise_snr: tuple[float, float] = (20.0, 60.0),
+        dropouts: float = 0.0,
+        centre: str = "band",
+    ) -> None:
+        super().__init__()
+        if not 0 <= alone <= 1:
+            raise ValueError(f"alone is {alone}; expected a share from 0 to 1")
+        self.alone = alone
+        self.spectral = LogMelCNN(
+            n_mels, widths=widths, dropout=dropout, noise_snr=noise_snr, dropouts=dropouts,
+            centre=centre,
+        )  # fmt: skip
+        self.statistical = VoiceMLP(n_mels, width, dropout, jitter, noise_snr, dropouts)
+        self.out_features = self.spectral.out_features + self.statistical.out_features
+
+    def forward(self, audio: Tensor, lengths: Tensor) -> Tensor:
+        """Encode `(B, samples)` waveforms with `(B,)` valid samples to `(B, out_features)`."""
+        spectral = self.spectral(audio, lengths)
+        statistical = self.statistical(audio, lengths)
+        share = torch.full((len(audio), 1), 0.5, device=audio.device)
+        if self.training:
+            draw = torch.rand_like(share)
+            share = share.masked_fill(draw < self.alone / 2, 0.0)
+            share = share.masked_fill(draw > 1 - self.alone / 2, 1.0)
+        return torch.cat([share * spectral, (1 - share) * statistical], -1)
+
+
+def _segments(audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut `(B, samples)` rows in equal parts of about three seconds.
+
+    Returns:
+        `(P, samples)` parts, zero beyond their lengths, their `(P,)` lengths, and the `(P,)` rows they
+        are of.
+    """
+    count = (lengths / (_SEGMENT_SECONDS * SAMPLE_RATE)).round().long().clamp_min(1)
+    owner = torch.repeat_interleave(count)
+    index = torch.arange(len(owner), device=audio.device) - (count.cumsum(0) - count)[owner]
+    begin = lengths[owner] * index // count[owner]
+    size = lengths[owner] * (index + 1) // count[owner] - begin
+    place = torch.arange(max(1, int(size.max())), device=audio.device)
+    source = (begin[:, None] + place).clamp_max(audio.shape[1] - 1)
+    inside = place < size[:, None]
+    return audio[owner[:, None], source] * inside, size, owner

@@ -1,0 +1,102 @@
+"""The encoders of a voice: parts of long sounds, what is standardized, and who learns alone."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from ter_fast.encoders import build_encoder
+from ter_fast.errors import ModelError
+from ter_fast.functionals import VoiceFunctionals
+from ter_fast.voice import VoiceEncoder, VoiceMLP
+from tiny import noisy_tone
+
+RATE = 16_000
+SMALL = (4, 6, 8, 16)
+
+
+def sounds(*seconds: float) -> tuple[torch.Tensor, torch.Tensor]:
+    rows = [torch.from_numpy(noisy_tone(300 + 40 * i, s, seed=i)) for i, s in enumerate(seconds)]
+    return nn.utils.rnn.pad_sequence(rows, True), torch.tensor([len(each) for each in rows])
+
+
+@torch.no_grad()
+def test_a_long_sound_is_the_mean_of_its_parts() -> None:
+    encoder = VoiceMLP(width=8).eval()
+    audio, lengths = sounds(1.0, 10.0, 4.4, 4.6)
+    together = encoder(audio, lengths)
+    for row, parts in enumerate((1, 3, 1, 2)):
+        size = int(lengths[row])
+        cut = [size * part // parts for part in range(parts + 1)]
+        each = [
+            encoder(audio[row : row + 1, a:b], torch.tensor([b - a]))[0]
+            for a, b in itertools.pairwise(cut)
+        ]
+        torch.testing.assert_close(together[row], torch.stack(each).mean(0), atol=1e-4, rtol=1e-4)
+
+
+def test_standardization_learns_from_sounds_and_not_from_missing_ones() -> None:
+    torch.manual_seed(0)
+    audio, lengths = sounds(1.0, 1.1, 1.2, 1.3, 1.0)
+    lengths[4] = 0
+    encoder = VoiceMLP(width=8, noise_snr=(60, 60))
+    values = VoiceFunctionals()(audio[:4], lengths[:4])
+    for _ in range(80):
+        encoder(audio, lengths)
+    mean = encoder.standardize.running_mean
+    assert mean is not None
+    # The noise at 60 dB moves single functionals a little from draw to draw.
+    scale = values.std(0) + 0.1 * values.abs().mean(0) + 0.5
+    assert float(((mean - values.mean(0)).abs() / scale).max()) < 0.5
+    before = mean.clone()
+    encoder(audio[4:], lengths[4:])  # nothing heard, nor can one sound alone say what is usual
+    encoder(audio[:1], lengths[:1])
+    assert torch.equal(before, mean)
+
+
+def test_features_are_those_of_one_alone_or_half_of_both() -> None:
+    torch.manual_seed(0)
+    audio, lengths = sounds(*[0.5] * 16)
+    encoder = VoiceEncoder(widths=SMALL, width=8, dropout=0.0, alone=0.5)
+    split = encoder.spectral.out_features
+    encoder.eval()
+    spectral, statistical = encoder(audio, lengths).split([split, 8], -1)
+    assert torch.equal(spectral, encoder.spectral(audio, lengths) / 2)
+    assert torch.equal(statistical, encoder.statistical(audio, lengths) / 2)
+    encoder.train()
+    seen = [encoder(audio, lengths).split([split, 8], -1) for _ in range(20)]
+    heard = torch.cat([torch.stack([a.any(-1), b.any(-1)], -1) for a, b in seen])
+    only_spectral = (heard[:, 0] & ~heard[:, 1]).float().mean()
+    only_statistical = (~heard[:, 0] & heard[:, 1]).float().mean()
+    assert 0.15 < only_spectral < 0.35
+    assert 0.15 < only_statistical < 0.35
+    assert bool((heard[:, 0] | heard[:, 1]).all())
+
+
+@torch.no_grad()
+def test_missing_sound_in_a_batch_changes_no_other_row() -> None:
+    encoder = VoiceEncoder(widths=SMALL, width=8).eval()
+    audio, lengths = sounds(0.5, 1.0)
+    lengths[0] = 0
+    features = encoder(audio, lengths)
+    assert features.isfinite().all()
+    torch.testing.assert_close(features[1:], encoder(audio[1:], lengths[1:]), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("voice", {"alone": 1.5}, "alone is 1.5; expected a share"),
+        ("voice", {"n_mels": 20}, "n_mels is 20"),
+        ("voice_functionals", {"jitter": -1}, "jitter is -1"),
+        ("voice_functionals", {"noise_snr": [9, 3]}, r"noise_snr is \[9, 3\]"),
+    ],
+)
+def test_options_out_of_range_are_refused(
+    name: str, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        build_encoder(name, options)
