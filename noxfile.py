@@ -1,4 +1,4 @@
-"""The one entry point for checks: `nox -s tests lint sanitize kernels bench`."""
+"""The one entry point for checks: `nox -s tests lint docs sanitize kernels bench`."""
 
 from __future__ import annotations
 
@@ -115,6 +115,16 @@ def kernels(session: nox.Session) -> None:
             "ASAN_OPTIONS": "detect_leaks=0",
         },
     )
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation site into site/, warnings being errors, and look at what it asks for."""
+    session.install(*CONSTRAINTS, ".[test,docs]")
+    session.run(
+        *("mkdocs", "build", "--strict", "--site-dir", "site"), env={"NO_MKDOCS_2_WARNING": "1"}
+    )
+    session.run("pytest", "tests/test_site.py", *session.posargs, env={"TER_FAST_SITE": "site"})
 
 
 @nox.session

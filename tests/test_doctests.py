@@ -25,17 +25,6 @@ def test_examples(name: str) -> None:
     assert result.failed == 0
 
 
-@pytest.mark.parametrize(
-    "page", sorted((Path(__file__).parents[1] / "docs").glob("*.md")), ids=lambda page: page.name
-)
-def test_pages(page: Path) -> None:
-    result = doctest.testfile(
-        str(page), module_relative=False, optionflags=FLAGS, encoding="utf-8", verbose=False
-    )
-    assert result.failed == 0
-    assert result.attempted > 0 or ">>>" not in page.read_text(encoding="utf-8")
-
-
 def test_there_are_examples() -> None:
     examples = sum(
         len(test.examples)
