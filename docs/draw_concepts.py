@@ -42,7 +42,7 @@ def corner(opinion: ter_fast.Opinion) -> tuple[float, float]:
     """Return where an opinion over two classes lies in the triangle."""
     calm, angry = opinion.belief.tolist()
     vacuity = float(opinion.uncertainty)
-    return angry - calm, vacuity * np.sqrt(3) if calm + angry + vacuity else 0.0
+    return angry - calm, vacuity * np.sqrt(3)
 
 
 def triangle(ax: Axes, ink: str) -> None:

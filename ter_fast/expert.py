@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+import ter_fast.ensembles
 import ter_fast.voice  # noqa: F401 (registers its encoders)
 from ter_fast.config import ExpertConfig
 from ter_fast.encoders import build_encoder

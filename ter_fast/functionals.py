@@ -33,11 +33,12 @@ class VoiceFunctionals(nn.Module):
       quantile from the mean; over all frames, the standard deviation of the step to the next frame;
     - of each of 24 cepstra (orthonormal DCT-II of x over bands): standard deviation, and that of its step;
     - of 8 groups of bands: |1/T sum_t x_t exp(-2 pi i k t / T)| for k = 1 … 11, slow modulation;
-    - of e: quantiles below its maximum, the share of loud frames within 30 dB of it, standard deviation and
+    - of e: quantiles below its maximum, the share of frames within 30 dB of it, standard deviation and
       mean size of its step, and its contour in 8 parts from the first to the last frame within 30 dB of it;
-    - of pitch (first maximum of the autocorrelation of 64 ms, 60 to 500 Hz; a frame is voiced where
-      that is above 0.6 and it is loud), in octaves: mean, standard deviation, slope, size of its step,
-      quantiles; the share of voiced frames, and mean and deviation of the autocorrelation there.
+    - of pitch (highest autocorrelation of 64 ms, 60 to 500 Hz, where each octave down costs 0.02; a loud
+      frame is voiced where it is above 0.6), in octaves from 180 Hz: mean, standard deviation, slope,
+      deviation of its steps below 0.3, quantiles; the share of loud frames that are voiced, and mean and
+      deviation of the autocorrelation there; all 0 where fewer than five frames are voiced.
 
     Args:
         n_mels: mel bands, a multiple of 8.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from ter_fast.config import ExpertConfig, ModelConfig, VideoInput
 from ter_fast.decision import Decision, decide
 from ter_fast.decode import Sampling
 from ter_fast.encoders import complete_options
+from ter_fast.ensembles import ensemble_config, take_over
 from ter_fast.errors import ModelError
 from ter_fast.expert import Expert
 from ter_fast.features import Batch
@@ -121,7 +122,10 @@ class Model(nn.Module):
 
     @classmethod
     def from_experts(
-        cls, merge: Mapping[str, str] | None = None, rule: str = "dempster", **experts: Model
+        cls,
+        merge: Mapping[str, str] | None = None,
+        rule: str = "dempster",
+        **experts: Model | Sequence[Model],
     ) -> Model:
         """Join models of one modality each, trained apart, by fusion.
 
@@ -132,17 +136,31 @@ class Model(nn.Module):
         Args:
             merge: class -> class, to merge classes ("calm" into "neutral"); their evidence adds.
             rule: fusion rule.
-            **experts: by modality, a model that has it.
+            **experts: by modality, a model that has it, or several, whose logits are then averaged
+                (see `ter_fast.ensembles`); such an expert has no threshold yet.
 
         Raises:
             ModelError: no experts, a model without that modality, or experts that differ in their
-                activation, confidence or window.
+                activation, confidence or window, or, within a modality, in their classes.
         """
-        joint = joint_config({name: model.config for name, model in experts.items()}, merge, rule)
+        given = {
+            n: [each] if isinstance(each, Model) else list(each) for n, each in experts.items()
+        }
+        single = {name: cls._averaged(name, models) for name, models in given.items()}
+        joint = joint_config({name: model.config for name, model in single.items()}, merge, rule)
         joined = cls(joint)
-        for name, model in experts.items():
+        for name, model in single.items():
             joined.experts[name].load_state_dict(model.experts[name].state_dict())
         return joined.eval()
+
+    @classmethod
+    def _averaged(cls, modality: str, models: Sequence[Model]) -> Model:
+        if len(models) == 1:
+            return models[0]
+        model = cls(ensemble_config([each.config for each in models], modality))
+        own, *members = (cast(Expert, each.experts[modality]) for each in (model, *models))
+        take_over(own, members)
+        return model
 
     @property
     def device(self) -> torch.device:
@@ -415,12 +433,54 @@ class Model(nn.Module):
     # -- on disk -----------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors` into a folder, each all of it or nothing.
+        """Write `config.json`, `model.safetensors` and a card into a folder, each all of it or nothing.
+
+        The card, `README.md`, says what is known of the model; `ter_fast.pretrained.write_card` adds
+        figures to it. One that someone else wrote is left alone.
 
         Raises:
             TerFastError: the folder cannot be written to.
         """
         pretrained.save(self, folder)
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        folder: str | Path | None = None,
+        private: bool | None = None,
+        revision: str | None = None,
+        token: str | None = None,
+        message: str = "Upload a ter_fast model",
+    ) -> str:
+        """Upload the model and its card to the Hugging Face hub, from where `from_pretrained` loads it.
+
+        Look at the terms of the training data first (`config.terms`): many forbid passing on.
+
+        Args:
+            name: "owner/name"; made where there is none.
+            folder: where this very model is saved, whose card and figures go along; None for a card
+                without figures.
+            private: whether a repository that is made is private; None for the owner's default.
+            revision: branch, made where there is none; None for the main one.
+            token: that may write; None for the one that `hf auth login` keeps.
+            message: of the commit.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            ModelError: the folder holds another model, or the hub did not take it.
+        """
+        return pretrained.push(
+            self,
+            name,
+            folder=folder,
+            private=private,
+            revision=revision,
+            token=token,
+            message=message,
+        )
 
     @classmethod
     def from_pretrained(

@@ -25,7 +25,7 @@ LAYERS = (
     (
         *("opinion", "fusion", "decision", "losses", "uncertainty", "thresholds", "metrics"),
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
-        *("functionals", "voice"),
+        *("functionals", "voice", "ensembles"),
         *("data", "prediction", "outcomes", "figures", "breakdown", "scaling"),
         *("conformal", "discounting", "modalities", "familiarity", "records"),
         *("timeline", "timeline_plot", "subtitles", "shards", "pretrained_encoders"),

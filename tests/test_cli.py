@@ -226,6 +226,10 @@ def test_brackets_in_names_are_printed(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "[run] 1"
     joined = run("join", "--out", out, "--audio", tmp_path / "audio", "--video", tmp_path / "video")
     assert "[run] 1" in joined.out
+    assert "nothing to join; give models by --audio" in run("join", "--out", out).err
+    voices = ("--audio", tmp_path / "audio", "--audio", tmp_path / "audio")
+    assert run("join", "--out", tmp_path / "voices", *voices).code == 0
+    assert "ensemble" in run("info", "--model", tmp_path / "voices").out
     assert "calm [low]" in run("info", "--model", out).out
     clips = tone_corpus(tmp_path / "tones", {"train": 1}, {"[a]": 300.0, "b": 2400.0})
     assert "[a]" in run("data", "check", clips, "--quick").out
@@ -251,7 +255,8 @@ def test_train_calibrate_evaluate_predict(run: Run, tmp_path: Path) -> None:
     trained = run("train", "-d", manifest, "-o", folder, "--epochs", 6, "--batch-size", 8, "-q")
     assert trained.code == 0, trained.err
     assert f"saved to {folder}" in trained.out.replace("\n", "")
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == ["README.md", "config.json", "model.safetensors"]
     model = Model.from_pretrained(folder)
     assert model.config.labels == LABELS
     assert set(model.config.thresholds) == {"audio"}

@@ -634,6 +634,14 @@ def test_the_command_in_folds_writes_what_scikit_learn_finds(grouped: Path, tmp_
     renewed = [file.stat().st_mtime_ns for file in kept]
     assert [a != b for a, b in zip(changed, renewed, strict=True)] == [True] + [False] * 9
     assert (out / "grouped.md").read_text() == page
+    # One of two sets alone makes no page, nor figures in place of those of both.
+    figures_before = (out / "grouped.json").read_text()
+    grouped.write_text(GROUPED.replace("sets: {", "sets: {other: some.npz, "), encoding="utf-8")
+    answer = CliRunner().invoke(app, [*command, "--only", "some"])
+    assert answer.exit_code == 0, answer.output
+    assert "the page is written by a run without --only" in answer.output
+    assert (out / "grouped.json").read_text() == figures_before
+    grouped.write_text(GROUPED, encoding="utf-8")
     # The page alone is written from the figures alone.
     (tmp_path / "some.npz").unlink()
     shutil.rmtree(out / "grouped.answers")

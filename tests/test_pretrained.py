@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 
-from ter_fast import Clip, Model, ModelError, TerFastError
+from ter_fast import Clip, DataError, Model, ModelError, TerFastError
+from ter_fast.card import MARK
+from ter_fast.pretrained import write_card
 from tiny import noisy_tone, rescaled, stripes, tiny_model, with_threshold
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+CONFIG, WEIGHTS, CARD, FACTS = "config.json", "model.safetensors", "README.md", "card.json"
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +53,8 @@ def test_what_was_saved_comes_back_bit_by_bit(model: Model, folder: Path) -> Non
     assert before.row() == after.row()
 
 
-def test_a_folder_holds_two_files_and_no_code(folder: Path) -> None:
-    assert sorted(each.name for each in folder.iterdir()) == [CONFIG, WEIGHTS]
+def test_a_folder_holds_two_files_and_a_card_and_no_code(folder: Path) -> None:
+    assert sorted(each.name for each in folder.iterdir()) == [CARD, CONFIG, WEIGHTS]
     values = json.loads((folder / CONFIG).read_text())
     assert values["labels"] == ["a", "b", "c"]
     assert values["thresholds"]["audio"]["criterion"] == "balance"
@@ -208,3 +213,163 @@ def test_the_hub_is_asked_for_two_files_and_its_failure_is_one_sentence(
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(ModelError, match=r"the hub did not give it \(offline\); check the name"):
         Model.from_pretrained("owner/name")
+
+
+# -- the hub --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub in a folder: `owner/name/branch`, behind the calls that would go over the network."""
+    import huggingface_hub
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import filter_repo_objects, validate_repo_id
+
+    root = tmp_path / "hub"
+
+    def create_repo(_: Any, name: str, *, private: bool | None, exist_ok: bool) -> None:
+        validate_repo_id(name)
+        (root / name / "main").mkdir(parents=True, exist_ok=exist_ok)
+        (root / name / "private").write_text(str(private))
+
+    def create_branch(_: Any, name: str, *, branch: str, exist_ok: bool) -> None:
+        (root / name / branch).mkdir(exist_ok=exist_ok)
+
+    def upload_folder(
+        api: Any, *, repo_id: str, folder_path: Path, revision: str | None, commit_message: str
+    ) -> Any:
+        target = root / repo_id / (revision or "main")
+        shutil.copytree(folder_path, target, dirs_exist_ok=True)
+        (root / repo_id / "log").write_text(f"{api.token}: {commit_message}")
+        return SimpleNamespace(commit_url=f"hub://{repo_id}/{target.name}")
+
+    def snapshot_download(name: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        source = root / name / (revision or "main")
+        if not source.is_dir():
+            raise huggingface_hub.errors.LocalEntryNotFoundError(f"404: no {name}")
+        given = tmp_path / "cache" / name
+        given.mkdir(parents=True, exist_ok=True)
+        names = [each.name for each in source.iterdir()]
+        for each in filter_repo_objects(names, allow_patterns=allow_patterns):
+            shutil.copyfile(source / each, given / each)
+        return str(given)
+
+    for each in (create_repo, create_branch, upload_folder):
+        # The real one's parameters, so that a call that it would refuse fails here, too.
+        known = set(inspect.signature(getattr(HfApi, each.__name__)).parameters)
+        asked = set(inspect.signature(each).parameters) - {"_", "api", "name"}
+        assert asked <= known
+        monkeypatch.setattr(HfApi, each.__name__, each)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    return root
+
+
+def test_what_was_pushed_loads_bit_by_bit(model: Model, hub: Path) -> None:
+    url = model.push_to_hub("owner/name", token="t", message="first", private=True)
+    assert url == "hub://owner/name/main"
+    assert (hub / "owner/name/private").read_text() == "True"
+    assert (hub / "owner/name/log").read_text() == "t: first"
+    pushed = hub / "owner/name/main"
+    assert sorted(each.name for each in pushed.iterdir()) == [CARD, CONFIG, WEIGHTS]
+    loaded = Model.from_pretrained("owner/name")
+    assert loaded.config == model.config
+    assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in model.state_dict().items())
+    model.push_to_hub("owner/name", revision="v2")
+    assert (hub / "owner/name/v2" / WEIGHTS).is_file()
+    assert Model.from_pretrained("owner/name", revision="v2").config == model.config
+
+
+def test_a_folders_card_and_figures_go_along(model: Model, folder: Path, hub: Path) -> None:
+    write_card(folder, title="Mine", notes="- Only indoors.")
+    model.push_to_hub("owner/name", folder=folder)
+    pushed = hub / "owner/name/main"
+    for each in (CARD, FACTS):
+        assert (pushed / each).read_bytes() == (folder / each).read_bytes()
+
+
+def test_a_folder_of_another_model_is_not_pushed(model: Model, folder: Path, hub: Path) -> None:
+    with pytest.raises(ModelError, match="holds another model than the one to be uploaded"):
+        with_threshold(Model.from_pretrained(folder), 0.9, "video").push_to_hub(
+            "owner/name", folder=folder
+        )
+    with pytest.raises(ModelError, match=f"has no {CONFIG}"):
+        model.push_to_hub("owner/name", folder=folder.parent)
+    assert not hub.exists()
+
+
+def test_damage_on_the_hub_is_noticed(model: Model, hub: Path) -> None:
+    model.push_to_hub("owner/name")
+    pushed = hub / "owner/name/main"
+    (pushed / WEIGHTS).write_bytes(b"cut")
+    with pytest.raises(ModelError, match="is not the file that"):
+        Model.from_pretrained("owner/name")
+    with pytest.raises(ModelError, match=r"the hub did not give it \(404: no owner/other\)"):
+        Model.from_pretrained("owner/other")
+
+
+def test_what_the_hub_refuses_is_one_sentence(
+    model: Model, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import HfApi
+
+    with pytest.raises(ModelError, match=r"the hub did not take 'a/b/c' \(Repo id must be"):
+        model.push_to_hub("a/b/c")
+
+    class NetworkError(Exception):
+        """As of an HTTP library: no OSError, and here without a word."""
+
+    def offline(*_: Any, **__: Any) -> None:
+        raise NetworkError
+
+    monkeypatch.setattr(HfApi, "create_repo", offline)
+    with pytest.raises(ModelError, match=r"\(NetworkError\); check the name, the network") as told:
+        model.push_to_hub("owner/name")
+    assert "\n" not in str(told.value)
+
+
+# -- the card -------------------------------------------------------------------------------------
+
+
+def test_a_card_of_ones_own_is_left_alone_by_saving(model: Model, folder: Path) -> None:
+    (folder / CARD).write_text("# Mine\n")
+    model.save_pretrained(folder)
+    assert (folder / CARD).read_text() == "# Mine\n"
+    write_card(folder)
+    assert MARK in (folder / CARD).read_text(encoding="utf-8")
+
+
+def test_figures_of_another_state_of_the_model_are_dropped(model: Model, folder: Path) -> None:
+    write_card(folder, notes="- Only indoors.")
+    model.save_pretrained(folder)
+    assert "Only indoors" in (folder / CARD).read_text(encoding="utf-8")
+    with_threshold(Model.from_pretrained(folder), 0.9, "video").save_pretrained(folder)
+    assert "Only indoors" not in (folder / CARD).read_text(encoding="utf-8")
+    assert not (folder / FACTS).exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"model_sha256": "x"}', "\x00\xff"])
+def test_damaged_facts_do_not_keep_a_model_from_being_saved(
+    model: Model, folder: Path, text: str
+) -> None:
+    (folder / FACTS).write_bytes(text.encode("latin-1"))
+    model.save_pretrained(folder)
+    assert Model.from_pretrained(folder).config == model.config
+    if (folder / FACTS).exists():
+        with pytest.raises(DataError, match=r"card\.json"):
+            write_card(folder)
+
+
+def test_facts_that_lack_an_entry_are_refused(folder: Path) -> None:
+    write_card(folder, notes="- Only indoors.")
+    values = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    del values["notes"]
+    (folder / FACTS).write_text(json.dumps(values))
+    with pytest.raises(DataError, match="does not hold a card's facts; delete it"):
+        write_card(folder)
+
+
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
+def test_a_card_needs_a_model(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=f"has no {name}"):
+        write_card(folder)

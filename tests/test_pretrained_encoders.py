@@ -541,7 +541,7 @@ def test_encoders_of_the_command_line(folder_of: Callable[[str], str]) -> None:
     assert video_input(chosen, None, None, False, "whole") == VideoInput(4, SIDE, 3, "whole")
     assert video_input(chosen, 7, 64, False, "detect") == VideoInput(7, 64, 3)
     assert video_input(chosen_encoders([], both, 1), None, None, False, "detect") == VideoInput()
-    for wrong in ("hf_audio:x", "audio=", "audio=hf_audio:"):
+    for wrong in ("hf_audio:x", "audio=", "audio=hf_audio:", "audio=voice,width=8"):
         with pytest.raises(ModelError, match="expected MODALITY=ENCODER"):
             chosen_encoders([wrong], both, 1)
     with pytest.raises(ModelError, match="the model reads audio and video, not text"):

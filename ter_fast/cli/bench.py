@@ -44,8 +44,9 @@ def trust(
     comparison = Comparison.read(config, data)
     page, command = out / f"{config.stem}.md", f"ter-fast bench trust {config.name}"
     if comparison.protocol is not None:
-        if not render:
-            _in_folds(comparison, page, only or [])
+        if not render and not _in_folds(comparison, page, only or []):
+            typer.echo("the page is written by a run without --only, once all sets have run")
+            return
         write_folds_page(comparison, page, command)
     else:
         results = page.with_suffix(".jsonl")
@@ -61,14 +62,18 @@ def trust(
     typer.echo(f"{page} is written")
 
 
-def _in_folds(comparison: Comparison, page: Path, only: list[str]) -> None:
+def _in_folds(comparison: Comparison, page: Path, only: list[str]) -> bool:
+    """Run what has not been run, and keep its figures; say whether they are of all sets."""
     from ter_fast.comparison import Answers, run_folds, write_folds_figures
 
     answers: dict[str, dict[str, list[Answers]]] = {}
     for name, row, seed, found in run_folds(comparison, page.with_suffix(".answers"), only):
         answers.setdefault(name, {}).setdefault(row, []).append(found)
         typer.echo(f"{name}  {row}  seed {seed}: {found.seconds:.1f} s of training")
+    if set(answers) != set(comparison.sets):
+        return False
     write_folds_figures(comparison, answers, page.with_suffix(".json"))
+    return True
 
 
 def _only_renders(render: bool, **others: object) -> None:

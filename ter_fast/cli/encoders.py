@@ -40,7 +40,7 @@ def chosen_encoders(
     for text in given:
         modality, _, encoder = text.partition("=")
         encoder, colon, options = encoder.partition(":")
-        if not modality or not encoder or (colon and not options):
+        if not modality or not encoder or "," in encoder or (colon and not options):
             raise ModelError(
                 f"--encoder {text!r}: expected MODALITY=ENCODER or MODALITY=ENCODER:NAME,OPTION=VALUE, such "
                 "as audio=hf_audio:facebook/wav2vec2-base or face=vector_mlp:size=35"

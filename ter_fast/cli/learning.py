@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -26,8 +26,8 @@ def train(
     encoder: Annotated[
         list[str] | None,
         typer.Option(
-            help="MODALITY=ENCODER:NAME,OPTION=VALUE, such as audio=hf_audio:facebook/wav2vec2-base or a "
-            "folder; may be given once per modality. Else the built-in encoders."
+            help="MODALITY=ENCODER or MODALITY=ENCODER:NAME,OPTION=VALUE, such as audio=voice_functionals or "
+            "audio=hf_audio:facebook/wav2vec2-base; once per modality. Else the built-in encoders."
         ),
     ] = None,
     frames: Annotated[
@@ -180,16 +180,28 @@ def train(
 
 def join(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the joined model.")],
-    audio: Annotated[str, typer.Option(help="Model with the audio expert.")],
-    video: Annotated[str, typer.Option(help="Model with the video expert.")],
+    audio: Annotated[
+        list[str] | None,
+        typer.Option(help="Model with an audio expert; repeated, their logits are averaged."),
+    ] = None,
+    video: Annotated[
+        list[str] | None,
+        typer.Option(help="Model with a video expert; repeated, their logits are averaged."),
+    ] = None,
     rule: Annotated[
         str, typer.Option(help="Fusion rule: dempster, cumulative, averaging, weighted.")
     ] = "dempster",
 ) -> None:
-    """Join an audio and a video expert, trained apart, into one model; calibrate it next."""
+    """Join experts, trained apart, into one model; calibrate it next."""
     from ter_fast.model import Model
 
-    joined = Model.from_experts(rule=rule, audio=load(audio), video=load(video))
+    if not audio and not video:
+        raise TerFastError("there is nothing to join; give models by --audio and --video")
+    given = {"audio": audio or [], "video": video or []}
+    experts: dict[str, Any] = {
+        name: [load(each) for each in names] for name, names in given.items() if names
+    }
+    joined = Model.from_experts(rule=rule, **experts)
     joined.save_pretrained(out)
     Console().print(
         escaped(f"saved to {out}; now: ter-fast calibrate --model {out} --data … --data …")

@@ -1,0 +1,26 @@
+"""Model cards in the Hugging Face format, written from what is known of a model and nothing else."""
+
+from __future__ import annotations
+
+from ter_fast.card.facts import (
+    MOST_LISTED,
+    CardFacts,
+    Given,
+    figures_in,
+    parameters_in,
+    splits_of,
+    trends_in,
+)
+from ter_fast.card.text import MARK, card_text
+
+__all__ = [
+    "MARK",
+    "MOST_LISTED",
+    "CardFacts",
+    "Given",
+    "card_text",
+    "figures_in",
+    "parameters_in",
+    "splits_of",
+    "trends_in",
+]
