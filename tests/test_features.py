@@ -90,7 +90,9 @@ def test_band_centring_takes_away_a_microphones_colour_and_clip_centring_keeps_i
         band(noise, lengths)[0].mean(-1), torch.zeros(1, 64), atol=1e-4, rtol=0
     )
     tilt = [clip(sound, lengths)[0].mean(-1)[0] for sound in (noise, dull)]
-    assert float((tilt[0] - tilt[1])[:8].mean()) > 0.5 > -0.1 > float((tilt[0] - tilt[1])[-8:].mean())
+    assert (
+        float((tilt[0] - tilt[1])[:8].mean()) > 0.5 > -0.1 > float((tilt[0] - tilt[1])[-8:].mean())
+    )
     with pytest.raises(ValueError, match="centre is 'median'; expected 'band' or 'clip'"):
         LogMel(centre="median")
 
