@@ -20,7 +20,7 @@ import ter_fast
 FOLDER = os.environ.get("TER_FAST_SITE", "")
 SITE = Path(FOLDER)
 PACKAGES = (
-    "comparison", "corrupt", "data", "decode", "experiments", "losses", "metrics", "metrics.modules",
+    "card", "comparison", "corrupt", "data", "decode", "experiments", "losses", "metrics", "metrics.modules",
     "multiview", "reference", "report", "robustness", "shards", "thresholds", "train",
 )  # fmt: skip
 
