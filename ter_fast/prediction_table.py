@@ -66,11 +66,13 @@ class PredictionTable:
                 yield Padding(Text(why, "red" if prediction.error else "dim"), (0, 0, 0, 4))
         count, failed = len(self.predictions), len(self.predictions.failed)
         trusted = len(self.predictions.trusted)
+        unknown = sum(each.trusted is None and not each.error for each in self.predictions)
+        undecided = f"{unknown} without a threshold, " if unknown else ""
         yield Text()
         yield Text(
             f"{count} {'window' if self.per_window else 'clip'}{'s' if count != 1 else ''}: "
             f"{trusted} trusted, "
-            f"{count - trusted - failed} not, {failed} failed. Confidence / threshold; "
+            f"{count - trusted - unknown - failed} not, {undecided}{failed} failed. Confidence / threshold; "
             f"then what each modality alone says. {_NOTICE}",
             "dim",
         )

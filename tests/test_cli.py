@@ -95,7 +95,9 @@ def test_predict_prints_a_table_that_fits_a_terminal(run: Run, model: Path, medi
     assert "below the threshold 0.999" in found.out
     assert "not calibrated for video: run calibrate" in found.out
     assert "audio: no sound track" in found.out
-    assert "3 clips: 1 trusted, 2 not, 0 failed" in " ".join(found.out.split())
+    assert "3 clips: 1 trusted, 1 not, 1 without a threshold, 0 failed" in " ".join(
+        found.out.split()
+    )
     assert "not what a person feels" in " ".join(found.out.split())
 
 
