@@ -329,12 +329,13 @@ def clip_of_nine_seconds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_nothing_of_a_long_file_is_kept(clip_of_nine_seconds: Path, tmp_path: Path) -> None:
     short = loop_media(clip_of_nine_seconds, tmp_path / "short.mp4", 300)
-    long = loop_media(clip_of_nine_seconds, tmp_path / "long.mp4", 1200)
+    long = loop_media(clip_of_nine_seconds, tmp_path / "long.mp4", 2400)
     before, after, end, windows = peaks(short, long)
-    assert end >= 1200
-    assert windows >= 120
-    # The sound of these 15 minutes alone would be 55 MiB.
-    assert after - before < 50
+    assert end >= 2400
+    assert windows >= 240
+    # The sound of these 35 minutes alone would be 128 MiB. On a busy machine what waits to be
+    # computed differs between two runs by up to 60 MiB.
+    assert after - before < 100
 
 
 @pytest.mark.slow
