@@ -21,12 +21,15 @@ from sklearn.neighbors import NearestNeighbors
 from typer.testing import CliRunner
 
 from ter_fast.cli import app
+from ter_fast.corrupt import CORRUPTIONS, corrupt
+from ter_fast.corrupt.suite import clip_key
 from ter_fast.data import Dataset, Sample
 from ter_fast.encoded import encode
 from ter_fast.errors import DataError
 from ter_fast.experiments import Density, Plan, run, summarize, summary, write_page
 from ter_fast.experiments.answers import TRUST, Answer, Judge, ensemble, entropy_of
-from ter_fast.experiments.material import corrupted, load, selected, split
+from ter_fast.experiments.corruption import Voice, corrupted
+from ter_fast.experiments.material import Material, dataset_of, load, selected, split
 from ter_fast.experiments.page import read_lines, write_lines
 from ter_fast.experiments.plan import Experiment, Row
 from ter_fast.experiments.pooled import Kept, Pooled, check_folds
@@ -38,7 +41,8 @@ from ter_fast.inference import clip_evidence
 from ter_fast.metrics import Bootstrap
 from ter_fast.model import Model
 from ter_fast.prepare import PreparedData, prepare
-from tiny import LABELS, tiny_model, tone_corpus, write_manifest
+from ter_fast.sources import dataset_sources
+from tiny import LABELS, film_corpus, tiny_model, tone_corpus, write_manifest
 
 run_module = importlib.import_module("ter_fast.experiments.run")  # its package has a function `run`
 
@@ -106,8 +110,6 @@ def work(tones: Path, plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def material_of(plan: Plan, folder: Path) -> Any:
-    from ter_fast.experiments.material import dataset_of
-
     experiment = plan.experiments["tones"]
     dataset = dataset_of(experiment, folder)
     return load(experiment, dataset, build(dataset.labels, plan.model, "evidential"), folder)
@@ -138,7 +140,8 @@ def test_a_plan_merges_settings_from_the_common_to_the_row(tones: Path) -> None:
         ({"seeds": []}, "no seed"),
         ({"reference": "chance"}, "reference is 'chance'"),
         ({"experiments": {"tones": {"folds": 3}}}, "data"),
-        ({"experiments": {"t": {"data": "x.csv", "corruptions": ["blur"]}}}, "corruption of sound"),
+        ({"experiments": {"t": {"data": "x.csv", "corruptions": ["blur"]}}}, "corruption of what"),
+        ({"experiments": {"t": {"data": "x.csv", "corruptions": ["other_sound"]}}}, "row reads"),
         ({"experiments": {"t": {"data": "x.csv", "severities": [9]}}}, "severity"),
         ({"experiments": {"t": {"data": "x.csv", "strangers": {"s": "signal:hum"}}}}, "signal"),
     ],
@@ -237,6 +240,178 @@ def test_signals_are_alike_for_a_seed_and_heard(name: str) -> None:
     assert not torch.equal(one, other)
     level = 20 * np.log10(float(one.square().mean().sqrt()))
     assert -55 < level < -5
+
+
+# -- pictures and sound ---------------------------------------------------------------------------
+
+JOINT: dict[str, Any] = {
+    "title": "Films",
+    "model": {
+        "modalities": {"audio": ENCODER, "video": {"encoder": "frame_cnn", "widths": [4, 6, 8, 8]}},
+        "video": {"frames": 3, "size": 24, "faces": "whole"},
+    },
+    "train": {"epochs": 1, "batch_size": 8},
+    "experiments": {
+        "films": {
+            "data": "films.csv",
+            "folds": 0,
+            "validation": 0.4,
+            "corruptions": ["white_noise", "blur", "missing_video"],
+            "severities": [2, 5],
+            "corrupted": 3,
+        }
+    },
+    "rows": {
+        "ears": {"model": {"use": ["audio"]}},
+        "eyes": {"model": {"use": ["video"]}},
+        "both": None,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("films")
+    film_corpus(folder, {"train": 5, "test": 2})
+    (folder / "plan.yaml").write_text(yaml.safe_dump(JOINT, sort_keys=False), encoding="utf-8")
+    return folder
+
+
+def films_of(folder: Path) -> tuple[Material, Model]:
+    plan = Plan.read(folder / "plan.yaml")
+    experiment = plan.experiments["films"]
+    dataset = dataset_of(experiment, folder)
+    model = build(dataset.labels, plan.model, "evidential")
+    return load(experiment, dataset, model, folder), model
+
+
+@pytest.mark.parametrize("name", ["blur", "dropped_frames", "jpeg"])
+def test_pictures_are_corrupted_before_they_are_scaled(films: Path, name: str) -> None:
+    material, model = films_of(films)
+    data = selected(material.data, range(3), ["audio", "video"])
+    changed = corrupted(data, name, 4, pictures=material.pictures)
+    preparer = model.preparer()
+    sources = dataset_sources(replace(material.dataset, samples=data.samples), preparer)
+    for before, after, source, sample in zip(
+        data.clips, changed, sources, data.samples, strict=True
+    ):
+        (clip,) = source.windows()
+        expected = preparer(source, corrupt(clip, name, 4, key=clip_key(sample.name)))
+        one, other = after[0].values["video"], expected.values["video"]
+        assert one is not None
+        assert other is not None
+        assert torch.equal(one, other)
+        was = before[0].values["video"]
+        assert was is not None
+        assert one.shape != was.shape or not torch.equal(one, was)
+        assert after[0].values["audio"] is before[0].values["audio"]
+    # What was decoded for one row is not decoded again for the next.
+    unable: Any = object()
+    again = corrupted(data, name, 4, pictures=replace(material.pictures, preparer=unable))
+    assert again[0][0].values["video"] is changed[0][0].values["video"]
+    with pytest.raises(DataError, match="give pictures"):
+        corrupted(data, name, 4)
+
+
+def test_files_that_went_away_are_named(films: Path, tmp_path: Path) -> None:
+    material, _ = films_of(films)
+    data = selected(material.data, range(2), ["video"])
+    gone = [replace(each, path=str(tmp_path / "gone.mp4")) for each in data.samples]
+    with pytest.raises(DataError, match=r"gone\.mp4 .*could be read before"):
+        corrupted(replace(data, samples=tuple(gone)), "blur", 1, pictures=material.pictures)
+
+
+def test_corruptions_between_sound_and_pictures_change_one_of_them(films: Path) -> None:
+    material, _ = films_of(films)
+    data = selected(material.data, range(6), ["audio", "video"])
+    gone = [corrupted(data, "missing_video", level) for level in (1, 3, 5)]
+    lost = [[clip[0].values["video"] is None for clip in each] for each in gone]
+    assert all(lost[2])
+    assert sum(lost[0]) < len(data.clips)
+    # What is lost at one severity is lost at the next.
+    for clip in zip(*lost, strict=True):
+        assert list(clip) == sorted(clip)
+    for place, windows in enumerate(data.clips):
+        sound, pictures = (windows[0].values[name] for name in ("audio", "video"))
+        assert sound is not None
+        assert gone[2][place][0].values["audio"] is sound
+        shifted = corrupted(data, "shifted_sound", 1)[place][0].values["audio"]
+        assert shifted is not None
+        offset = round(0.1 * 16_000)
+        assert any(torch.equal(shifted, sound.roll(o)) for o in (-offset, offset))
+        silent = corrupted(data, "missing_audio", 5)[place][0].values
+        assert silent["audio"] is None
+        assert silent["video"] is pictures
+
+
+def test_foreign_sound_is_of_another_class_where_it_can_be(films: Path) -> None:
+    material, _ = films_of(films)
+    data = selected(material.data, range(6), ["audio", "video"])
+    ticks = torch.sin(torch.arange(16_000) * 0.3)
+    voices = [Voice(ticks, 0), Voice(ticks.sign(), 1)]
+    for voice, label, windows in zip(
+        (voices[1 - label] for label in data.labels.tolist()),
+        data.labels.tolist(),
+        corrupted(data, "other_sound", 5, voices),
+        strict=True,
+    ):
+        heard = windows[0].values["audio"]
+        assert heard is not None
+        likeness = torch.corrcoef(torch.stack([heard, voice.sound[: len(heard)]]))[0, 1]
+        assert likeness > 0.99, label
+    alone = corrupted(data, "other_sound", 5, voices[:1])
+    assert all(windows[0].values["audio"] is not None for windows in alone)
+
+
+def test_rows_are_asked_about_what_they_read(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summary, "RESAMPLES", 80)
+    plan = Plan.read(films / "plan.yaml")
+    assert len(list(run(plan, films, tmp_path / "work"))) == 1 + 3
+    expected = {
+        "ears": {"white_noise"},
+        "eyes": {"blur"},
+        "both": {"white_noise", "blur", "missing_video"},
+    }
+    for unit in units(plan, tmp_path / "work"):
+        with np.load(unit.answers) as file:
+            asked = {name.split("/")[0] for name in file.files} - {"test", "validation"}
+            assert asked - {"corrupted"} == {
+                f"{name}-{level}" for name in expected[unit.row.name] for level in (2, 5)
+            }
+            if unit.row.name == "both":
+                np.testing.assert_allclose(
+                    file["missing_video-5//probability"],
+                    file["test/only audio/probability"][file["corrupted"]],
+                    atol=1e-5,
+                )
+    lines = list(summarize(plan, tmp_path / "work"))
+    write_page(plan, lines, tmp_path / "plan.md")
+    page = (tmp_path / "plan.md").read_text(encoding="utf-8")
+    part = page[page.index("### Under corruptions") :]
+    noise, blurred, missing = (
+        part[part.index(f"{CORRUPTIONS[name].title} (") :].split("\n\n")[1].splitlines()
+        for name in ("white_noise", "blur", "missing_video")
+    )
+    for rows, there in ((noise, "ears"), (blurred, "eyes"), (missing, "both")):
+        assert rows[0] == "|  | clean | 2 | 5 |"
+        assert rows[2].startswith(f"| {there} |")
+        assert all(row.count("|") == 5 for row in rows)
+        # A phone is some 50 characters wide beside the names of the rows.
+        assert max(len(row.split("|", 2)[2]) for row in rows) < 50
+    assert "ears" not in "".join(blurred + missing)
+    (line,) = [
+        x
+        for x in lines
+        if x["row"] == "eyes" and x.get("corruption") == "blur" and x["severity"] == 5
+    ]
+    accuracy, covered, precise = (
+        line["figures"][name][0] for name in ("accuracy", "coverage", "trusted_precision")
+    )
+    right = f"{100 * precise:.0f}" if covered else "-"
+    cell = f"{100 * accuracy:.0f} / {100 * covered:.0f} / {right}"
+    assert blurred[2].split(" | ")[-1] == f"{cell} |"
 
 
 # -- density --------------------------------------------------------------------------------------

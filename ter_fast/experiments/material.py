@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ter_fast.clip import SAMPLE_RATE, Clip
-from ter_fast.corrupt import corrupt_audio
-from ter_fast.corrupt.suite import clip_key
+from ter_fast.clip import SAMPLE_RATE
 from ter_fast.data import Dataset, holdout, kfold, load_dataset
 from ter_fast.errors import DataError
+from ter_fast.experiments.corruption import Pictures
 from ter_fast.experiments.plan import Experiment
 from ter_fast.experiments.signals import signal
 from ter_fast.inference import Window
@@ -50,12 +48,14 @@ class Material:
         dataset: their entries.
         folds: how they are split.
         strangers: by name.
+        pictures: where corrupted pictures come from.
     """
 
     data: PreparedData
     dataset: Dataset
     folds: tuple[Fold, ...]
     strangers: dict[str, Strangers]
+    pictures: Pictures
 
 
 def dataset_of(experiment: Experiment, folder: Path) -> Dataset:
@@ -97,7 +97,7 @@ def load(experiment: Experiment, dataset: Dataset, model: Model, folder: Path) -
         name: _strangers(experiment, what, model, folder, data)
         for name, what in experiment.strangers.items()
     }
-    return Material(data, kept, folds, strangers)
+    return Material(data, kept, folds, strangers, Pictures(kept, model.preparer()))
 
 
 def split(experiment: Experiment, dataset: Dataset) -> tuple[Fold, ...]:
@@ -190,35 +190,3 @@ def _cut(window: Window, size: int) -> Window:
         return window
     values = {**window.values, "audio": sound[:size].clone()}
     return replace(window, values=values, end=window.start + size / SAMPLE_RATE)
-
-
-def corrupted(
-    data: PreparedData, name: str, severity: int, voices: Sequence[torch.Tensor] = ()
-) -> list[list[Window]]:
-    """Return the windows of clips with their sound corrupted, pictures as they are.
-
-    Args:
-        data: clips.
-        name: a corruption of sound.
-        severity: 1 to 5.
-        voices: sounds of other clips, for babble.
-    """
-    return [
-        [
-            _noisy(window, name, severity, voices, f"{clip_key(sample.name)}@{window.start:.3f}")
-            for window in windows
-        ]
-        for windows, sample in zip(data.clips, data.samples, strict=True)
-    ]
-
-
-def _noisy(
-    window: Window, name: str, severity: int, voices: Sequence[torch.Tensor], key: str
-) -> Window:
-    sound = window.values.get("audio")
-    if sound is None:
-        return window
-    noisy = corrupt_audio(sound, name, severity, others=voices, key=key)
-    # Silence is masked, as it is when a file is read.
-    silent = Clip(None, None, None, noisy, window.start, window.end).is_silent()
-    return replace(window, values={**window.values, "audio": None if silent else noisy})

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ter_fast.corrupt import CORRUPTIONS
 from ter_fast.errors import DataError
+from ter_fast.experiments.corruption_tables import table, under_corruptions, value
 from ter_fast.experiments.plan import Experiment, Plan
 from ter_fast.experiments.summary import Line
 from ter_fast.records import read_json_lines, write_whole
@@ -83,7 +83,7 @@ def _experiment(plan: Plan, experiment: Experiment, lines: Sequence[Line]) -> li
         f"`{experiment.data}`: {split}, {experiment.validation:.0%} of the training groups held out for "
         f"validation. {main[0]['terms']}.",
         "",
-        *_table(
+        *table(
             ["", "clips", "groups", "seeds", "folds", *(title for title, _, _ in _MAIN), "s"],
             [
                 [
@@ -103,9 +103,9 @@ def _experiment(plan: Plan, experiment: Experiment, lines: Sequence[Line]) -> li
     published = [each for each in plan.published if each["experiment"] == experiment.name]
     if published:
         cells = [[each["what"], each["figure"], each.get("remark", "")] for each in published]
-        text += ["", "Published, by others:", "", *_table(["", "figure", ""], cells)]
+        text += ["", "Published, by others:", "", *table(["", "figure", ""], cells)]
     text += _failure(_of(lines, "failure"))
-    text += _corruption(_of(lines, "corruption"))
+    text += under_corruptions(_of(lines, "corruption"))
     text += _strangers(_of(lines, "stranger"))
     return text + _groups(_of(lines, "group"))
 
@@ -127,7 +127,7 @@ def _differences(reference: str, lines: Sequence[Line]) -> list[str]:
     ]
     titles = [name.replace("_", " ") for name in names]
     head = f"Difference to {reference}, in pairs:"
-    return ["", head, "", *_table(["", *titles], cells)]
+    return ["", head, "", *table(["", *titles], cells)]
 
 
 def _of(lines: Sequence[Line], table: str) -> list[Line]:
@@ -141,45 +141,11 @@ def _failure(lines: Sequence[Line]) -> list[str]:
     cells = []
     for line in lines:
         found = [line["figures"].get(kind, {}) for kind in kinds]
-        cells.append([line["row"], *(_value(each.get("failure_auroc"), 100) for each in found)])
+        cells.append([line["row"], *(value(each.get("failure_auroc"), 100) for each in found)])
     return [
         "", "### Which confidence knows its errors", "",
-        "AUROC of right against wrong answers.", "", *_table(["", *kinds], cells),
+        "AUROC of right against wrong answers.", "", *table(["", *kinds], cells),
     ]  # fmt: skip
-
-
-def _corruption(lines: Sequence[Line]) -> list[str]:
-    text = []
-    rows = list(dict.fromkeys(line["row"] for line in lines))
-    places = sorted({(line["corruption"], line["severity"]) for line in lines}, key=_order)
-    found = {(line["row"], line["corruption"], line["severity"]): line["figures"] for line in lines}
-    for title, name, factor in (
-        ("Accuracy", "accuracy", 100), ("Coverage", "coverage", 100),
-        ("Trusted precision", "trusted_precision", 100), ("AURC", "aurc", 1000),
-    ):  # fmt: skip
-        cells = [
-            [
-                f"{CORRUPTIONS[corruption].title}, {severity}" if corruption else "clean",
-                *(
-                    _value(found.get((row, corruption, severity), {}).get(name), factor)
-                    for row in rows
-                ),
-            ]
-            for corruption, severity in places
-        ]
-        if cells:
-            text += [
-                "",
-                f"### {title} under corruptions, by severity",
-                "",
-                *_table(["", *rows], cells),
-            ]
-    return text
-
-
-def _order(place: tuple[str, int]) -> tuple[int, int]:
-    name, severity = place
-    return (list(CORRUPTIONS).index(name) if name else -1), severity
 
 
 def _strangers(lines: Sequence[Line]) -> list[str]:
@@ -193,7 +159,7 @@ def _strangers(lines: Sequence[Line]) -> list[str]:
         for row in rows
     ]
     text = ["", "### Strangers that are trusted", "", "Share of clips that are none of these data and are "
-            "trusted all the same; 0 is right.", "", *_table(["", *names], cells)]  # fmt: skip
+            "trusted all the same; 0 is right.", "", *table(["", *names], cells)]  # fmt: skip
     cells = []
     for row in rows:
         for kind in dict.fromkeys(
@@ -206,16 +172,13 @@ def _strangers(lines: Sequence[Line]) -> list[str]:
                 [
                     row,
                     kind,
-                    *(
-                        f"{_value(e.get('auroc'), 100)} / {_value(e.get('fpr95'), 100)}"
-                        for e in each
-                    ),
+                    *(f"{value(e.get('auroc'), 100)} / {value(e.get('fpr95'), 100)}" for e in each),
                 ]
             )
     return [
         *text, "", "### Telling strangers from test clips", "",
         "AUROC / false positive rate where 95 % of the test clips pass, by score.", "",
-        *_table(["", "score", *names], cells),
+        *table(["", "score", *names], cells),
     ]  # fmt: skip
 
 
@@ -229,28 +192,17 @@ def _groups(lines: Sequence[Line]) -> list[str]:
         for line in lines
     ]  # fmt: skip
     head = ["", "attribute", "value", "clips", "accuracy", "coverage", "trusted precision"]
-    return ["", "### Trust by group", "", *_table(head, cells)] if cells else []
+    return ["", "### Trust by group", "", *table(head, cells)] if cells else []
 
 
 def _figure(line: Line | None, name: str) -> Any:
     return None if line is None else line["figures"].get(name)
 
 
-def _value(figure: Sequence[float | None] | None, factor: float, sign: str = "") -> str:
-    if not figure or figure[0] is None:
-        return "-"
-    return f"{factor * figure[0]:{sign}.1f}"
-
-
 def _with_interval(
     figure: Sequence[float | None] | None, factor: float, sign: str = ""
 ) -> str:  # fmt: skip
-    text = _value(figure, factor, sign)
+    text = value(figure, factor, sign)
     if figure is None or figure[1] is None or figure[2] is None:
         return text
     return f"{text} [{factor * figure[1]:{sign}.1f}, {factor * figure[2]:{sign}.1f}]"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
-    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]

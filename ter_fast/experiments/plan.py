@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ter_fast.corrupt import CORRUPTIONS, SEVERITIES
+from ter_fast.corrupt import CORRUPTIONS, SEVERITIES, suite
 from ter_fast.errors import DataError
 from ter_fast.experiments.signals import SIGNALS
 from ter_fast.records import read_settings
@@ -28,7 +28,8 @@ class Experiment:
         seeds: of training, each a run of its own; None for the plan's.
         model: how models are built, on top of the plan's (see `Plan`).
         train: fields of `ter_fast.train.Settings`, on top of the plan's.
-        corruptions: names of `ter_fast.corrupt.CORRUPTIONS` of sound.
+        corruptions: names of `ter_fast.corrupt.CORRUPTIONS`. A row is asked about those of what it
+            reads; about those between sound and pictures if it reads both.
         severities: of each.
         corrupted: most test clips of a fold that are corrupted, drawn evenly; 0 for all.
         strangers: by name, clips that are none of these data: a description, or "signal:NAME".
@@ -105,6 +106,11 @@ class Plan:
         """Return how a row's model is built in an experiment."""
         return merged(self.model, experiment.model, row.model)
 
+    def modalities_of(self, experiment: Experiment, row: Row) -> tuple[str, ...]:
+        """Return what a row reads in an experiment."""
+        settings = self.model_of(experiment, row)
+        return tuple(settings.get("use", settings.get("modalities", ())))
+
     def train_of(self, experiment: Experiment, row: Row) -> dict[str, Any]:
         """Return how a row is trained in an experiment."""
         peer = {"kind": "log", "kl_weight": 0.0} if row.family == "softmax" else {}
@@ -160,10 +166,12 @@ class Plan:
             if strange := sorted(set(row.only) - set(self.experiments)):
                 raise DataError(f"row {row.name!r}: there is no experiment {strange[0]!r}")
         for each in self.experiments.values():
-            known = [name for name, c in CORRUPTIONS.items() if c.kind == "audio"]
+            read = {self.modalities_of(each, row) for row in self.rows_of(each)}
+            asked = {name for names in read for name in suite(names)}
+            known = [name for name in CORRUPTIONS if name in asked]
             signals = [s[7:] for s in each.strangers.values() if s.startswith("signal:")]
             for what, given, possible in (
-                ("corruption of sound", each.corruptions, known),
+                ("corruption of what a row reads", each.corruptions, known),
                 ("severity", each.severities, SEVERITIES),
                 ("signal", signals, list(SIGNALS)),
             ):

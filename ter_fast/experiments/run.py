@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ter_fast.corrupt import suite
 from ter_fast.encoded import encode
 from ter_fast.errors import DataError
 from ter_fast.experiments.answers import Answer, Judge
-from ter_fast.experiments.material import Fold, Material, corrupted, dataset_of, load, selected
+from ter_fast.experiments.corruption import Voice, corrupted
+from ter_fast.experiments.material import Fold, Material, dataset_of, load, selected
 from ter_fast.experiments.plan import Experiment, Plan, Row
 from ter_fast.experiments.training import build, train
 from ter_fast.model import Model
@@ -144,7 +146,12 @@ def _experiment(
     began = time.perf_counter()
     material = load(experiment, dataset, build(dataset.labels, whole, "evidential"), folder)
     yield f"{experiment.name}: {len(material.dataset)} clips read in {_since(began)}"
+    fold = -1
     for unit in own:
+        if unit.fold != fold:
+            # No other fold tests these clips, so their corrupted pictures would only take memory.
+            material.pictures.kept.clear()
+            fold = unit.fold
         yield _unit(plan, unit, material)
 
 
@@ -208,9 +215,10 @@ def measured(
     arrays["corrupted"] = rows
     some = selected(test, rows, model.config.modalities)
     voices = _voices(training)
-    for name in experiment.corruptions if "audio" in model.config.modalities else ():
+    asked = suite(model.config.modalities)
+    for name in (name for name in experiment.corruptions if name in asked):
         for severity in experiment.severities:
-            clips = corrupted(some, name, severity, voices)
+            clips = corrupted(some, name, severity, voices, material.pictures)
             note(f"{name}-{severity}", judge.answers(encode(model, clips, test.empty)))
     for name, strangers in material.strangers.items() if "audio" in model.config.modalities else ():
         note(f"stranger {name}", judge.answers(encode(model, strangers.clips, test.empty)))
@@ -230,10 +238,14 @@ def _about(condition: str, data: PreparedData, by: Sequence[str]) -> dict[str, N
     return found
 
 
-def _voices(data: PreparedData) -> list[Any]:
-    heard = [w.values.get("audio") for windows in data.clips for w in windows]
-    sounds = [sound for sound in heard if sound is not None]
-    return [sounds[int(place)] for place in _spread(len(sounds), VOICES)]
+def _voices(data: PreparedData) -> list[Voice]:
+    found = [
+        Voice(sound, label)
+        for windows, label in zip(data.clips, data.labels.tolist(), strict=True)
+        for window in windows
+        if (sound := window.values.get("audio")) is not None
+    ]
+    return [found[int(place)] for place in _spread(len(found), VOICES)]
 
 
 def _spread(count: int, most: int) -> NDArray[np.int64]:
