@@ -15,8 +15,16 @@ from ter_fast.errors import TerFastError
 
 
 def train(
+    context: typer.Context,
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model.")],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="In place of the options below: default, as the shipped model was made (members of each expert "
+            "trained alone, joined, calibrated), or a YAML file."
+        ),
+    ] = "",
     modalities: Annotated[
         str, typer.Option(help="audio, video or audio,video; else those of the data.")
     ] = "",
@@ -57,6 +65,7 @@ def train(
     warmup: Annotated[
         float, typer.Option(min=0, max=0.99, help="Share of the steps in which it rises.")
     ] = 0.15,
+    weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's.")] = 5e-2,
     gradient_clip: Annotated[
         float, typer.Option(min=0, help="Largest norm of the gradient; 0 for none.")
     ] = 5.0,
@@ -122,12 +131,20 @@ def train(
     For several processes: torchrun --nproc-per-node 2 -m ter_fast train …; the batch size is that of each.
     """
     from ter_fast.cli.encoders import chosen_encoders, video_input
+    from ter_fast.cli.recipes import by_recipe, only_with_recipe
     from ter_fast.data import with_validation
     from ter_fast.model import Model
     from ter_fast.prepare import parse_limit
     from ter_fast.present import thresholds_table
     from ter_fast.train import SCHEDULES, is_first_process
 
+    if recipe:
+        only_with_recipe(context)
+        by_recipe(
+            recipe, data, out, labels=names_in(labels), validation_share=validation_share, checkpoints=checkpoints,
+            max_unreadable=parse_limit(max_unreadable), face_model=face_model, progress=not quiet,
+        )  # fmt: skip
+        return
     if schedule not in SCHEDULES:
         raise TerFastError(f"--schedule is {schedule!r}; expected one of {', '.join(SCHEDULES)}")
     limit = parse_limit(max_unreadable)
@@ -150,6 +167,7 @@ def train(
         backbone_learning_rate=backbone_learning_rate,
         schedule=schedule,
         warmup=warmup,
+        weight_decay=weight_decay,
         gradient_clip=gradient_clip,
         kind=loss,
         kl_weight=kl_weight,

@@ -1,0 +1,63 @@
+"""What `train --recipe` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from ter_fast.cli.common import dataset_of, escaped
+from ter_fast.errors import TerFastError
+
+# Options of `train` that say nothing which a recipe says too.
+BESIDE = (
+    *("data", "out", "recipe", "labels", "validation_share", "checkpoints", "max_unreadable"),
+    *("face_model", "quiet"),
+)
+
+
+def only_with_recipe(context: typer.Context) -> None:
+    """Refuse options that the recipe settles.
+
+    Raises:
+        TerFastError: one was given.
+    """
+    given = [
+        name
+        for name in context.params
+        if name not in BESIDE
+        and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    ]
+    if given:
+        options = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise TerFastError(
+            f"--recipe settles {options}; leave it out, or give a copy of the recipe's YAML that says otherwise"
+        )
+
+
+def by_recipe(
+    name: str, data: Sequence[str], out: Path, *, labels: tuple[str, ...], **settings: Any
+) -> None:
+    """Train by a recipe and say what came of it.
+
+    Args:
+        name: of a recipe, or a YAML file.
+        data: what `--data` names; those of the same modalities are one dataset.
+        out: folder for the model.
+        labels: class names; empty for those of the data.
+        **settings: further arguments of `ter_fast.recipes.train`.
+    """
+    from ter_fast.present import thresholds_table
+    from ter_fast.recipes import Recipe, train
+
+    recipe = Recipe.read(name)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for each in data:
+        alike.setdefault(dataset_of([each], labels).modalities, []).append(each)
+    model = train(
+        recipe, *(dataset_of(each, labels) for each in alike.values()), out=out, **settings
+    )
+    Console().print(thresholds_table(model.config), escaped(f"saved to {out}"))
