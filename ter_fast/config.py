@@ -110,13 +110,24 @@ class TrustedThreshold:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """What an expert learned from: data, terms, number of clips, and the settings that reproduce it."""
+    """What an expert learned from.
+
+    Attributes:
+        modalities: of the experts that learned.
+        data: name of the data.
+        terms: of the data.
+        samples: how many clips, by split.
+        settings: that reproduce it.
+        groups: the speakers or sources of each split, or how many, where they are too many to be named (see
+            `ter_fast.provenance`); without a split that names none, and empty where nothing is on record.
+    """
 
     modalities: tuple[str, ...]
     data: str
     terms: str
     samples: Mapping[str, int]
     settings: Mapping[str, Any]
+    groups: Mapping[str, tuple[str, ...] | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -263,7 +274,14 @@ class ModelConfig:
                 thresholds=_thresholds(values.get("thresholds", {})),
                 window_thresholds=_thresholds(values.get("window_thresholds", {})),
                 training=tuple(
-                    _build(TrainingRecord, {**record, "modalities": tuple(record["modalities"])})
+                    _build(
+                        TrainingRecord,
+                        {
+                            **record,
+                            "modalities": tuple(record["modalities"]),
+                            "groups": _groups(record.get("groups", {})),
+                        },
+                    )
                     for record in values.get("training", ())
                 ),
                 **{
@@ -283,6 +301,12 @@ def _thresholds(records: Mapping[str, Any]) -> dict[str, TrustedThreshold]:
     return {
         name: _build(TrustedThreshold, {**record, "threshold": float(record["threshold"])})
         for name, record in records.items()
+    }
+
+
+def _groups(values: Any) -> dict[str, tuple[str, ...] | int]:
+    return {
+        split: each if isinstance(each, int) else _names(each) for split, each in values.items()
     }
 
 

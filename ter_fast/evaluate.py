@@ -19,6 +19,7 @@ from ter_fast.figures import Figure, bootstrap_of, differences, figures_of
 from ter_fast.labelled import label, modalities_present, outcomes, pair, restricted
 from ter_fast.outcomes import Outcomes
 from ter_fast.prediction import write_atomically
+from ter_fast.provenance import known_groups, warn_of_known_groups
 from ter_fast.thresholds import sweep
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Evaluation:
         errors: what was wrong with files that could not be used.
         note: what limits the intervals, such as few groups; "" for nothing.
         outcomes: every clip's answer.
+        known_groups: speakers or sources that the model learned from, going by their names; figures on
+            them flatter it.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Evaluation:
     errors: tuple[str, ...]
     note: str
     outcomes: Outcomes = field(repr=False, compare=False)
+    known_groups: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values, for JSON; the clips' answers apart."""
@@ -143,6 +147,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model on labelled clips that it has not seen.
 
+    Warns once where data and training share speakers or sources by name (see `ter_fast.provenance`).
+
     Args:
         model: the model.
         *datasets: one dataset, or two of one modality each, whose clips are paired by label.
@@ -180,6 +186,8 @@ def evaluate(
         raise DataError(
             f"no clip of {data.name} has {' and '.join(names)}; choose other modalities"
         )
+    known = known_groups(model.config, datasets, names)
+    warn_of_known_groups(known, data.name)
     return measure(
         outcomes(model, data),
         by=by,
@@ -188,6 +196,7 @@ def evaluate(
         modalities="+".join(names),
         excluded=everything - len(data.labels),
         errors=data.errors,
+        known=known,
     )
 
 
@@ -200,6 +209,7 @@ def measure(
     modalities: str = "",
     excluded: int = 0,
     errors: Sequence[str] = (),
+    known: Sequence[str] = (),
 ) -> Evaluation:
     """Measure answers to labelled clips: those of a model of this package, or of any other.
 
@@ -211,6 +221,7 @@ def measure(
         modalities: that were used, for the record.
         excluded: clips left out, for the record.
         errors: what was wrong with files, for the record.
+        known: groups that the model learned from, for the record.
 
     Raises:
         DataError: an attribute that no clip has.
@@ -242,6 +253,7 @@ def measure(
         errors=tuple(errors),
         note=bootstrap_of(answers, resamples, seed).note,
         outcomes=answers,
+        known_groups=tuple(known),
     )
 
 

@@ -79,8 +79,11 @@ class VoiceFunctionals(nn.Module):
     def forward(self, audio: Tensor, lengths: Tensor) -> Tensor:
         """Return `(B, F)` functionals of `(B, samples)` waveforms at 16 kHz with `(B,)` valid samples.
 
-        A row without sound is all 0.
+        A row without sound is all 0, and no rows have none.
         """
+        if not len(audio):
+            # A transform of nothing is an error in some of the libraries that it is done by.
+            return audio.new_zeros(0, self.out_features, dtype=torch.float32)
         with torch.autocast(audio.device.type, enabled=False):
             audio = audio.float()
             spectrogram = self.logmel.decibels(audio)

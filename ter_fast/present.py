@@ -130,6 +130,9 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     parts.append(ranking)
     if evaluation.outcomes.promise:
         parts.append(Text(f"the threshold's promise: {evaluation.outcomes.promise}"))
+    if known := evaluation.known_groups:
+        text = f"the model learned from {len(known)} of these groups, by their names: the figures flatter it"
+        parts.append(Text(text, "yellow"))
     if evaluation.note:
         parts.append(Text(evaluation.note, "yellow"))
     if evaluation.without_confidence:

@@ -66,9 +66,9 @@ def save(model: Model, folder: str | Path) -> None:
     except DataError:
         # Damaged figures are no reason not to save; whoever writes the card next is told.
         facts = CardFacts()
-    card = target / CARD
-    if not card.is_file() or MARK in card.read_text(encoding="utf-8", errors="replace"):
-        _write_card(target, config, facts)
+    if not holds_own_card(target):
+        card = _card(target, config, facts)
+        write_atomically(target / CARD, lambda path: _write_text(path, card))
 
 
 def write_card(
@@ -99,8 +99,8 @@ def write_card(
         The card.
 
     Raises:
-        ModelError: the folder holds no model.
-        DataError: a file is damaged or holds no figures.
+        ModelError: the folder holds no model, or damaged weights.
+        DataError: a file is damaged or holds no figures; nothing is written then.
         TerFastError: the folder cannot be written to.
 
     Example:
@@ -116,14 +116,43 @@ def write_card(
     before = CardFacts.read(target / FACTS, model_sum)
     facts = before.updated(evaluations, robustness, datasets, title, notes)
     text = facts.to_json(model_sum)
+    card = _card(target, config, facts)
     write_atomically(target / FACTS, lambda path: _write_text(path, text))
-    return _write_card(target, config, facts)
+    write_atomically(target / CARD, lambda path: _write_text(path, card))
+    return target / CARD
 
 
-def _write_card(folder: Path, config: ModelConfig, facts: CardFacts) -> Path:
-    text = card_text(config, facts, parameters_in(folder / WEIGHTS))
-    write_atomically(folder / CARD, lambda path: _write_text(path, text))
-    return folder / CARD
+def read_facts(folder: str | Path) -> tuple[ModelConfig, CardFacts]:
+    """Return what is known of the model in a folder: its configuration, and the facts of its card.
+
+    Raises:
+        ModelError: the folder holds no model.
+        DataError: card.json is damaged.
+
+    Example:
+        >>> from ter_fast.model import Model
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Model.build(["calm", "tense"], modalities=("audio",)).save_pretrained(folder)
+        ...     config, facts = read_facts(folder)
+        >>> config.modalities, facts.evaluations
+        (('audio',), ())
+    """
+    target = Path(folder)
+    config, model_sum = _config_in(target)
+    return config, CardFacts.read(target / FACTS, model_sum)
+
+
+def holds_own_card(folder: str | Path) -> bool:
+    """Return whether a folder has a `README.md` that this package did not write, or that cannot be read."""
+    card = Path(folder) / CARD
+    try:
+        return card.is_file() and MARK not in card.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+
+
+def _card(folder: Path, config: ModelConfig, facts: CardFacts) -> str:
+    return card_text(config, facts, parameters_in(folder / WEIGHTS))
 
 
 def _write_text(path: Path, text: str) -> None:

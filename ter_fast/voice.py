@@ -20,8 +20,8 @@ class VoiceMLP(nn.Module):
 
     Sound is cut in equal parts of about three seconds, since rhythm over ten seconds is another thing
     than over three; features of the parts are averaged. Functionals are standardized by what
-    training has met, and jittered in training: with a few hundred clips, that is what keeps them from
-    being learned by heart.
+    training has met (where a step has one sound alone, by the mean and variance so far), and jittered in
+    training: with a few hundred clips, that is what keeps them from being learned by heart.
 
     Args:
         n_mels: mel bands.
@@ -75,9 +75,12 @@ class VoiceMLP(nn.Module):
 
     def _standardized(self, values: Tensor, heard: Tensor) -> Tensor:
         norm = self.standardize
-        if self.training and int(heard.sum()) > 1:
+        count = int(heard.sum()) if self.training else 0
+        if count > 1:
             # Rows without sound are no part of what is usual.
             return torch.zeros_like(values).index_put((heard,), norm(values[heard]))
+        if count == 1:
+            _learn_from_one(norm, values[heard][0])
         standardized: Tensor = F.batch_norm(
             values, norm.running_mean, norm.running_var, eps=norm.eps
         )
@@ -132,6 +135,8 @@ class VoiceEncoder(nn.Module):
 
     def forward(self, audio: Tensor, lengths: Tensor) -> Tensor:
         """Encode `(B, samples)` waveforms with `(B,)` valid samples to `(B, out_features)`."""
+        if not len(audio):
+            return audio.new_zeros(0, self.out_features)
         spectral = self.spectral(audio, lengths)
         statistical = self.statistical(audio, lengths)
         share = torch.full((len(audio), 1), 0.5, device=audio.device)
@@ -140,6 +145,30 @@ class VoiceEncoder(nn.Module):
             share = share.masked_fill(draw < self.alone / 2, 0.0)
             share = share.masked_fill(draw > 1 - self.alone / 2, 1.0)
         return torch.cat([share * spectral, (1 - share) * statistical], -1)
+
+
+@torch.no_grad()
+def _learn_from_one(norm: nn.BatchNorm1d, value: Tensor) -> None:
+    """Take one row into running statistics, of which it has no variance of its own.
+
+    With rate a and d = x - m: m' = m + a d and v' = (1 - a)(v + a d^2). The rate of the n-th step is 1/n,
+    which gives mean and variance of all rows so far (the variance with the initial one among its terms),
+    but at least that of a row in a batch of 32, so that what is long past counts for less.
+
+    Reference:
+        West, "Updating mean and variance estimates: an improved method", 1979.
+    """
+    mean, variance, steps = norm.running_mean, norm.running_var, norm.num_batches_tracked
+    assert mean is not None
+    assert variance is not None
+    assert steps is not None
+    steps += 1
+    number = int(steps)
+    rate = max(1 / number, (norm.momentum or 0.0) / 32)
+    step = value.to(mean.dtype) - mean
+    if number > 1:
+        variance.add_(rate * step.square()).mul_(1 - rate)
+    mean.add_(rate * step)
 
 
 def _segments(audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -154,7 +183,8 @@ def _segments(audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     index = torch.arange(len(owner), device=audio.device) - (count.cumsum(0) - count)[owner]
     begin = lengths[owner] * index // count[owner]
     size = lengths[owner] * (index + 1) // count[owner] - begin
-    place = torch.arange(max(1, int(size.max())), device=audio.device)
+    longest = int(size.max()) if len(size) else 0
+    place = torch.arange(max(1, longest), device=audio.device)
     source = (begin[:, None] + place).clamp_max(audio.shape[1] - 1)
     inside = place < size[:, None]
     return audio[owner[:, None], source] * inside, size, owner

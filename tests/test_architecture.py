@@ -32,11 +32,12 @@ LAYERS = (
     ),
     (
         *("inference", "prepare", "labelled", "pretrained", "predict", "promise", "criterion"),
+        "provenance",
         "card",
         *("conclude", "live", "streaming", "expert", "encoded", "joining", "sources"),
     ),
     ("model", "train", "calibrate", "evaluate", "robustness", "report", "multiview"),
-    ("comparison", "experiments"),
+    ("comparison", "experiments", "recipes"),
     ("present", "prediction_table", "information"),
     ("cli", "__main__", "__init__"),
 )

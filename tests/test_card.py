@@ -176,6 +176,27 @@ def test_pairs_are_called_pairs(model: Model, measured: Evaluation) -> None:
     assert r"audio: mine \| test, label-matched pairs" in table_under(text, "data | clips")
 
 
+def test_whom_an_expert_learned_from_is_named_or_counted(model: Model) -> None:
+    groups = {"train": ("a|b", "c"), "validation": 1234, "other": ("x",) * (MOST_LISTED + 1)}
+    record = replace(model.config.training[0], groups=groups)
+    text = card_text(replace(model.config, training=(record,)))
+    rows = [line for line in text.splitlines() if line.startswith("| audio | mine, ")]
+    assert [re.split(r"(?<!\\)\|", row)[3].strip() for row in rows] == [
+        r"2: a\|b, c",
+        "1,234",
+        str(MOST_LISTED + 1),
+    ]
+    assert "learned from" not in card_text(model.config)
+
+
+def test_figures_on_speakers_of_the_training_say_so(model: Model, measured: Evaluation) -> None:
+    evaluation = figures_in(replace(measured, known_groups=("s1", "s2")).to_dict())
+    text = card_text(model.config, CardFacts(evaluations=(evaluation,)))
+    assert "learned from 2 of its speakers or sources, going by their names" in text
+    old = {name: value for name, value in evaluation.items() if name != "known_groups"}
+    assert "going by their names" not in card_text(model.config, CardFacts(evaluations=(old,)))
+
+
 def test_splits_name_few_speakers_and_count_many(model: Model) -> None:
     text = card_text(model.config, CardFacts(splits=(splits_of(data()),)))
     rows = [line for line in text.splitlines() if line.startswith("| mine | t")]

@@ -46,7 +46,14 @@ def config(**changes: Any) -> ModelConfig:
         "training": (
             TrainingRecord(("audio",), "corpus", "CC0", {"train": 3}, {"epochs": 2}),
             TrainingRecord(("video",), "faces", "research use", {"train": 4}, {}),
-            TrainingRecord(("video",), "faces", "research use", {"train": 5}, {}),
+            TrainingRecord(
+                ("video",),
+                "faces",
+                "research use",
+                {"train": 5},
+                {},
+                {"train": ("a", "b"), "validation": 300},
+            ),
         ),
     }
     return ModelConfig(**{**values, **changes})
@@ -132,6 +139,9 @@ def put(value: Any, *path: str | int) -> Callable[[dict[str, Any]], None]:
         (put(1, "video", "fps"), "unknown entries in VideoInput: fps"),
         (put(1, "thresholds", "audio", "x"), "unknown entries in TrustedThreshold: x"),
         (put(1, "training", 0, "x"), "unknown entries in TrainingRecord: x"),
+        (put("anna", "training", 2, "groups", "train"), "wrong form"),
+        (put([1], "training", 2, "groups", "train"), "wrong form"),
+        (put(["anna"], "training", 2, "groups"), "wrong form"),
         (put("cumulative", "fusion"), "unknown entries in ModelConfig: fusion"),
         (put(None, "labels"), "wrong form"),
         (put("ab", "labels"), "wrong form"),

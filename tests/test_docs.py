@@ -24,6 +24,7 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 import ter_fast
 from docs_layout import NAMES, laid_out
+from local_hub import local_hub
 from ter_fast import Model
 from ter_fast.cli import app
 from ter_fast.encoders import ENCODERS
@@ -93,6 +94,7 @@ def in_a_copy(
     monkeypatch.chdir(folder)
     monkeypatch.setenv("TER_FAST_FACE_MODEL", str(data_dir / "models" / "yunet_s_dynamic.onnx"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    local_hub(monkeypatch, tmp_path)
     # For the kernels of notebooks: the package that is tested here.
     monkeypatch.setenv("PYTHONPATH", str(Path(ter_fast.__file__).parents[1]))
     live = Model.live

@@ -106,6 +106,13 @@ def test_short_constant_and_silent_sounds_have_finite_functionals(samples: int) 
     assert found[0, 461] == 1
 
 
+def test_no_sounds_have_no_functionals() -> None:
+    functionals = VoiceFunctionals()
+    for samples in (0, 100):
+        found = functionals(torch.zeros(0, samples), torch.zeros(0, dtype=torch.long))
+        assert found.shape == (0, functionals.out_features)
+
+
 def test_gradients_reach_the_sound_and_are_finite() -> None:
     sounds = torch.stack([voiced(200, 1.0), torch.zeros(RATE)]).requires_grad_()
     VoiceFunctionals()(sounds, torch.tensor([RATE, RATE])).square().sum().backward()

@@ -11,7 +11,7 @@ from torch import nn
 from ter_fast.encoders import build_encoder
 from ter_fast.errors import ModelError
 from ter_fast.functionals import VoiceFunctionals
-from ter_fast.voice import VoiceEncoder, VoiceMLP
+from ter_fast.voice import VoiceEncoder, VoiceMLP, _learn_from_one
 from tiny import noisy_tone
 
 RATE = 16_000
@@ -52,9 +52,53 @@ def test_standardization_learns_from_sounds_and_not_from_missing_ones() -> None:
     scale = values.std(0) + 0.1 * values.abs().mean(0) + 0.5
     assert float(((mean - values.mean(0)).abs() / scale).max()) < 0.5
     before = mean.clone()
-    encoder(audio[4:], lengths[4:])  # nothing heard, nor can one sound alone say what is usual
-    encoder(audio[:1], lengths[:1])
+    encoder(audio[4:], lengths[4:])  # nothing heard
     assert torch.equal(before, mean)
+
+
+def test_single_sounds_teach_the_mean_and_variance_of_all_of_them() -> None:
+    torch.manual_seed(0)
+    steps = 40
+    audio, lengths = sounds(*[0.3] * steps)
+    encoder = VoiceMLP(width=8)
+    names = list(encoder.state_dict())
+    seen: list[torch.Tensor] = []
+    encoder.functionals.register_forward_hook(lambda *args: seen.append(args[-1][0]))
+    for row in range(steps):
+        encoder(audio[row : row + 1], lengths[row : row + 1])
+    values = torch.stack(seen).double()
+    norm = encoder.standardize
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert int(norm.num_batches_tracked) == steps  # type: ignore[arg-type]
+    torch.testing.assert_close(norm.running_mean.double(), values.mean(0), atol=1e-4, rtol=1e-4)
+    # The variance of 1 that it starts with is one of the terms.
+    expected = values.var(0, correction=0) + 1 / steps
+    torch.testing.assert_close(norm.running_var.double(), expected, atol=1e-4, rtol=1e-3)
+    assert list(encoder.state_dict()) == names
+
+
+def test_single_sounds_follow_what_changes() -> None:
+    norm = nn.BatchNorm1d(2, affine=False)
+    generator = torch.Generator().manual_seed(0)
+    for level, rows in ((100.0, 50), (3.0, 4000)):
+        for _ in range(rows):
+            _learn_from_one(norm, level + 2 * torch.randn(2, generator=generator))
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    torch.testing.assert_close(norm.running_mean, torch.full((2,), 3.0), atol=0.6, rtol=0)
+    torch.testing.assert_close(norm.running_var, torch.full((2,), 4.0), atol=1.5, rtol=0)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", ["voice", "voice_functionals"])
+@pytest.mark.parametrize("samples", [0, RATE])
+def test_an_empty_batch_has_no_features(name: str, training: bool, samples: int) -> None:
+    encoder = build_encoder(name, {"width": 8}).train(training)
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    found = encoder(torch.zeros(0, samples), torch.zeros(0, dtype=torch.long))
+    assert found.shape == (0, encoder.out_features)
+    assert all(torch.equal(before[key], value) for key, value in encoder.state_dict().items())
 
 
 def test_features_are_those_of_one_alone_or_half_of_both() -> None:

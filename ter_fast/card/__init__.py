@@ -8,6 +8,7 @@ from ter_fast.card.facts import (
     Given,
     figures_in,
     parameters_in,
+    read_text,
     splits_of,
     trends_in,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "card_text",
     "figures_in",
     "parameters_in",
+    "read_text",
     "splits_of",
     "trends_in",
 ]

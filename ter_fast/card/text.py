@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from ter_fast.card.facts import CardFacts
+from ter_fast.card.facts import MOST_LISTED, CardFacts
 from ter_fast.card.metadata import metadata, title_of
 from ter_fast.card.tables import (
     cell_text,
@@ -114,6 +114,14 @@ def _data(config: ModelConfig, facts: CardFacts) -> Iterator[str]:
         ),
         "No training is on record.",
     )
+    yield from table(
+        ("expert", "learned from", "speakers or sources"),
+        (
+            (" + ".join(record.modalities), f"{record.data}, {split}", _counted(groups))
+            for record in config.training
+            for split, groups in record.groups.items()
+        ),
+    )
     yield (
         "Training learned the weights; validation chose the epoch and the scale of the evidence. Test "
         "data had no part in either.\n"
@@ -134,6 +142,12 @@ def _data(config: ModelConfig, facts: CardFacts) -> Iterator[str]:
         ),
         "Who is on which side is not on record here.",
     )
+
+
+def _counted(groups: Sequence[str] | int) -> str:
+    if isinstance(groups, int) or len(groups) <= MOST_LISTED:
+        return listed(groups)
+    return listed(len(groups))
 
 
 def _thresholds(config: ModelConfig) -> Iterator[str]:
@@ -228,6 +242,11 @@ def _limits(config: ModelConfig, facts: CardFacts) -> Iterator[str]:
             yield (
                 f"- {cell_text(data_name(each))}: {each['groups']} speakers or sources, so that its intervals are "
                 "themselves rough."
+            )
+        if known := each.get("known_groups"):
+            yield (
+                f"- {cell_text(data_name(each))}: the model learned from {len(known)} of its speakers or sources, "
+                "going by their names, so that these figures flatter it."
             )
         if each["pairing"]:
             yield (

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from ter_fast.cli.bench import clips, trust, votes
+from ter_fast.cli.card import card
 from ter_fast.cli.common import escaped
 from ter_fast.cli.data import check_data, fetch_models, prepare
 from ter_fast.cli.figures import evaluate, info
@@ -30,7 +31,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Data and the models that prepare it.", no_args_is_help=True)
 _COMMANDS: tuple[Callable[..., None], ...]
-_COMMANDS = (predict, live, train, join, calibrate, evaluate, info)
+_COMMANDS = (predict, live, train, join, calibrate, evaluate, card, info)
 _command: Callable[..., None]
 for _command in _COMMANDS:
     app.command()(_command)

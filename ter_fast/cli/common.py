@@ -31,23 +31,27 @@ def load(name: str, device: str = "cpu") -> Model:
 
 @contextlib.contextmanager
 def warnings_as_sentences() -> Iterator[None]:
-    """Print what the package warns of as sentences, without the lines of code that warned."""
+    """Print what the package warns of as sentences, each once, without the lines of code that warned."""
+    said: set[str] = set()
+
+    def say(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if str(message) in said:
+            return
+        said.add(str(message))
+        Console(stderr=True, soft_wrap=True).print(
+            f"[bold yellow]warning:[/] {escaped(str(message))}", highlight=False
+        )
+
     with warnings.catch_warnings():
-        warnings.showwarning = _say_warning
+        warnings.showwarning = say
         yield
-
-
-def _say_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    Console(stderr=True, soft_wrap=True).print(
-        f"[bold yellow]warning:[/] {escaped(str(message))}", highlight=False
-    )
 
 
 def dataset_of(specifications: list[str], labels: tuple[str, ...] = ()) -> Dataset:

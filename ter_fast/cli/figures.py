@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, escaped, load, names_in
+from ter_fast.cli.common import dataset_of, escaped, load, names_in, warnings_as_sentences
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, ModelOption, QuietOption
 from ter_fast.errors import TerFastError
 
@@ -76,10 +76,11 @@ def evaluate(
             progress=not quiet,
         )
 
-    figures = measure(first)
-    Console().print(evaluation_table(figures))
-    for other in others:
-        Console().print(comparison_table(figures.compare(measure(other)), model, str(against)))
+    with warnings_as_sentences():
+        figures = measure(first)
+        Console().print(evaluation_table(figures))
+        for other in others:
+            Console().print(comparison_table(figures.compare(measure(other)), model, str(against)))
     if out is None:
         return
     if out.suffix == ".json":

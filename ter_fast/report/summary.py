@@ -104,6 +104,11 @@ def verdict(evaluation: Evaluation) -> list[str]:
             f"In {count(apart, 'clip')} the modalities disagree beyond the limit, so that no confidence "
             "makes them trusted."
         )
+    if known := len(evaluation.known_groups):
+        sentences.append(
+            f"The model learned from {count(known, 'of these groups', 'of these groups')}, going by their names, "
+            "so that all figures here flatter it."
+        )
     missing = int(np.isnan(answers.confidence).sum())
     if missing:
         sentences.append(

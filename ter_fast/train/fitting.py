@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ter_fast.config import TrainingRecord
 from ter_fast.errors import DataError, TerFastError
 from ter_fast.prepare import PreparedData, prepare
+from ter_fast.provenance import groups_by_split
 from ter_fast.train.checkpoints import held
 from ter_fast.train.familiarity import drop_familiarity, learn_familiarity
 from ter_fast.train.parameters import parameter_groups
@@ -135,6 +136,7 @@ def fit(
         terms=training.terms,
         samples={"train": len(train_data.clips), "validation": len(validation_data.clips)},
         settings=asdict(chosen),
+        groups=groups_by_split(train=training, validation=validating),
     )
     model.config = replace(
         model.config,
