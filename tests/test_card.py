@@ -283,3 +283,20 @@ def test_from_training_to_card_and_back(tmp_path: Path) -> None:
     assert card.read_text(encoding="utf-8") == text
     assert write_card(tmp_path / "m", title="Tones").read_text(encoding="utf-8") != text
     assert yaml.safe_load(card.read_text(encoding="utf-8").split("---\n")[1])["model-index"]
+
+
+def test_members_of_an_expert_are_named_and_what_they_share_is_said_once() -> None:
+    member = tiny_model("audio")
+    record = TrainingRecord(
+        ("audio",), "mine", "CC0", {"train": 9, "validation": 3}, {"seed": 0}, {"train": ("anna",)}
+    )
+    other = replace(record, settings={"seed": 1})
+    member.config = replace(member.config, training=(record,))
+    second = tiny_model("audio")
+    second.config = replace(second.config, training=(other,))
+    card = card_text(Model.from_experts(audio=[member, second]).config)
+    name = member.config.experts["audio"].encoder
+    assert f"| audio | mean of `{name}`, `{name}` |" in card
+    assert card.count("| audio | mine | 9 | 3 |") == 1
+    assert card.count("anna") == 1
+    assert card.count('{"seed": ') == 2

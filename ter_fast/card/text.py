@@ -19,7 +19,7 @@ from ter_fast.card.tables import (
     table,
     values_of,
 )
-from ter_fast.config import ModelConfig
+from ter_fast.config import ExpertConfig, ModelConfig
 
 MARK = "<!-- Written by ter_fast from config.json and card.json: change those, not this. -->"
 """Stands in every card that this module wrote, so that no other is overwritten by a save."""
@@ -73,7 +73,7 @@ def _what(config: ModelConfig, facts: CardFacts, sizes: Mapping[str, int]) -> It
         (
             (
                 name,
-                f"`{expert.encoder}`",
+                _encoder(expert),
                 f"{sizes[name]:,}" if name in sizes else "–",
                 "all" if set(expert.labels) == set(config.labels) else ", ".join(expert.labels),
                 f"{expert.reliability:g}",
@@ -104,7 +104,8 @@ def _data(config: ModelConfig, facts: CardFacts) -> Iterator[str]:
     yield "## Data and splits\n"
     yield from table(
         ("expert", "data", "training clips", "validation clips"),
-        (
+        # Members of one expert have a record each.
+        dict.fromkeys(
             (
                 " + ".join(record.modalities),
                 record.data,
@@ -116,7 +117,7 @@ def _data(config: ModelConfig, facts: CardFacts) -> Iterator[str]:
     )
     yield from table(
         ("expert", "learned from", "speakers or sources"),
-        (
+        dict.fromkeys(
             (" + ".join(record.modalities), f"{record.data}, {split}", _counted(groups))
             for record in config.training
             for split, groups in record.groups.items()
@@ -142,6 +143,13 @@ def _data(config: ModelConfig, facts: CardFacts) -> Iterator[str]:
         ),
         "Who is on which side is not on record here.",
     )
+
+
+def _encoder(expert: ExpertConfig) -> str:
+    members = expert.options.get("members") if expert.encoder == "ensemble" else None
+    if not members:
+        return f"`{expert.encoder}`"
+    return "mean of " + ", ".join(f"`{each['encoder']}`" for each in members)
 
 
 def _counted(groups: Sequence[str] | int) -> str:
