@@ -90,6 +90,9 @@ def test_training_keeps_whom_it_learned_from(corpus: Path, tmp_path: Path) -> No
     assert told[0].filename == __file__
     assert found.known_groups == groups["train"]
     assert json.loads(json.dumps(found.to_dict()))["known_groups"] == list(groups["train"])
+    with pytest.warns(UserWarning, match="3: train0, ") as told:
+        model.evaluate_corrupted(tones.split("train"), "low_pass", severities=[1], resamples=20)
+    assert [each.filename for each in told] == [__file__]
     page = found.save(tmp_path / "report").read_text(encoding="utf-8")
     assert "The model learned from 3 of these groups, going by their names" in page
 

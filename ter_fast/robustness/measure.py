@@ -19,6 +19,7 @@ from ter_fast.inference import Evidence
 from ter_fast.labelled import Labelled, outcomes
 from ter_fast.metrics import Bootstrap, Replicates
 from ter_fast.outcomes import Outcomes
+from ter_fast.provenance import known_groups, warn_of_known_groups
 from ter_fast.robustness.cells import Cell, Robustness, Trend
 from ter_fast.robustness.evidence import CellName, CorruptedEvidence, corrupted_evidence
 
@@ -44,6 +45,7 @@ def evaluate_corrupted(
 ) -> Robustness:
     """Measure a model on labelled clips, clean and under corruptions.
 
+    Warns once where data and training share speakers or sources by name (see `ter_fast.provenance`).
     Each file is decoded once, and memory does not grow with its length. Figures of all cells are
     of the same clips and the same resamples, so their differences are paired.
 
@@ -97,6 +99,7 @@ def evaluate_corrupted(
             f"{dataset.name} has the classes {', '.join(unknown)} that the model lacks (it has "
             f"{', '.join(model.config.labels)}); merge or drop them"
         )
+    warn_of_known_groups(known_groups(model.config, [dataset], names), dataset.name)
     training = model.training
     model.eval()
     try:
