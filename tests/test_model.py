@@ -241,7 +241,7 @@ def test_a_model_keeps_the_defaults_of_its_day() -> None:
     options = Model.build(["a", "b"]).config.experts["audio"].options
     assert (options["window"], options["hop"], options["n_mels"]) == (512, 256, 64)
     shipped = Model.from_pretrained("default").config.experts
-    assert shipped["audio"].options["hop"] == 256
+    assert shipped["audio"].options["members"][0]["options"]["hop"] == 256
     assert shipped["video"].options["channels"] == 1
 
 

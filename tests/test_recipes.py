@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -175,3 +176,16 @@ def test_recipes_of_the_package_can_be_read_by_name(tmp_path: Path) -> None:
         assert Recipe.read(name).experts
     with pytest.raises(DataError, match=r"no recipe 'mine'; give one of default, or a YAML file"):
         Recipe.read("mine")
+
+
+def test_the_shipped_model_was_made_by_the_default_recipe() -> None:
+    config = Model.from_pretrained("default").config
+    recipe = Recipe.read("default")
+    members = [each for experts in recipe.experts.values() for each in experts]
+    recorded = [(*record.modalities, dict(record.settings)) for record in config.training]
+    assert recorded == [(each.modality, asdict(each.settings)) for each in members]
+    audio = config.experts["audio"].options["members"]
+    for kept, member in zip(audio, recipe.experts["audio"], strict=True):
+        assert kept["encoder"] == member.encoder
+        assert member.options.items() <= kept["options"].items()
+    assert config.confidence == recipe.calibrate["confidence"]
