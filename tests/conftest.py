@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from ter_fast import Model
+from command import Result, Run
+from ter_fast import Model, cli
 from ter_fast.data import Dataset, load_dataset
 from tiny import LABELS, film_corpus, tiny_model, tone_corpus
 
@@ -54,3 +56,19 @@ def voice() -> Model:
 def both() -> Model:
     """A model that has learned nothing and hears and sees films."""
     return tiny_model("audio", "video", labels=LABELS)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `ter-fast` as its entry point does, in a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+
+    def call(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["ter-fast", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return Result(int(ended.value.code or 0), printed.out, printed.err)
+
+    return call

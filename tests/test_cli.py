@@ -6,8 +6,6 @@ import json
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas
@@ -15,7 +13,8 @@ import pytest
 import torch
 from rich.cells import cell_len
 
-from ter_fast import MediaError, Model, cli
+from command import Run
+from ter_fast import MediaError, Model
 from ter_fast.decode import Choice
 from tiny import (
     film,
@@ -28,32 +27,6 @@ from tiny import (
 )
 
 LABELS = ("high", "low")
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `ter-fast` as its entry point does, in a terminal of 80 columns."""
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERM", "dumb")
-
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["ter-fast", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return Result(int(ended.value.code or 0), printed.out, printed.err)
-
-    return call
 
 
 @pytest.fixture(scope="module")

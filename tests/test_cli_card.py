@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 import pytest
 from huggingface_hub import ModelCard
 
-from ter_fast import Model, cli
+from command import Result, Run
+from ter_fast import Model
 from ter_fast.data import load_dataset
 from ter_fast.pretrained import CARD, CONFIG, FACTS, WEIGHTS
 from tiny import QUIET, tiny_model, tone_corpus
@@ -28,28 +28,6 @@ class Given:
     data: Path
     evaluation: Path
     robustness: Path
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["ter-fast", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        printed = capsys.readouterr()
-        return Result(int(ended.value.code or 0), printed.out, printed.err)
-
-    return call
 
 
 @pytest.fixture(scope="module")
