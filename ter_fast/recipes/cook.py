@@ -87,6 +87,7 @@ def train(
     # Hours of training are not lost to a validation split that no threshold can be set on.
     joined.save_pretrained(folder)
     settings = dict(recipe.calibrate)
+    # One modality has nothing to disagree with.
     if len(owners) < 2:
         settings.pop("disagreement_quantile", None)
     held = [each.split("validation") for each in split.values()]
