@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train, calibrate and measure the model that the package ships, and write its card: about an hour on two cores.
+# Train, calibrate and measure the model that the package ships, and write its card: a few hours on two cores.
 #   TER_FAST_DATA=/path/to/data examples/train_default.sh [OUT]
 set -euo pipefail
 data=${TER_FAST_DATA:?set TER_FAST_DATA to the folder that holds nemo/, ravdess/ and fer2013/}
@@ -16,8 +16,8 @@ measure() { ter-fast evaluate --model "$out/model" --out "$out/$1.json" "${@:2}"
 measure voices --data "$voices"
 measure nemo --data "nemo:$data/nemo"
 measure ravdess --data "ravdess:$data/ravdess"
-measure faces-ferplus --data "$faces"
-measure faces-fer2013 --data "fer2013:$data/fer2013"
+measure faces-ferplus --data "$faces" --name "fer2013 test, FER+ majority"
+measure faces-fer2013 --data "fer2013:$data/fer2013" --name "fer2013 test, FER2013's own label"
 measure pairs --data "$voices" --data "$faces"
 measure noisy-voices --data "ravdess:$data/ravdess" --corrupt suite
 measure noisy-faces --data "$faces" --corrupt gaussian_noise,blur,low_light,jpeg

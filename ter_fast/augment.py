@@ -2,16 +2,136 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ter_fast.clip import SAMPLE_RATE
+
+# As many as the corruption suite lets talk; its module would make the import of the package slower.
+_TALKERS = 5
+
+
+@dataclass(frozen=True)
+class WaveformAugmentation:
+    """What sound goes through in training, so that an expert learns what it cannot hear through.
+
+    Attributes:
+        noise_snr: least and largest signal-to-noise ratio, in dB, of white noise.
+        dropouts: largest share of the sound that is lost, see `drop_packets`.
+        babble: share of the waveforms that others of the batch talk into, see `add_babble`.
+        low_pass: share of the waveforms that lose what lies above a random frequency, see `low_pass`.
+
+    Raises:
+        ValueError: A value out of its range.
+
+    Example:
+        >>> WaveformAugmentation(dropouts=0.5, babble=0.2)(torch.randn(4, 8000)).shape
+        torch.Size([4, 8000])
+    """
+
+    noise_snr: tuple[float, float] = (20.0, 60.0)
+    dropouts: float = 0.0
+    babble: float = 0.0
+    low_pass: float = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = self.noise_snr
+        if not low <= high:
+            raise ValueError(
+                f"noise_snr is {self.noise_snr}; expected a lower and a higher ratio in dB"
+            )
+        # JSON has lists, which have no hash and equal no tuple.
+        object.__setattr__(self, "noise_snr", (float(low), float(high)))
+        for name in ("dropouts", "babble", "low_pass"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected a share from 0 to 1")
+
+    def __call__(self, audio: Tensor) -> Tensor:
+        """Change `(B, samples)` waveforms: babble, then the line's filter, then losses, then noise."""
+        if self.babble:
+            audio = add_babble(audio, self.babble)
+        if self.low_pass:
+            audio = low_pass(audio, self.low_pass)
+        if self.dropouts:
+            audio = drop_packets(audio, self.dropouts)
+        return add_noise(audio, self.noise_snr)
+
 
 def add_noise(audio: Tensor, snr_db: tuple[float, float] = (20.0, 60.0)) -> Tensor:
     """Add white noise to `(B, samples)` waveforms, each at a random signal-to-noise ratio in dB."""
-    level = audio.square().mean(-1, keepdim=True).sqrt()
+    level = _level(audio)
     snr = torch.empty_like(level).uniform_(*snr_db)
     return audio + torch.randn_like(audio) * level * 10 ** (-snr / 20)
+
+
+def add_babble(audio: Tensor, share: float, snr_db: tuple[float, float] = (-5.0, 20.0)) -> Tensor:
+    """Let others of `(B, samples)` waveforms talk into a random share of them.
+
+    One to five voices at once, as many for the whole batch: waveforms that stand a random number of rows further,
+    each begun at a random place and equally loud. Levels are those of whole rows, silence at
+    their ends included. A waveform that is alone stays as it is.
+
+    Args:
+        audio: waveforms.
+        share: of the waveforms, from 0 to 1.
+        snr_db: least and largest signal-to-noise ratio in dB.
+
+    Example:
+        >>> add_babble(torch.randn(4, 8000), 0.5).shape
+        torch.Size([4, 8000])
+    """
+    batch, samples = audio.shape
+    if batch < 2 or not samples:
+        return audio
+    voices = audio / _level(audio).clamp_min(1e-12)
+    talkers = int(torch.randint(1, _TALKERS + 1, ()))
+    babble = torch.zeros_like(audio)
+    for _ in range(talkers):
+        row, begin = int(torch.randint(1, batch, ())), int(torch.randint(samples, ()))
+        babble = babble + voices.roll((row, begin), (0, 1))
+    level = _level(audio)
+    snr = torch.empty_like(level).uniform_(*snr_db)
+    heard = torch.rand_like(level) < share
+    scale = level * 10 ** (-snr / 20) / _level(babble).clamp_min(1e-12)
+    return audio + babble * scale * heard
+
+
+def low_pass(
+    audio: Tensor, share: float, hertz: tuple[float, float] = (400.0, 6000.0)
+) -> Tensor:  # fmt: skip
+    """Take what lies above a frequency from a random share of `(B, samples)` waveforms.
+
+    The filter has the gain of a Butterworth filter of order 8, and no delay.
+
+    Args:
+        audio: waveforms at 16 kHz.
+        share: of the waveforms, from 0 to 1.
+        hertz: least and largest cut-off frequency, drawn evenly on a logarithmic scale.
+
+    Example:
+        >>> low_pass(torch.randn(4, 8000), 0.5).shape
+        torch.Size([4, 8000])
+    """
+    if not audio.numel():
+        return audio
+    batch, samples = audio.shape
+    low, high = (math.log(each) for each in hertz)
+    cut = torch.empty(batch, 1, device=audio.device).uniform_(low, high).exp()
+    frequency = torch.fft.rfftfreq(samples, 1 / SAMPLE_RATE, device=audio.device)
+    gain = (1 + (frequency / cut) ** 16).rsqrt()
+    gain = torch.where(torch.rand(batch, 1, device=audio.device) < share, gain, 1.0)
+    # Half precision has no transform everywhere.
+    filtered: Tensor = torch.fft.irfft(torch.fft.rfft(audio.float()) * gain, samples)
+    return filtered.to(audio.dtype)
+
+
+def _level(audio: Tensor) -> Tensor:
+    """Return the root mean square `(B, 1)`."""
+    return audio.square().mean(-1, keepdim=True).sqrt()
 
 
 def drop_packets(audio: Tensor, most: float = 0.5, packet: int = 320) -> Tensor:
@@ -119,3 +239,25 @@ def move_frames(
     )[:, None, :]
     erased: Tensor = moved.masked_fill(covered[:, None, None], 0.0)
     return erased
+
+
+def add_pixel_noise(frames: Tensor, valid: Tensor, deviation: float) -> Tensor:
+    """Add Gaussian noise to the pixels of half of the clips, as float32 from 0 to 255.
+
+    Args:
+        frames: `(B, T, C, H, W)` uint8.
+        valid: `(B, T)` bool; other frames are padding, and stay blank.
+        deviation: largest standard deviation, full scale being 1; that of a clip is drawn evenly below it.
+
+    Example:
+        >>> frames = torch.zeros(2, 3, 1, 8, 8, dtype=torch.uint8)
+        >>> add_pixel_noise(frames, torch.ones(2, 3, dtype=torch.bool), 0.4).shape
+        torch.Size([2, 3, 1, 8, 8])
+    """
+    pictures = frames.float()
+    batch = len(pictures)
+    strength = torch.rand(batch, device=frames.device) * deviation
+    strength = strength * (torch.rand(batch, device=frames.device) < 0.5)
+    noise = torch.randn_like(pictures) * (255 * strength)[:, None, None, None, None]
+    noisy = (pictures + noise).clamp(0, 255)
+    return torch.where(valid[..., None, None, None], noisy, pictures)

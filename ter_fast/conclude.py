@@ -23,6 +23,10 @@ _WINDOWS_UNCALIBRATED = (
 )
 
 
+# Below this share of its belief an expert is as good as not heard, and the reader should know.
+_STRANGE = 0.5
+
+
 @dataclass
 class Record:
     """What is kept of a clip: what its windows showed, but no sound and no pictures.
@@ -56,9 +60,12 @@ class Record:
         self.masks.append(None)
         return len(self.windows) - 1
 
-    def fill(self, place: int, values: Tensor, mask: Tensor) -> None:
-        """Keep what the experts say of the window at `place`: `(V, K)` and `(V,)`."""
+    def fill(
+        self, place: int, values: Tensor, mask: Tensor, familiar: Mapping[str, float]
+    ) -> None:  # fmt: skip
+        """Keep what the experts say of the window at `place`: `(V, K)`, `(V,)`, and how familiar it is to them."""
         self.values[place], self.masks[place] = values, mask
+        self.windows[place] = replace(self.windows[place], familiar=familiar)
         self._seen += 1
 
     @property
@@ -263,17 +270,30 @@ def _answer(
 
 
 def _notes(windows: Sequence[Window], modalities: Sequence[str]) -> Iterator[str]:
-    """Say of each modality why it is missing, and in how many windows where it is not in all."""
+    """Say of each modality why it is missing, and in how many windows where it is not in all; or that it is strange."""
     for modality in modalities:
         missing = [window for window in windows if modality in window.notes]
         if not missing:
             continue
-        note = f"{modality}: {missing[0].notes[modality]}"
-        if len(missing) == len(windows):
-            yield note
+        yield f"{modality}: {missing[0].notes[modality]}{_where(missing, windows)}"
+    for modality in modalities:
+        strange = [window for window in windows if window.familiar.get(modality, 1.0) < _STRANGE]
+        if not strange:
+            continue
+        note = f"{modality}: unlike what its expert was trained on"
+        if len(windows) == 1:
+            yield f"{note}, so {strange[0].familiar[modality]:.0%} of its belief counts"
         else:
-            first, last = missing[0].start, missing[-1].end
-            yield f"{note}, in {len(missing)} of {len(windows)} windows ({first:.0f} to {last:.0f} s)"
+            yield f"{note}, and mostly not believed{_where(strange, windows)}"
+
+
+def _where(some: Sequence[Window], windows: Sequence[Window]) -> str:
+    """Say in how many of a clip's windows something is, and where; nothing where it is in all."""
+    if len(some) == len(windows):
+        return ""
+    return (
+        f", in {len(some)} of {len(windows)} windows ({some[0].start:.0f} to {some[-1].end:.0f} s)"
+    )
 
 
 def _number(value: Tensor | None) -> float:

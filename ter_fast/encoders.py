@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from ter_fast.augment import (
-    add_noise,
-    drop_packets,
+    WaveformAugmentation,
+    add_pixel_noise,
     mask_blocks,
     move_frames,
     shift_bands,
@@ -161,6 +161,8 @@ class LogMelCNN(nn.Module):
         noise_snr: least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
             in training; (-5, 60) teaches the expert what it cannot hear through.
         dropouts: largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
+        babble: share of the sounds that others of the batch talk into in training, see `augment.add_babble`.
+        low_pass: share of the sounds that lose high frequencies in training, see `augment.low_pass`.
         centre: mean that the spectrogram loses, "band" or "clip", see `ter_fast.features.LogMel`.
     """
 
@@ -173,16 +175,12 @@ class LogMelCNN(nn.Module):
         dropout: float = 0.5,
         noise_snr: tuple[float, float] = (20.0, 60.0),
         dropouts: float = 0.0,
+        babble: float = 0.0,
+        low_pass: float = 0.0,
         centre: str = "band",
     ) -> None:
         super().__init__()
-        low, high = noise_snr
-        if not low <= high or not 0 <= dropouts <= 1:
-            raise ValueError(
-                f"noise_snr is {noise_snr} and dropouts is {dropouts}; expected a lower and a higher "
-                "ratio in dB, and a share from 0 to 1"
-            )
-        self.noise_snr, self.dropouts = (float(low), float(high)), dropouts
+        self.augmentation = WaveformAugmentation(noise_snr, dropouts, babble, low_pass)
         first, second, third, fourth = widths
         self.logmel = LogMel(n_mels, window=window, hop=hop, centre=centre)
         # The stem halves and the first pooling halves again before any wide convolution: most of the
@@ -208,8 +206,7 @@ class LogMelCNN(nn.Module):
     def forward(self, audio: Tensor, lengths: Tensor) -> Tensor:
         """Encode `(B, samples)` waveforms with `(B,)` valid samples to `(B, out_features)`."""
         if self.training:
-            sound = drop_packets(audio, self.dropouts) if self.dropouts else audio
-            spectrogram, valid = self.logmel(add_noise(sound, self.noise_snr), lengths)
+            spectrogram, valid = self.logmel(self.augmentation(audio), lengths)
             spectrogram, valid = stretch(spectrogram, valid)
             spectrogram = mask_blocks(shift_bands(spectrogram))
         else:
@@ -238,6 +235,8 @@ class FrameCNN(nn.Module):
         channels: 1 for luma, 3 for RGB.
         widths: channels of the stem and the three blocks, each of which halves the side.
         dropout: probability of dropping a pooled feature in training.
+        pixel_noise: largest deviation of the noise that the pixels of half of the clips are given in
+            training, full scale being 1, see `augment.add_pixel_noise`.
     """
 
     def __init__(
@@ -245,8 +244,14 @@ class FrameCNN(nn.Module):
         channels: int = 1,
         widths: tuple[int, int, int, int] = (24, 48, 96, 192),
         dropout: float = 0.3,
+        pixel_noise: float = 0.0,
     ) -> None:
         super().__init__()
+        if not 0 <= pixel_noise <= 1:
+            raise ValueError(
+                f"pixel_noise is {pixel_noise}; expected a deviation from 0 to 1, full scale"
+            )
+        self.pixel_noise = pixel_noise
         stem, first, second, third = widths
         self.blocks = nn.Sequential(
             *_convolutions(channels, stem, 1), nn.MaxPool2d(2),
@@ -262,6 +267,8 @@ class FrameCNN(nn.Module):
         """Encode `(B, T, C, H, W)` uint8 frames with `(B,)` valid frames to `(B, out_features)`."""
         batch, steps = frames.shape[:2]
         valid = torch.arange(steps, device=frames.device) < lengths[:, None]
+        if self.training and self.pixel_noise:
+            frames = add_pixel_noise(frames, valid, self.pixel_noise)
         pictures = normalize_frames(frames)
         if self.training:
             pictures = move_frames(pictures)

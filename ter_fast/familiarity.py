@@ -7,8 +7,11 @@ that its encoder pooled tell better than the evidence whether it has met the lik
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -164,6 +167,41 @@ class Familiarity(nn.Module):
 
         moving: Any = super()._apply
         return moving(moved, recurse)
+
+
+@contextmanager
+def noted_familiarity(experts: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+    """Note how familiar the inputs of experts are while they run: by modality, the last w `(B,)`.
+
+    Experts that do not know what is familiar to them have no entry. What other threads ask the same
+    experts meanwhile is theirs.
+
+    Example:
+        >>> expert = nn.Module()
+        >>> expert.familiarity = Familiarity(1, 2, limit=1.0)
+        >>> with noted_familiarity({"audio": expert}) as weights:
+        ...     _ = expert.familiarity(torch.zeros(3, 2))
+        >>> weights["audio"].shape
+        torch.Size([3])
+    """
+    found: dict[str, Tensor] = {}
+    thread = threading.get_ident()
+
+    def keep(name: str, module: nn.Module, given: object, weight: Tensor) -> None:
+        if threading.get_ident() == thread:
+            found[name] = weight
+
+    guards = {name: getattr(expert, "familiarity", None) for name, expert in experts.items()}
+    hooks = [
+        guard.register_forward_hook(partial(keep, name))
+        for name, guard in guards.items()
+        if isinstance(guard, Familiarity)
+    ]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def class_gaussians(features: Floats, labels: NDArray[np.int64]) -> tuple[Floats, Floats]:

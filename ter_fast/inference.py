@@ -18,6 +18,7 @@ from ter_fast.config import ModelConfig
 from ter_fast.decode import MAX_SECONDS, Sampling
 from ter_fast.decode.backends import check_sampling, choose
 from ter_fast.errors import MediaError, ModelError
+from ter_fast.familiarity import noted_familiarity
 from ter_fast.features import collate, resize_frames
 from ter_fast.modalities import MEDIA, MODALITIES
 from ter_fast.sources import Source
@@ -40,6 +41,7 @@ class Window:
         values: by modality the `(N, …)` tensor, or None where it is missing.
         notes: by missing modality, why.
         remark: what a reader should know of the file; "" for nothing.
+        familiar: by modality, how familiar it is to an expert that can tell, see `ter_fast.familiarity`.
         start: seconds.
         end: seconds.
     """
@@ -49,6 +51,7 @@ class Window:
     start: float
     end: float
     remark: str = ""
+    familiar: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -280,6 +283,35 @@ def clip_evidence(
         count.index_add_(1, owner, mask.to(count.dtype))
         release()
     return Evidence(total / count.clamp_min(1)[..., None], count > 0)
+
+
+def noted_evidence(
+    model: Model, windows: Sequence[Window], empty: Mapping[str, Tensor]
+) -> list[tuple[Tensor, Tensor, dict[str, float]]]:
+    """Run the experts over B windows at once, and note how familiar each is to them.
+
+    Returns:
+        By window, on the CPU: evidence `(V, K)`, mask `(V,)` bool, and familiarity by present modality.
+    """
+    with noted_familiarity(dict(model.experts.items())) as weights:
+        values, mask = window_evidence(model, windows, empty)
+    shares = {name: weight.tolist() for name, weight in weights.items()}
+    names = model.config.modalities
+    return [
+        # A view would keep the whole batch in memory for as long as the prediction.
+        (
+            value.clone(),
+            there.clone(),
+            {
+                n: shares[n][row]
+                for n, here in zip(names, there.tolist(), strict=True)
+                if here and n in shares
+            },
+        )
+        for row, (value, there) in enumerate(
+            zip(values.cpu().unbind(1), mask.cpu().unbind(1), strict=True)
+        )
+    ]
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from ter_fast.conclude import Record, conclude, window_predictions
 from ter_fast.decode.live import LiveStats, live_windows
 from ter_fast.decode.live_buffer import WindowGrid
 from ter_fast.errors import MediaError, TerFastError
-from ter_fast.inference import Preparer, window_evidence
+from ter_fast.inference import Preparer, noted_evidence
 from ter_fast.prediction import Prediction
 from ter_fast.sources import Source
 
@@ -145,11 +145,11 @@ class Live(Iterator[Prediction]):
         training = self._model.training
         self._model.eval()
         try:
-            values, mask = window_evidence(self._model, [window], self._preparer.empty)
+            (noted,) = noted_evidence(self._model, [window], self._preparer.empty)
         finally:
             self._model.train(training)
         release()
-        record.fill(record.add(window), values[:, 0].cpu(), mask[:, 0].cpu())
+        record.fill(record.add(window), *noted)
         config = self._model.config
         if config.window_thresholds:
             return window_predictions(config, record)[0]

@@ -20,7 +20,7 @@ from ter_fast.conclude import Record, conclude
 from ter_fast.config import ModelConfig
 from ter_fast.decode import cut
 from ter_fast.errors import MediaError, ModelError
-from ter_fast.inference import Preparer, Window, window_evidence
+from ter_fast.inference import Preparer, Window, noted_evidence
 from ter_fast.modalities import MEDIA
 from ter_fast.prediction import Prediction, Predictions
 from ter_fast.sources import Source, dataset_sources, sources_of
@@ -216,12 +216,9 @@ def _run(
     """Run the experts over windows, a batch at a time, and note what they say."""
     for begin in range(0, len(waiting), batch_size):
         part = waiting[begin : begin + batch_size]
-        values, mask = window_evidence(model, [each[2] for each in part], preparer.empty)
-        for (record, place, _), value, there in zip(
-            part, values.cpu().unbind(1), mask.cpu().unbind(1), strict=True
-        ):
-            # A view would keep the whole batch in memory for as long as the prediction.
-            record.fill(place, value.clone(), there.clone())
+        found = noted_evidence(model, [each[2] for each in part], preparer.empty)
+        for (record, place, _), noted in zip(part, found, strict=True):
+            record.fill(place, *noted)
 
 
 def _cut_of(config: ModelConfig, preparer: Preparer) -> str:

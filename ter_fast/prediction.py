@@ -49,7 +49,7 @@ class Prediction:
         opinions: by modality what its expert says, None where it was masked. The fused opinion rests on
             these as discounted by each modality's reliability, where the model has learned one.
         labels: class names in the order of the evidence.
-        reasons: why it is not trusted, and why a modality is missing.
+        reasons: why it is not trusted, and why a modality is missing or not believed.
         error: what was wrong with the file; "" when nothing was.
         promise: what is promised of trusted predictions like this one, and for whom (which clips or
             speakers); "" when it is not trusted, or its threshold comes without a guarantee.

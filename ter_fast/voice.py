@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ter_fast.augment import add_noise, drop_packets
+from ter_fast.augment import WaveformAugmentation
 from ter_fast.clip import SAMPLE_RATE
 from ter_fast.encoders import LogMelCNN, register_encoder
 from ter_fast.functionals import VoiceFunctionals
@@ -31,6 +31,8 @@ class VoiceMLP(nn.Module):
         noise_snr: least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
             in training.
         dropouts: largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
+        babble: share of the sounds that others of the batch talk into in training, see `augment.add_babble`.
+        low_pass: share of the sounds that lose high frequencies in training, see `augment.low_pass`.
     """
 
     def __init__(
@@ -41,15 +43,16 @@ class VoiceMLP(nn.Module):
         jitter: float = 0.3,
         noise_snr: tuple[float, float] = (20.0, 60.0),
         dropouts: float = 0.0,
+        babble: float = 0.0,
+        low_pass: float = 0.0,
     ) -> None:
         super().__init__()
-        low, high = noise_snr
-        if not low <= high or not 0 <= dropouts <= 1 or jitter < 0:
-            raise ValueError(
-                f"noise_snr is {noise_snr}, dropouts is {dropouts} and jitter is {jitter}; expected a "
-                "lower and a higher ratio in dB, a share from 0 to 1, and a deviation from 0 on"
-            )
-        self.noise_snr, self.dropouts, self.jitter = (float(low), float(high)), dropouts, jitter
+        if jitter < 0:
+            raise ValueError(f"jitter is {jitter}; expected a deviation from 0 on")
+        self.augmentation, self.jitter = (
+            WaveformAugmentation(noise_snr, dropouts, babble, low_pass),
+            jitter,
+        )
         self.functionals = VoiceFunctionals(n_mels)
         self.standardize = nn.BatchNorm1d(self.functionals.out_features, affine=False)
         self.layers = nn.Sequential(
@@ -61,8 +64,7 @@ class VoiceMLP(nn.Module):
     def forward(self, audio: Tensor, lengths: Tensor) -> Tensor:
         """Encode `(B, samples)` waveforms with `(B,)` valid samples to `(B, width)`."""
         if self.training:
-            audio = drop_packets(audio, self.dropouts) if self.dropouts else audio
-            audio = add_noise(audio, self.noise_snr)
+            audio = self.augmentation(audio)
         parts, sizes, owner = _segments(audio, lengths)
         values = self._standardized(self.functionals(parts, sizes), sizes > 0)
         if self.training:
@@ -107,6 +109,8 @@ class VoiceEncoder(nn.Module):
         noise_snr: least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
             in training.
         dropouts: largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
+        babble: share of the sounds that others of the batch talk into in training, see `augment.add_babble`.
+        low_pass: share of the sounds that lose high frequencies in training, see `augment.low_pass`.
         centre: mean that the CNN's spectrogram loses, "band" or "clip", see `ter_fast.features.LogMel`.
     """
 
@@ -120,6 +124,8 @@ class VoiceEncoder(nn.Module):
         alone: float = 0.8,
         noise_snr: tuple[float, float] = (20.0, 60.0),
         dropouts: float = 0.0,
+        babble: float = 0.0,
+        low_pass: float = 0.0,
         centre: str = "band",
     ) -> None:
         super().__init__()
@@ -128,9 +134,12 @@ class VoiceEncoder(nn.Module):
         self.alone = alone
         self.spectral = LogMelCNN(
             n_mels, widths=widths, dropout=dropout, noise_snr=noise_snr, dropouts=dropouts,
-            centre=centre,
+            babble=babble, low_pass=low_pass, centre=centre,
         )  # fmt: skip
-        self.statistical = VoiceMLP(n_mels, width, dropout, jitter, noise_snr, dropouts)
+        self.statistical = VoiceMLP(
+            n_mels, width, dropout, jitter, noise_snr=noise_snr, dropouts=dropouts, babble=babble,
+            low_pass=low_pass,
+        )  # fmt: skip
         self.out_features = self.spectral.out_features + self.statistical.out_features
 
     def forward(self, audio: Tensor, lengths: Tensor) -> Tensor:

@@ -6,8 +6,12 @@ import pytest
 import torch
 
 from ter_fast.augment import (
+    WaveformAugmentation,
+    add_babble,
     add_noise,
+    add_pixel_noise,
     drop_packets,
+    low_pass,
     mask_blocks,
     move_frames,
     shift_bands,
@@ -113,3 +117,63 @@ def test_lost_packets_are_whole_and_no_more_than_the_most() -> None:
     assert float(((runs == 1) & (share > 0.1)).float().mean()) > 0.1
     assert torch.equal(drop_packets(sound, 0.0), sound)
     assert drop_packets(torch.ones(3, 1000)).shape == (3, 1000)
+
+
+def test_voices_talk_into_a_share_at_a_ratio() -> None:
+    time = torch.arange(8000) / 16000
+    pitch = torch.linspace(100, 3000, 400)[:, None]
+    sound = torch.sin(2 * torch.pi * pitch * time) * torch.logspace(-2, 0, 400)[:, None]
+    voices = add_babble(sound, 0.25, (0.0, 10.0)) - sound
+    ratio = 10 * torch.log10(sound.square().mean(-1) / voices.square().mean(-1))
+    heard = ratio < 60
+    assert 0.17 < float(heard.float().mean()) < 0.33
+    assert -0.1 <= float(ratio[heard].min()) < 2
+    assert 8 < float(ratio[heard].max()) <= 10.1
+    # What is added is of other rows: nothing of it has the row's own pitch.
+    row = int(heard.nonzero()[0])
+    own = torch.nn.functional.cosine_similarity(voices[row], sound[row], 0)
+    assert abs(float(own)) < 0.3
+
+
+def test_nobody_talks_into_one_waveform_or_none() -> None:
+    alone = torch.randn(1, 100)
+    assert add_babble(alone, 1.0) is alone
+    assert not add_babble(torch.zeros(3, 100), 1.0).any()
+    for shape in ((2, 0), (0, 100)):
+        assert low_pass(torch.zeros(shape), 1.0).shape == shape
+        assert add_babble(torch.zeros(shape), 1.0).shape == shape
+
+
+def test_what_sound_goes_through_comes_from_json_too() -> None:
+    read = WaveformAugmentation([0, 60], babble=0.5, low_pass=0.5)  # type: ignore[arg-type]
+    assert read == WaveformAugmentation((0.0, 60.0), babble=0.5, low_pass=0.5)
+    assert hash(read)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        assert read(torch.randn(3, 501, dtype=dtype)).dtype == dtype
+
+
+def test_a_low_pass_keeps_what_is_below_and_loses_what_is_above() -> None:
+    time = torch.arange(16000) / 16000
+    low, high = torch.sin(2 * torch.pi * 200 * time), torch.sin(2 * torch.pi * 7000 * time)
+    changed = low_pass((low + high).repeat(200, 1), 0.5, (500.0, 3000.0))
+    assert torch.nn.functional.cosine_similarity(changed, low.expand_as(changed)).min() > 0.7
+    left = changed - low
+    lost = left.square().mean(-1) < 0.01
+    assert 0.4 < float(lost.float().mean()) < 0.6
+    torch.testing.assert_close(changed[~lost][0], low + high, atol=1e-4, rtol=0)
+    # An odd number of samples stays odd.
+    assert low_pass(torch.randn(2, 1001), 1.0).shape == (2, 1001)
+
+
+def test_pixel_noise_is_on_half_of_the_clips_and_within_the_range_of_pixels() -> None:
+    frames = torch.full((400, 2, 1, 16, 16), 128, dtype=torch.uint8)
+    frames[:, 1] = 0
+    valid = torch.tensor([True, False]).expand(400, 2)
+    grainy = add_pixel_noise(frames, valid, 0.2)
+    assert not grainy[:, 1].any()
+    deviation = grainy[:, 0].flatten(1).std(1) / 255
+    noisy = deviation > 0
+    assert 0.4 < float(noisy.float().mean()) < 0.6
+    assert 0.18 < float(deviation.max()) < 0.21
+    assert float(deviation[noisy].min()) < 0.01
+    assert 0 <= float(grainy.min()) < float(grainy.max()) <= 255

@@ -248,9 +248,10 @@ def test_train_calibrate_evaluate_predict(run: Run, tmp_path: Path) -> None:
     assert Model.from_pretrained(folder).config.confidence == "max_probability"
 
     out = tmp_path / "figures.json"
-    measured = run("evaluate", "-d", manifest, "-m", folder, "-o", out, "-q")
+    measured = run("evaluate", "-d", manifest, "-m", folder, "-o", out, "-q", "--name", "six tones")
     assert measured.code == 0, measured.err
     figures = json.loads(out.read_text())
+    assert figures["name"] == "six tones"
     assert figures["samples"] == 6
     assert figures["figures"]["uar"]["value"] > 0.8
     assert "uar" in measured.out

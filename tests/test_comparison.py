@@ -40,12 +40,13 @@ from ter_fast.comparison import (
     run,
     run_folds,
     split,
+    split_as_published,
 )
 from ter_fast.comparison.figures import draws_of, figures_of
 from ter_fast.comparison.methods import ONE_TABLE
-from ter_fast.comparison.page import interval
+from ter_fast.comparison.page import interval, write_page
 from ter_fast.comparison.recorded import against, recorded, write_figures
-from ter_fast.comparison.run import read_results, scores
+from ter_fast.comparison.run import check_settings, read_results, scores
 from ter_fast.comparison.tables import MISSING, Column, cell, difference
 from ter_fast.comparison.vote_ways import WAYS
 from ter_fast.comparison.votes import (
@@ -167,6 +168,31 @@ def test_scales_come_from_training_samples_alone() -> None:
         split(alike, 0)
 
 
+def test_samples_as_published_code_prepares_them() -> None:
+    views = some_views()
+    honest, drawn = split(views, 3), split_as_published(views, 3, noisy=0.0, swapped=0.5)
+    np.testing.assert_array_equal(honest.train_labels, drawn.train_labels)
+    np.testing.assert_array_equal(honest.test_labels, drawn.test_labels)
+    both = [np.vstack(pair) for pair in zip(drawn.train, drawn.test, strict=True)]
+    assert all(view.min() == 0 and view.max() == 1 for view in both)
+    first = {k: [view[k] for view in views.views] for k in range(4)}
+    changed = 0
+    for row, label in enumerate(drawn.test_labels):
+        for place, (before, after) in enumerate(zip(drawn.test, drawn.conflictive, strict=True)):
+            if np.array_equal(before[row], after[row]):
+                continue
+            changed += 1
+            raw = views.views[place]
+            low, high = raw.min(0), raw.max(0)
+            expected = (first[(label + 1) % 4][place] - low) / (high - low)
+            np.testing.assert_allclose(after[row], expected)
+    assert changed == 8
+    noisy = split_as_published(views, 3, noisy=0.5, swapped=0.0)
+    other = [(a != b).any(1) for a, b in zip(noisy.test, noisy.conflictive, strict=True)]
+    assert 0 < sum(np.any(other, 0)) <= 8
+    assert not np.all(other, 0).any()
+
+
 def test_conflict_swaps_one_view_for_another_class_of_the_test_samples() -> None:
     views = some_views(200)
     changed = conflictive(
@@ -268,6 +294,33 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+def test_the_two_preparations_are_told_apart(config: Path, tmp_path: Path) -> None:
+    comparison = Comparison.read(config)
+    published = replace(comparison, as_published=True)
+    honest, traps = tmp_path / "honest.jsonl", tmp_path / "traps.jsonl"
+    rows = [list(run(each, out)) for each, out in ((comparison, honest), (published, traps))]
+    drawn = split_as_published(load_views(tmp_path / "some.npz"), 5)
+    model = build("ter_fast", [6, 4, 5], 5, {"failure_rate": 0.2, "epochs": 3, "hidden": [8]})
+    right = model.fit(drawn.train, drawn.train_labels).score(drawn.conflictive, drawn.test_labels)
+    [own] = [r for r in rows[1] if (r["method"], r["seed"]) == ("ours", 5)]
+    assert own["conflictive"]["accuracy"] == pytest.approx(right)
+    assert own["as_published"] is True
+    assert all("as_published" not in row for row in rows[0])
+    for other, results in ((published, honest), (comparison, traps)):
+        with pytest.raises(DataError, match=r"results with as_published: (true|false), and the"):
+            next(run(other, results))
+        with pytest.raises(DataError, match="results with as_published"):
+            check_settings(other, results)
+    pages = [tmp_path / "honest.md", tmp_path / "traps.md"]
+    for each, found, page in zip((comparison, published), rows, pages, strict=True):
+        write_page(each, found, page)
+    honest_text, text = (page.read_text(encoding="utf-8") for page in pages)
+    assert "scaled over all samples, test samples among them" in text
+    assert "that of the first sample of the next class in the file" in text
+    assert "scaled over the training samples" in honest_text
+    assert "that of a test sample of another class" in honest_text
+
+
 def test_the_command_writes_a_page_and_goes_on_where_it_ended(config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     comparison = Comparison.read(config)
@@ -335,6 +388,10 @@ def test_a_page_of_draws_is_written_from_results_alone(config: Path, tmp_path: P
         ("sets: {a: b}\nmethods: [TMC]\nseeds: ten", "seeds is 'ten'; expected a whole number"),
         ("sets: {a: b}\nmethods: [TMC]\nseeds: 0", "seeds is 0; expected a whole number from 1"),
         ("sets: {a: b}\nmethods: [TMC]\nreference: FUML", "reference is 'FUML'; expected a row"),
+        (
+            "sets: {a: b}\nmethods: [TMC]\nas_published: 1",
+            "as_published is 1; expected true or false",
+        ),
         ("sets: {a: b}\nmethods: [TMC]\nnotes: hm", "notes is 'hm'; expected a list"),
         ("sets: {a: b}\nmethods: [TMC]\nof_sets: {c: {}}", "of_sets names the set 'c'"),
         ("sets: {a: b}\nmethods: {TMC: {of_sets: {c: {}}}}", "of_sets of TMC names the set 'c'"),

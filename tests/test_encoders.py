@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ter_fast import encoders
+from ter_fast import augment, encoders
 from ter_fast.encoders import (
     AttentivePooling,
     FrameCNN,
@@ -216,34 +218,73 @@ def test_a_taken_name_is_refused_but_defining_again_is_not(monkeypatch: pytest.M
     assert type(build_encoder("twice", {"size": 2})) is second
 
 
-def test_noise_and_losses_of_training_are_asked_for_and_end_with_it(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("name", ["logmel_cnn", "voice_functionals", "voice"])
+def test_what_sound_goes_through_in_training_is_asked_for_and_ends_with_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    met: dict[str, object] = {}
+    met: list[str] = []
 
-    def noise(audio: Tensor, snr_db: tuple[float, float]) -> Tensor:
-        met["noise"] = snr_db
-        return audio
+    def noted(change: str) -> Callable[..., Tensor]:
+        def unchanged(audio: Tensor, amount: object) -> Tensor:
+            met.append(f"{change} {amount}")
+            return audio
 
-    def losses(audio: Tensor, most: float) -> Tensor:
-        met["losses"] = most
-        return audio
+        return unchanged
 
-    monkeypatch.setattr(encoders, "add_noise", noise)
-    monkeypatch.setattr(encoders, "drop_packets", losses)
+    for change in ("add_babble", "low_pass", "drop_packets", "add_noise"):
+        monkeypatch.setattr(augment, change, noted(change))
     sound, lengths = torch.randn(2, 8000), torch.full((2,), 8000)
-    LogMelCNN(widths=SMALL)(sound, lengths)
-    assert met == {"noise": (20.0, 60.0)}
-    encoder = LogMelCNN(widths=SMALL, noise_snr=(-5, 60), dropouts=0.5)
+    # Both of the networks of "voice" hear it, each in its own way.
+    times = 2 if name == "voice" else 1
+    build_encoder(name, {})(sound, lengths)
+    assert met == times * ["add_noise (20.0, 60.0)"]
     met.clear()
+    options = {"noise_snr": [-5, 60], "dropouts": 0.5, "babble": 0.3, "low_pass": 0.2}
+    encoder = build_encoder(name, options)
     encoder(sound, lengths)
-    assert met == {"noise": (-5.0, 60.0), "losses": 0.5}
+    wanted = ["add_babble 0.3", "low_pass 0.2", "drop_packets 0.5", "add_noise (-5.0, 60.0)"]
+    assert met == times * wanted
     met.clear()
     encoder.eval()(sound, lengths)
     assert not met
 
 
-@pytest.mark.parametrize("options", [{"noise_snr": (9, 3)}, {"dropouts": 1.5}])
-def test_noise_that_cannot_be_is_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ModelError, match="noise_snr"):
-        build_encoder("logmel_cnn", options)
+@pytest.mark.parametrize("deviation", [0.0, 0.3])
+def test_pictures_are_noisy_in_training_alone(
+    deviation: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[tuple[list[bool], float]] = []
+
+    def noted(frames: Tensor, valid: Tensor, amount: float) -> Tensor:
+        met.append((valid.flatten().tolist(), amount))
+        return frames
+
+    monkeypatch.setattr(encoders, "add_pixel_noise", noted)
+    encoder = FrameCNN(widths=SMALL, pixel_noise=deviation)
+    frames, lengths = torch.zeros(2, 2, 1, 48, 48, dtype=torch.uint8), torch.tensor([2, 1])
+    encoder.eval()(frames, lengths)
+    assert not met
+    encoder.train()(frames, lengths)
+    assert met == ([([True, True, True, False], deviation)] if deviation else [])
+
+
+def test_pixel_noise_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ModelError, match="pixel_noise is 2; expected a deviation"):
+        build_encoder("frame_cnn", {"pixel_noise": 2})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"noise_snr": (9, 3)}, r"noise_snr is \(9, 3\); expected a lower and a higher"),
+        ({"dropouts": 1.5}, r"dropouts is 1\.5; expected a share"),
+        ({"babble": -1}, "babble is -1; expected a share"),
+        ({"low_pass": 2}, "low_pass is 2; expected a share"),
+    ],
+)
+@pytest.mark.parametrize("encoder", ["logmel_cnn", "voice_functionals", "voice"])
+def test_hearing_that_cannot_be_is_refused(
+    encoder: str, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        build_encoder(encoder, options)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +21,15 @@ from typer.testing import CliRunner
 
 from ter_fast import DataError, Model, ModelConfig, ModelError
 from ter_fast.cli import app
+from ter_fast.conclude import Record, conclude
 from ter_fast.data import Dataset, Sample, load_dataset
 from ter_fast.encoded import encode
 from ter_fast.encoders import register_encoder
 from ter_fast.experiments.signals import signal
 from ter_fast.expert import Expert
-from ter_fast.familiarity import Familiarity, limit_of, reliability_of
+from ter_fast.familiarity import Familiarity, limit_of, noted_familiarity, reliability_of
 from ter_fast.features import Batch, collate
-from ter_fast.inference import Window
+from ter_fast.inference import Window, noted_evidence
 from ter_fast.prepare import PreparedData
 from ter_fast.train import Settings, drop_familiarity, fit_prepared
 from ter_fast.train.familiarity import learn_familiarity
@@ -205,6 +208,40 @@ def test_the_known_is_bit_for_bit_as_before_and_the_strange_is_unknown(reader: M
     assert (opinion.uncertainty > 0.99).all()
     assert (reader.decide(far).confidence < 0.01).all()
     assert torch.equal(opinion.prediction, unguarded(reader, far).argmax(1))
+
+
+def test_a_clip_says_which_of_its_windows_are_strange(reader: Model) -> None:
+    near = torch.from_numpy(known(3, 1)[0][0]).float()
+    values = (near, 100 * near, 100 * near)
+    windows = [Window({"text": each}, {}, float(i), i + 1.0) for i, each in enumerate(values)]
+    found = noted_evidence(reader, windows, EMPTY)
+    strange = "text: unlike what its expert was trained on"
+
+    def reasons(*rows: int) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        record = Record("clip", ended=True)
+        for row in rows:
+            record.fill(record.add(windows[row]), *found[row])
+        (clip,) = conclude(reader.config, [record])
+        return clip.reasons, [each.reasons for each in clip.windows]
+
+    clip, (first, second, _) = reasons(0, 1, 2)
+    assert f"{strange}, and mostly not believed, in 2 of 3 windows (1 to 3 s)" in clip
+    assert not any("unlike" in why for why in first)
+    assert f"{strange}, so 0% of its belief counts" in second
+    assert f"{strange}, and mostly not believed" in reasons(1, 2)[0]
+    assert not any("unlike" in why for why in reasons(0)[0])
+    assert f"{strange}, so 0% of its belief counts" in reasons(1)[0]
+
+
+def test_what_another_thread_asks_the_same_experts_is_its_own(reader: Model) -> None:
+    near, far = batch_of(known(4, 1)[0]), batch_of(known(1, 3)[0] * 100)
+    with noted_familiarity(dict(reader.experts.items())) as weights:
+        reader.evidence(near)
+        other = threading.Thread(target=reader.evidence, args=(far,))
+        other.start()
+        other.join()
+    assert weights["text"].shape == (4,)
+    assert not guard_of(reader)._forward_hooks
 
 
 @torch.no_grad()
@@ -472,7 +509,15 @@ def test_noise_and_tones_are_strange_to_a_model_of_speech(data_dir: Path) -> Non
     strange, spoken = model.predict({"audio": heard}), model.predict(paths)
     drop_familiarity(model)
     plain = model.predict({"audio": heard})
+    why = re.compile(
+        r"audio: unlike what its expert was trained on, so (\d+)% of its belief counts"
+    )
+    assert sum(bool(why.search("; ".join(each.reasons))) for each in spoken) <= 1
     for guarded, before in zip(strange, plain, strict=True):
+        assert (said := why.search("; ".join(guarded.reasons)))
+        left = (1 - guarded.uncertainty) / (1 - before.uncertainty)
+        assert int(said[1]) / 100 == pytest.approx(left, abs=0.006)
+        assert not why.search("; ".join(before.reasons))
         # What is left of what it said: w.
         assert (1 - guarded.uncertainty) < 0.3 * (1 - before.uncertainty)
         assert guarded.label == before.label

@@ -242,7 +242,7 @@ def test_a_model_keeps_the_defaults_of_its_day() -> None:
     assert (options["window"], options["hop"], options["n_mels"]) == (512, 256, 64)
     shipped = Model.from_pretrained("default").config.experts
     assert shipped["audio"].options["members"][0]["options"]["hop"] == 256
-    assert shipped["video"].options["channels"] == 1
+    assert shipped["video"].options["members"][0]["options"]["channels"] == 1
 
 
 @torch.no_grad()

@@ -28,7 +28,7 @@ from ter_fast.losses import LOSSES
 from ter_fast.multiview import TrustedClassifier, ViewScaler
 from ter_fast.multiview.networks import MemberLinear
 from ter_fast.multiview.validated import RATES
-from ter_fast.opinion import RULES
+from ter_fast.opinion import RULES, Opinion
 
 QUICK: dict[str, Any] = {
     "epochs": 25,
@@ -109,6 +109,53 @@ def test_fusion_with_a_failure_rate_is_the_mixture_that_it_says() -> None:
         rtol=1e-3,
         atol=1e-6,
     )
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+def test_projected_fusion_is_the_mixture_for_uncertain_views_too(rate: float) -> None:
+    torch.manual_seed(0)
+    evidence = torch.randn(3, 50, 5, dtype=torch.float64).exp()
+    evidence[0, 0] = 0.0
+    model = TrustedClassifier(failure_rate=rate, projected=True)
+    fused = model._fused(evidence, torch.ones(3, 50, dtype=torch.bool))
+    mixed = ((1 - rate) * Opinion(evidence).probability + rate / 5).prod(0)
+    total = mixed.sum(-1, keepdim=True)
+    torch.testing.assert_close(fused.probability, mixed / total, rtol=2e-5, atol=1e-7)
+    # What is left where every view failed.
+    torch.testing.assert_close(
+        fused.uncertainty, 5 * (max(rate, 1e-6) / 5) ** 3 / total[:, 0], rtol=1e-4, atol=0
+    )
+    # One view alone too, and answers as they are given.
+    one = model._fused(evidence[:1], torch.ones(1, 50, dtype=torch.bool)).probability
+    p = Opinion(evidence[0]).probability
+    torch.testing.assert_close(one, (1 - rate) * p + rate / 5, rtol=2e-5, atol=1e-7)
+    logits = evidence[:, None, 1:].log()
+    answer = model._probability(logits, torch.ones(3, 49, dtype=torch.bool))
+    torch.testing.assert_close(answer, (mixed / total)[1:], rtol=2e-5, atol=1e-7)
+    # With their vacuity, the opinions of the views make less sure.
+    plain = TrustedClassifier(failure_rate=rate)._fused(
+        evidence, torch.ones(3, 50, dtype=torch.bool)
+    )
+    assert fused.probability.amax(-1).mean() > plain.probability.amax(-1).mean() + 0.01
+    # A view that is absent takes no part.
+    without = torch.tensor([[True], [False], [True]]).expand(3, 50)
+    two = model._fused(evidence[[0, 2]], without[[0, 2]])
+    torch.testing.assert_close(model._fused(evidence, without).probability, two.probability)
+
+
+def test_no_view_is_surer_than_it_may_be(
+    halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
+) -> None:
+    train, labels, test, truth = halves
+    model = TrustedClassifier(max_view_confidence=0.9, **QUICK).fit(train, labels)
+    assert model.score(test, truth) > 0.9
+    far = {name: 1e4 * view for name, view in test.items()}
+    for views in (test, far):
+        for opinion in model.opinions(views)[1].values():
+            shares = opinion.evidence / opinion.evidence.sum(-1, keepdim=True)
+            assert 0.85 < float(shares.max()) <= 0.9 + 1e-6
+    with pytest.raises(ValueError, match=r"is 0\.05; expected more than 1 / K = 0\.1 for 10"):
+        TrustedClassifier(max_view_confidence=0.05, **QUICK).fit(train, labels)
 
 
 def test_a_failing_view_is_outvoted(
@@ -298,6 +345,16 @@ def test_class_weights_move_the_border() -> None:
         ({"activation": "tanh"}, "activation is 'tanh'; expected one of"),
         ({"failure_rate": 1.0}, "failure_rate is 1.0; expected 0 <= failure_rate < 1"),
         ({"conflict_weight": 1.0}, "set train_fused=True"),
+        ({"max_view_confidence": 1.5}, "max_view_confidence is 1.5; expected a share, above 1 / K"),
+        (
+            {"max_view_confidence": 0.9, "activation": "softplus"},
+            "activation is 'softplus'; leave one",
+        ),
+        ({"projected": True, "rule": "averaging"}, "rule is 'averaging'; leave one of them out"),
+        (
+            {"projected": True, "confidence": "one_minus_vacuity"},
+            "leaves next to no vacuity, whatever the views know; choose another",
+        ),
         ({"view_dropout": 1.0, "train_fused": True}, "view_dropout is 1.0; expected 0 <="),
         ({"view_dropout": 0.3}, "view_dropout thins the fused opinion; set train_fused=True"),
         ({"members": 0}, "members is 0; expected at least 1"),

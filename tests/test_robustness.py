@@ -269,11 +269,12 @@ def test_command_line(tones: Path, tmp_path: Path) -> None:
     record = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert set(record["trends"]) == {"babble", "low_pass"}
     seeded = [*command, "packet_loss", "--seed", "3", "-o", str(tmp_path / "seeded.json")]
+    seeded += ["--name", "some tones"]
     assert CliRunner().invoke(app, seeded).exit_code == 0
     expected = Model.from_pretrained(folder).evaluate_corrupted(
         load_dataset(str(tones)).split("test"), "packet_loss", seed=3
     )
-    expected.to_json(tmp_path / "expected.json")
+    replace(expected, name="some tones").to_json(tmp_path / "expected.json")
     assert (tmp_path / "seeded.json").read_bytes() == (tmp_path / "expected.json").read_bytes()
     assert expected.seed == 3
     bad = CliRunner().invoke(app, [*command, "fog"])

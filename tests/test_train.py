@@ -23,7 +23,7 @@ from ter_fast.data import Dataset, Sample, load_dataset
 from ter_fast.inference import Window
 from ter_fast.prepare import PreparedData, most_unreadable, parse_limit, prepare
 from ter_fast.train import Settings, session
-from ter_fast.train.batches import Draws, training_loader, window_counts
+from ter_fast.train.batches import Draws, draw_weights, training_loader, window_counts
 from ter_fast.train.task import Task, schedule_of
 from tiny import (
     AUDIO,
@@ -566,10 +566,46 @@ def test_classes_are_balanced_by_windows_not_by_clips() -> None:
     )  # fmt: skip
     counts = window_counts(data, 2)
     assert counts.tolist() == [3.0, 6.0]
-    loader = training_loader(data, counts, Settings(class_balance=1.0), 0, 1, lambda: None)
+    loader = training_loader(data, Settings(class_balance=1.0), 0, 1, lambda: None)
     assert isinstance(loader.sampler, Draws)
     shares = loader.sampler.weights / loader.sampler.weights.sum()
     assert float(shares[:3].sum()) == pytest.approx(0.5)
+
+
+def test_corpora_are_balanced_where_asked() -> None:
+    """A corpus of 8 clips and one of 2: by class alone the small one is a fifth of the draws."""
+    window = Window({"audio": torch.zeros(160)}, {}, 0.0, 1.0)
+    labels = torch.tensor([0, 1] * 5)
+    samples = tuple(
+        Sample(f"{row}.wav", "low", "train", "anna", attributes={"corpus": "big" if row < 8 else "small"})
+        for row in range(10)
+    )  # fmt: skip
+    data = PreparedData(
+        [[window]] * 10, labels, torch.eye(2)[labels], samples, {"audio": torch.zeros(0)}, ()
+    )
+    small = []
+    for settings in (
+        Settings(class_balance=1.0),
+        Settings(class_balance=1.0, balance_corpora=True),
+    ):
+        weights = draw_weights(data, settings)
+        small.append(float(weights[8:].sum() / weights.sum()))
+    assert small == pytest.approx([0.2, 0.5])
+    # A class that the small corpus alone has is one of three there, and none in the other.
+    labels = torch.tensor([0, 1, 0, 1, 0, 1, 2, 2, 0, 1])
+    samples = tuple(
+        replace(each, attributes={"corpus": "small" if row > 5 else "big"})
+        for row, each in enumerate(samples)
+    )
+    data = replace(data, labels=labels, targets=torch.eye(3)[labels], samples=samples)
+    weights = draw_weights(data, Settings(class_balance=1.0, balance_corpora=True))
+    shares = torch.bincount(labels, weights) / weights.sum()
+    assert shares.tolist() == pytest.approx([0.4, 0.4, 0.2])
+
+
+def test_corpora_are_not_balanced_where_classes_are_not() -> None:
+    with pytest.raises(DataError, match="balance_corpora counts for class_balance, which is 0"):
+        Settings(class_balance=0.0, balance_corpora=True)
 
 
 def test_draws_follow_the_weights() -> None:
@@ -598,6 +634,7 @@ def test_draws_follow_the_weights() -> None:
         ("label_smoothing", 1.0, r"label_smoothing is 1\.0; expected a share of the target"),
         ("crop_seconds", math.nan, "crop_seconds is nan; expected seconds above 0"),
         ("ema", 1.0, r"ema is 1\.0; expected a decay"),
+        ("balance_corpora", 1, "balance_corpora is 1; expected true or false"),
         ("ema", None, "ema is None; expected a decay"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,9 @@ def evaluate(
         ),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of resampling, pairing and corruptions.")] = 0,
+    name: Annotated[
+        str, typer.Option(help="What reports and cards call the data; else what it calls itself.")
+    ] = "",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -59,7 +63,7 @@ def evaluate(
                 "--corrupt measures one model as a whole; leave --by and --against out"
             )
         _evaluate_corrupted(
-            data, model, split, modalities, corrupt, seed, out, device, face_model, quiet
+            data, model, split, modalities, corrupt, seed, name, out, device, face_model, quiet
         )
         return
     from ter_fast.present import comparison_table, evaluation_table
@@ -67,7 +71,7 @@ def evaluate(
     first, *others = (load(each, device) for each in (model, against) if each is not None)
 
     def measure(loaded: Model) -> Evaluation:
-        return loaded.evaluate(
+        found = loaded.evaluate(
             *(dataset_of([each], loaded.config.labels).split(split) for each in data),
             modalities=names_in(modalities) or None,
             by=names_in(by) or None,
@@ -75,6 +79,7 @@ def evaluate(
             face_model=face_model,
             progress=not quiet,
         )
+        return replace(found, name=name or found.name)
 
     with warnings_as_sentences():
         figures = measure(first)
@@ -96,6 +101,7 @@ def _evaluate_corrupted(
     modalities: str,
     corruptions: str,
     seed: int,
+    name: str,
     out: Path | None,
     device: str,
     face_model: Path | None,
@@ -112,6 +118,7 @@ def _evaluate_corrupted(
         face_model=face_model,
         progress=not quiet,
     )
+    found = replace(found, name=name or found.name)
     Console().print(robustness_table(found))
     if out is None:
         return

@@ -16,7 +16,7 @@ from ter_fast.comparison.folds_page import write_folds_figures, write_folds_page
 from ter_fast.comparison.kept_answers import Answers
 from ter_fast.comparison.methods import METHODS, build
 from ter_fast.comparison.page import write_page
-from ter_fast.comparison.protocol import Split, conflictive, split
+from ter_fast.comparison.protocol import Split, conflictive, split, split_as_published
 from ter_fast.comparison.run import run
 from ter_fast.comparison.sets import ViewSet, load_grouped, load_views
 
@@ -37,6 +37,7 @@ __all__ = [
     "run",
     "run_folds",
     "split",
+    "split_as_published",
     "write_folds_figures",
     "write_folds_page",
     "write_page",

@@ -34,6 +34,7 @@ class Comparison:
         confidences: Rows of which the page compares every kind of confidence; with `protocol`.
         published: By set and method, the two accuracies in % that others published, normal and
             conflictive, which the page shows beside its own.
+        as_published: Prepare samples as published code does, see `split_as_published`; without `protocol`.
     """
 
     sets: Mapping[str, Path]
@@ -48,6 +49,7 @@ class Comparison:
     protocol: Protocol | None = None
     confidences: tuple[str, ...] = ()
     published: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    as_published: bool = False
 
     @property
     def draws(self) -> range:
@@ -104,6 +106,10 @@ def _problem(content: Mapping[str, Any]) -> str:
         number = content.get(key, least)
         if not isinstance(number, int) or number < least:
             return f"{key} is {number!r}; expected a whole number from {least}"
+    if not isinstance(content.get("as_published", False), bool):
+        return f"as_published is {content['as_published']!r}; expected true or false"
+    if content.get("as_published") and content.get("protocol") is not None:
+        return "as_published is of draws by chance, and protocol of folds; leave one of them out"
     if content.get("reference") and content["reference"] not in rows:
         return f"reference is {content['reference']!r}; expected a row of methods"
     for key in ("notes", "confidences"):

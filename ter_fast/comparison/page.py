@@ -79,12 +79,16 @@ def interval(values: Sequence[float], overlap: float = 0.0) -> tuple[float, floa
 
 
 def _explained(comparison: Comparison) -> list[str]:
+    over, swapped = "the training samples", "a test sample of another class"
+    if comparison.as_published:
+        over = "all samples, test samples among them, as published code does"
+        swapped = "the first sample of the next class in the file, trained on or not, as published code does"
     text = [
         f"{comparison.seeds} draws (seeds {comparison.draws[0]} to {comparison.draws[-1]}) of 80:20 by "
-        "chance, features scaled over the training samples, the "
+        f"chance, features scaled over {over}, the "
         "last epoch, not the one that is best on test samples. *Conflictive*: noise of deviation 0.5 on up to "
-        "V - 1 views of 10 % of the test samples, and one view of 40 % swapped for that of a test sample "
-        "of another class. Accuracy in %, its 95 % interval over draws in brackets; AURC times 1000 "
+        f"V - 1 views of 10 % of the test samples, and one view of 40 % swapped for that of {swapped}. "
+        "Accuracy in %, its 95 % interval over draws in brackets; AURC times 1000 "
         "(lower is better), failure AUROC in %.",
     ]
     if comparison.reference:

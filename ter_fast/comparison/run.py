@@ -12,7 +12,7 @@ import numpy as np
 
 from ter_fast.comparison.config import Comparison
 from ter_fast.comparison.methods import ONE_TABLE, build
-from ter_fast.comparison.protocol import Split, split
+from ter_fast.comparison.protocol import Split, split, split_as_published
 from ter_fast.comparison.sets import ViewSet, load_views
 from ter_fast.errors import DataError
 from ter_fast.multiview.views import Array
@@ -38,7 +38,11 @@ def run(
     """
     if unknown := sorted(set(only) - set(comparison.sets)):
         raise DataError(f"there is no set {unknown[0]!r}; choose of {', '.join(comparison.sets)}")
-    done = {_key(each): each.get("settings") for each in read_results(results)}
+    draw = split_as_published if comparison.as_published else split
+    before = read_results(results)
+    for each in before:
+        _same_preparation(each, comparison, results)
+    done = {_key(each): each.get("settings") for each in before}
     results.parent.mkdir(parents=True, exist_ok=True)
     for name, file in comparison.sets.items():
         if only and name not in only:
@@ -52,8 +56,10 @@ def run(
                     _same_settings(done[name, row, seed], settings, (name, row), results)
                     continue
                 views = load_views(file, name) if views is None else views
-                drawn = split(views, seed) if drawn is None else drawn
+                drawn = draw(views, seed) if drawn is None else drawn
                 found = {"set": name, "method": row, "seed": seed, "settings": dict(settings)}
+                if comparison.as_published:
+                    found["as_published"] = True
                 method = str(settings.pop("method", row))
                 try:
                     found |= _scored(method, drawn, seed, settings)
@@ -80,6 +86,7 @@ def check_settings(comparison: Comparison, results: Path) -> None:
         DataError: The file cannot be read, a line is damaged, or its settings are others.
     """
     for found in read_json_lines(results, _NEEDED):
+        _same_preparation(found, comparison, results)
         name, row, seed = _key(found)
         if name in comparison.sets and row in comparison.methods and seed in comparison.draws:
             now = comparison.settings_of(row, name)
@@ -88,6 +95,15 @@ def check_settings(comparison: Comparison, results: Path) -> None:
 
 def _key(result: Mapping[str, Any]) -> tuple[str, str, int]:
     return result["set"], result["method"], result["seed"]
+
+
+def _same_preparation(result: Mapping[str, Any], comparison: Comparison, path: Path) -> None:
+    before = bool(result.get("as_published", False))
+    if before != comparison.as_published:
+        raise DataError(
+            f"{path} has results with as_published: {str(before).lower()}, and the comparison says otherwise; give "
+            "another folder, or remove the file"
+        )
 
 
 def _same_settings(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ter_fast._views import thinned
 from ter_fast.fusion import fuse
@@ -19,6 +20,9 @@ from ter_fast.multiview.thresholded import ThresholdedClassifier
 from ter_fast.multiview.validated import indexed, likeliest_rate
 from ter_fast.multiview.views import Features, Views
 from ter_fast.opinion import Opinion, evidence_from_logits
+
+# The failure rate that takes the place of none in fusion of certain opinions.
+_RAREST = 1e-6
 
 # The logarithm of the largest evidence that the activation "exp" gives.
 _LARGEST = math.log(1e6)
@@ -38,8 +42,19 @@ class TrustedClassifier(ThresholdedClassifier):
     w = K (1 - epsilon) / (K (1 - epsilon) + epsilon), where a view is certain. However loud one view
     is, its evidence then ends at K w / (1 - w), and two that agree outvote one that does not.
 
+    A view that is uncertain is so twice there, in its belief and by its uncertainty, and counts for
+    less than p_v says. With `projected` the formula holds for every view, by Bayes' rule: the fused
+    probability is that product, normalized, and the fused uncertainty is the share of it where all
+    views failed, u = K prod_v (epsilon / K) / sum_k prod_v ((1 - epsilon) p_v(k) + epsilon / K), which
+    says little: trust by the largest probability or the entropy.
+
     Several members are averaged per view before fusion: mean belief and mean uncertainty, so that
     what members disagree about turns into smaller belief.
+
+    With `max_view_confidence` p < 1, the logits z of a view become beta z / |z|, in training as ever
+    after, where beta = log((K - 1) p / (1 - p)) sqrt(1 - 1 / K) lets the largest share of evidence be p.
+    However far a sample lies from those of training, no view is surer, and one that is wrong is
+    outvoted more easily. The length of the logits then says nothing, and vacuity little.
 
     Args:
         views: Widths of the views of a table X, or columns by name; None for one view, or where X
@@ -48,6 +63,10 @@ class TrustedClassifier(ThresholdedClassifier):
         loss: Kind of `ter_fast.losses.TrustedCELoss`.
         activation: From logits to evidence, one of `ter_fast.opinion.ACTIVATIONS`.
         failure_rate: epsilon in [0, 1); `choose_failure_rate` finds one on validation data.
+        projected: Fuse the projected probabilities of the views instead of their opinions. Needs
+            Dempster's rule and another confidence than "one_minus_vacuity".
+        max_view_confidence: Largest share of its evidence that a view can give a class, above 1 / K; 1
+            sets no limit. Less needs the activation "exp"; 0.998 is a good first guess.
         train_fused: Train on the loss of the fused opinion too, as TMC and its successors do. Without
             it each view learns alone, so that no view comes to lean on another.
         balance: Weight of classification in the loss, see `TrustedCELoss`.
@@ -86,7 +105,8 @@ class TrustedClassifier(ThresholdedClassifier):
 
     Reference:
         Jøsang, Subjective Logic, 2016, chapter 14 (trust discounting); Han et al., Trusted multi-view
-        classification, 2021.
+        classification, 2021; Wei et al., Mitigating neural network overconfidence with logit
+        normalization, 2022 (`max_view_confidence`).
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -110,6 +130,8 @@ class TrustedClassifier(ThresholdedClassifier):
         loss: str = "log",
         activation: str = "exp",
         failure_rate: float = 0.1,
+        projected: bool = False,
+        max_view_confidence: float = 1.0,
         train_fused: bool = False,
         balance: float = 1.0,
         lambda_max: float = 0.0,
@@ -143,6 +165,8 @@ class TrustedClassifier(ThresholdedClassifier):
         self.loss = loss
         self.activation = activation
         self.failure_rate = failure_rate
+        self.projected = projected
+        self.max_view_confidence = max_view_confidence
         self.train_fused = train_fused
         self.balance = balance
         self.lambda_max = lambda_max
@@ -226,6 +250,14 @@ class TrustedClassifier(ThresholdedClassifier):
 
     # -- what the base asks for -------------------------------------------------------------------
 
+    def _train(self, values: list[Tensor], mask: Tensor, labels: Tensor) -> None:
+        if self.max_view_confidence <= 1 / len(self.classes_):
+            raise ValueError(
+                f"max_view_confidence is {self.max_view_confidence}; expected more than 1 / K = "
+                f"{1 / len(self.classes_):g} for {len(self.classes_)} classes"
+            )
+        super()._train(values, mask, labels)
+
     def _loss(
         self, logits: Tensor, mask: Tensor, target: Tensor, index: Tensor, epoch: float
     ) -> Tensor:
@@ -257,6 +289,12 @@ class TrustedClassifier(ThresholdedClassifier):
         return self._fused(self._view_evidence(logits), mask).probability
 
     def _evidence(self, logits: Tensor) -> Tensor:
+        if self.max_view_confidence < 1:
+            others = logits.shape[-1] - 1
+            # Of vectors of length 1, that with equal others is furthest above them: by sqrt(K / (K - 1)).
+            beyond = math.log(others * self.max_view_confidence / (1 - self.max_view_confidence))
+            beta = beyond * math.sqrt(others / (others + 1))
+            logits = beta * functional.normalize(logits, dim=-1)
         if self.activation == "exp":
             # Cut off for each class alone, two strong classes would come out equal.
             logits = logits - (logits.amax(-1, keepdim=True) - _LARGEST).clamp_min(0)
@@ -275,9 +313,20 @@ class TrustedClassifier(ThresholdedClassifier):
         rate = failure_rate
         if rate is None:
             rate = getattr(self, "failure_rate_", self.failure_rate)
+        agreeing = evidence.shape[-1] * (1 - rate)
+        if self.projected:
+            # A certain opinion discounted with w has the evidence K w / (1 - w) p, which no failure makes infinite.
+            odds = agreeing / max(rate, _RAREST)
+            certain = evidence.shape[-1] * odds * Opinion(evidence).probability
+            fused = fuse(certain, self.rule, mask)
+            # Dempster's b_k + u is in the ratios of the formula: as probabilities, those of 1 / K of the evidence.
+            return Opinion(
+                fused.evidence / evidence.shape[-1],
+                conflict=fused.conflict,
+                disagreement=fused.disagreement,
+            )
         discount = None
         if rate:
-            agreeing = evidence.shape[-1] * (1 - rate)
             discount = [agreeing / (agreeing + rate)] * len(evidence)
         return fuse(evidence, self.rule, mask, discount)
 

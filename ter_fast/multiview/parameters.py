@@ -60,6 +60,25 @@ def check_trusted_parameters(given: Any) -> None:
             )
     if not 0 <= given.failure_rate < 1:
         raise ValueError(f"failure_rate is {given.failure_rate}; expected 0 <= failure_rate < 1")
+    if not 0 < given.max_view_confidence <= 1:
+        raise ValueError(
+            f"max_view_confidence is {given.max_view_confidence}; expected a share, above 1 / K and at most 1"
+        )
+    if given.max_view_confidence < 1 and given.activation != "exp":
+        raise ValueError(
+            f"max_view_confidence bounds evidence by 'exp', and activation is {given.activation!r}; leave "
+            "one of them out"
+        )
+    if given.projected and given.rule != "dempster":
+        raise ValueError(
+            f"projected is Bayes' rule in the form of Dempster's, and rule is {given.rule!r}; leave one of "
+            "them out"
+        )
+    if given.projected and given.confidence == "one_minus_vacuity":
+        raise ValueError(
+            "projected fusion leaves next to no vacuity, whatever the views know; choose another "
+            "confidence than 'one_minus_vacuity'"
+        )
     if not 0 <= given.view_dropout < 1:
         raise ValueError(f"view_dropout is {given.view_dropout}; expected 0 <= view_dropout < 1")
     if given.view_dropout and not given.train_fused:

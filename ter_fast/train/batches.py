@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -100,9 +101,30 @@ def window_counts(data: PreparedData, classes: int) -> Tensor:
     return torch.bincount(data.labels, windows.double(), classes).clamp_min(1)
 
 
+def draw_weights(data: PreparedData, settings: Settings) -> Tensor:
+    """Return how often a window of each clip is drawn, `(N,)` float64, up to a factor.
+
+    That is 1 / count to the power `class_balance`, of the windows of its class, or with `balance_corpora` of its
+    class in its corpus: a class that some corpora lack is then drawn less than one that all have.
+
+    Args:
+        data: the training clips.
+        settings: give `class_balance` and `balance_corpora`.
+    """
+    corpora = [
+        sample.attributes.get("corpus", "") if settings.balance_corpora else ""
+        for sample in data.samples
+    ]
+    cells = list(zip(corpora, data.labels.tolist(), strict=True))
+    counts: Counter[tuple[str, int]] = Counter()
+    for cell, windows in zip(cells, data.clips, strict=True):
+        counts[cell] += len(windows)
+    windows_of = torch.tensor([counts[cell] for cell in cells], dtype=torch.double)
+    return (1 / windows_of.clamp_min(1)) ** settings.class_balance
+
+
 def training_loader(
     data: PreparedData,
-    counts: Tensor,
     settings: Settings,
     rank: int,
     processes: int,
@@ -112,14 +134,13 @@ def training_loader(
 
     Args:
         data: the training clips.
-        counts: windows of each class, see `window_counts`.
         settings: give the size of a batch, the weights of the draws and the length of the sound.
         rank: this process.
         processes: how many there are.
         before: called before an epoch's first draw.
     """
     windows = Windows(data, int(settings.crop_seconds * SAMPLE_RATE))
-    weight = (1 / counts[data.labels]) ** settings.class_balance
+    weight = draw_weights(data, settings)
     weights = [float(weight[owner]) for owner, _ in windows.items]
     sampler = Draws(weights, settings.seed, rank, processes, before)
 

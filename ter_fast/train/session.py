@@ -76,7 +76,7 @@ def learn(
 
     def loader(rank: int, processes: int) -> Loader:
         before = latest.restore if latest is not None else lambda: None
-        return training_loader(train, counts, settings, rank, processes, before)
+        return training_loader(train, settings, rank, processes, before)
 
     def validate() -> dict[str, float]:
         evidence = clip_evidence(model, validation.clips, validation.empty, 64)

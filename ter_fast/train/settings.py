@@ -46,6 +46,8 @@ class Settings:
         familiarity: learn, after the weights, how far from the training data the features of new clips
             lie, and discount opinions on what lies further (see `ter_fast.familiarity`).
         class_balance: power of 1 / class count by which samples are drawn: 0 as they come, 1 evenly.
+        balance_corpora: count the classes of each corpus apart in `class_balance`, so that a small corpus
+            is not drowned by a large one; a class that some corpora lack is then drawn less than others.
         crop_seconds: length of the random stretch of sound that a step sees.
         patience: epochs without a better validation score before training stops.
         monitor: validation score: "nll" (lowest) or "uar" (highest).
@@ -82,6 +84,7 @@ class Settings:
     learn_reliability: bool = False
     familiarity: bool = False
     class_balance: float = 0.5
+    balance_corpora: bool = False
     crop_seconds: float = 3.0
     patience: int = 8
     monitor: str = "nll"
@@ -93,6 +96,10 @@ class Settings:
         for name, (fits, expected) in _EXPECTED.items():
             if not fits(value := getattr(self, name)):
                 raise DataError(f"{name} is {value!r}; expected {expected}")
+        if self.balance_corpora and not self.class_balance:
+            raise DataError(
+                "balance_corpora counts for class_balance, which is 0; raise it, such as to 0.5"
+            )
 
 
 def _is_count(value: Any) -> bool:
@@ -126,6 +133,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "class_weight": (("", "balanced").__contains__, "balanced, or nothing"),
     "label_smoothing": (_is_share, "a share of the target, 0 <= it < 1"),
     "modality_dropout": (_is_share, "a probability, 0 <= it < 1"),
+    "balance_corpora": (lambda value: isinstance(value, bool), "true or false"),
     "crop_seconds": (_is_positive, "seconds above 0, such as 3"),
     "monitor": (("nll", "uar").__contains__, "nll or uar"),
     "ema": (_is_share, "a decay, 0 <= it < 1, with 0 for no average"),
