@@ -53,6 +53,8 @@ class Expert(nn.Module):
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Return evidence `(B, K)` over the model's classes."""
+        if not len(values):  # Fourier transforms and batch norms refuse a batch of none
+            return self.head.weight.new_zeros((0, self.classes), dtype=torch.float32)
         features = self.encoder(values, lengths)
         logits = self.head(features).float()
         evidence = self.scale * evidence_from_logits(logits, self.activation)

@@ -224,12 +224,26 @@ def test_train_ends_with_the_list_of_unreadable_files(run: Run, tmp_path: Path) 
     assert "the limit of unreadable files is 'many'" in refused.err
 
 
+def test_train_says_that_nothing_is_kept_for_a_test(run: Run, tmp_path: Path) -> None:
+    manifest = tone_corpus(tmp_path / "data", {"train": 6, "validation": 2})
+    command = ("train", "-d", manifest, "-o", tmp_path / "model", "--epochs", 1, "-q")
+    said = " ".join(run(*command).out.split())
+    assert "tones: no test split, so no figure above is of data that took no part." in said
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        "experts: {audio: [{encoder: voice_functionals, train: {epochs: 1}}]}", "utf-8"
+    )
+    said = " ".join(run(*command[:-3], "--recipe", recipe, "-q").out.split())
+    assert "?protocol=5-fold-1, which keeps some." in said
+
+
 def test_train_calibrate_evaluate_predict(run: Run, tmp_path: Path) -> None:
     manifest = tone_corpus(tmp_path / "data", {"train": 8, "validation": 3, "test": 3})
     folder = tmp_path / "model"
     trained = run("train", "-d", manifest, "-o", folder, "--epochs", 6, "--batch-size", 8, "-q")
     assert trained.code == 0, trained.err
     assert f"saved to {folder}" in trained.out.replace("\n", "")
+    assert "no test split" not in trained.out
     files = sorted(path.name for path in folder.iterdir())
     assert files == ["README.md", "config.json", "model.safetensors"]
     model = Model.from_pretrained(folder)

@@ -107,6 +107,22 @@ def test_a_batch_may_lack_a_modality_altogether() -> None:
     torch.testing.assert_close(model(sound).evidence, evidence[0])
 
 
+@pytest.mark.parametrize(
+    ("modality", "encoder"),
+    [
+        ("audio", "logmel_cnn"),
+        ("audio", "voice"),
+        ("audio", "voice_functionals"),
+        ("video", "frame_cnn"),
+    ],
+)
+def test_a_batch_of_none_has_no_answers(modality: str, encoder: str) -> None:
+    model = Model.build(("high", "low"), {modality: (encoder, {})}).eval()
+    nothing = {"audio": torch.zeros(0, 16_000), "video": torch.zeros(0, 4, 1, 48, 48)}[modality]
+    lengths = torch.zeros(0, dtype=torch.long)
+    assert model.experts[modality](nothing, lengths).shape == (0, 2)
+
+
 def test_confidence_is_of_the_models_kind() -> None:
     model = tiny_model("audio", "video", confidence="margin")
     opinion, each = model.opinions(torch.rand(2, 4, 3) * 5, torch.ones(2, 4, dtype=torch.bool))

@@ -154,8 +154,10 @@ def test_no_view_is_surer_than_it_may_be(
         for opinion in model.opinions(views)[1].values():
             shares = opinion.evidence / opinion.evidence.sum(-1, keepdim=True)
             assert 0.85 < float(shares.max()) <= 0.9 + 1e-6
+    refused = TrustedClassifier(max_view_confidence=0.05, **QUICK)
     with pytest.raises(ValueError, match=r"is 0\.05; expected more than 1 / K = 0\.1 for 10"):
-        TrustedClassifier(max_view_confidence=0.05, **QUICK).fit(train, labels)
+        refused.fit(train, labels)
+    assert not hasattr(refused, "classes_")
 
 
 def test_a_failing_view_is_outvoted(

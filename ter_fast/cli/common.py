@@ -62,6 +62,17 @@ def dataset_of(specifications: list[str], labels: tuple[str, ...] = ()) -> Datas
         return load_dataset("+".join(specifications), labels or None)
 
 
+def untested(*datasets: Dataset) -> str:
+    """Return what to say of training data that keep nothing for a test; "" where all keep some."""
+    names = [each.name for each in datasets if all(sample.split != "test" for sample in each)]
+    if not names:
+        return ""
+    return (
+        f"[yellow]{escaped(', '.join(names))}: no test split, so no figure above is of data that took no part. "
+        "Measure on other people's clips, or train on --data …?protocol=5-fold-1, which keeps some.[/]"
+    )
+
+
 def names_in(text: str) -> tuple[str, ...]:
     """Split a list that commas part."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

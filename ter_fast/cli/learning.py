@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, escaped, load, names_in, warnings_as_sentences
+from ter_fast.cli.common import dataset_of, escaped, load, names_in, untested, warnings_as_sentences
 from ter_fast.cli.familiarity import learn_or_forget
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, QuietOption
 from ter_fast.errors import TerFastError
@@ -194,6 +194,8 @@ def train(
     model.calibrate(dataset.split("validation"), face_model=face_model, progress=not quiet)
     model.save_pretrained(out)
     Console().print(thresholds_table(model.config), escaped(f"saved to {out}"))
+    if said := untested(dataset):
+        Console().print(said)
 
 
 def join(

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, escaped
+from ter_fast.cli.common import dataset_of, escaped, untested
 from ter_fast.errors import TerFastError
 
 # Options of `train` that say nothing which a recipe says too.
@@ -57,7 +57,8 @@ def by_recipe(
     alike: dict[tuple[str, ...], list[str]] = {}
     for each in data:
         alike.setdefault(dataset_of([each], labels).modalities, []).append(each)
-    model = train(
-        recipe, *(dataset_of(each, labels) for each in alike.values()), out=out, **settings
-    )
+    datasets = [dataset_of(each, labels) for each in alike.values()]
+    model = train(recipe, *datasets, out=out, **settings)
     Console().print(thresholds_table(model.config), escaped(f"saved to {out}"))
+    if said := untested(*datasets):
+        Console().print(said)

@@ -135,11 +135,12 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         encoder = LabelEncoder()
         labels = encoder.fit_transform(np.asarray(self._validated_y))
         del self._validated_y
-        self.classes_ = encoder.classes_
-        if len(self.classes_) < 2:
+        if len(encoder.classes_) < 2:
             raise ValueError(
-                f"y holds the one class {self.classes_[0]!r}; a classifier needs at least two classes"
+                f"y holds the one class {encoder.classes_[0]!r}; a classifier needs at least two classes"
             )
+        self._check_classes(len(encoder.classes_))
+        self.classes_ = encoder.classes_
         self._scaler = ViewScaler(columns, self.scale).fit(table)
         self.view_names_ = [*columns, *([JOINT] if self.joint_view else [])]
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
@@ -287,6 +288,9 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
 
     def _check_parameters(self) -> None:
         check_parameters(self)
+
+    def _check_classes(self, count: int) -> None:
+        """Refuse parameters that do not go with so many classes."""
 
 
 def _widths(columns: dict[str, list[int]]) -> dict[str, int]:

@@ -250,13 +250,12 @@ class TrustedClassifier(ThresholdedClassifier):
 
     # -- what the base asks for -------------------------------------------------------------------
 
-    def _train(self, values: list[Tensor], mask: Tensor, labels: Tensor) -> None:
-        if self.max_view_confidence <= 1 / len(self.classes_):
+    def _check_classes(self, count: int) -> None:
+        if self.max_view_confidence <= 1 / count:
             raise ValueError(
                 f"max_view_confidence is {self.max_view_confidence}; expected more than 1 / K = "
-                f"{1 / len(self.classes_):g} for {len(self.classes_)} classes"
+                f"{1 / count:g} for {count} classes"
             )
-        super()._train(values, mask, labels)
 
     def _loss(
         self, logits: Tensor, mask: Tensor, target: Tensor, index: Tensor, epoch: float
