@@ -1,7 +1,8 @@
 """MkDocs hooks: pages of the repository that lie outside docs/, and equations as MathML.
 
 Pages link to each other as they lie in the repository, so that the links hold there as well. Here,
-every file that a page links to becomes a part of the site, under its path in the repository.
+every file that a page links to becomes a part of the site, under its path in the repository; a notebook
+also as a page, which links to it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -35,9 +37,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             wanted += [in_site(target, page.src_uri) for _, target, _ in links]
         for path in wanted:
             if files.get_file_from_path(path) is None and (root / path).is_file():
-                added = linked_file(root / path, path, config)
-                files.append(added)
-                waiting += [added] if added.is_documentation_page() else []
+                for added in linked_files(root / path, path, config):
+                    files.append(added)
+                    waiting += [added] if added.is_documentation_page() else []
         wanted.clear()
     return files
 
@@ -51,11 +53,29 @@ def menu(nav: Any) -> Iterator[str]:
             yield from menu(each)
 
 
-def linked_file(source: Path, path: str, config: MkDocsConfig) -> File:
-    """Return a file of the repository as a file of the site; a page for Markdown."""
+def linked_files(source: Path, path: str, config: MkDocsConfig) -> Iterator[File]:
+    """Yield a file of the repository as files of the site; a page for Markdown and of a notebook."""
     if source.suffix == ".md":
-        return File.generated(config, path, content=source.read_text(encoding="utf-8"))
-    return File.generated(config, path, abs_src_path=str(source))
+        yield File.generated(config, path, content=source.read_text(encoding="utf-8"))
+        return
+    yield File.generated(config, path, abs_src_path=str(source))
+    if source.suffix == ".ipynb":
+        yield File.generated(config, page_of(path), content=notebook_page(source))
+
+
+def page_of(path: str) -> str:
+    """Return the path of the page that shows a notebook; other paths as they are."""
+    return path.removesuffix(".ipynb") + ".md" if path.endswith(".ipynb") else path
+
+
+def notebook_page(source: Path) -> str:
+    """Return a notebook's cells as Markdown, under a link to the notebook."""
+    title, *cells = nbformat.read(source, as_version=4).cells
+    head = f"[{source.name}]({source.name}){{: download="{source.name}" }}, to run it yourself; our tests run it as it stands."
+    shown = (
+        f"```python\n{cell.source}\n```" if cell.cell_type == "code" else cell.source for cell in cells
+    )
+    return "\n\n".join([title.source, head, *shown]) + "\n"
 
 
 def in_repository(src_uri: str) -> str:
@@ -78,6 +98,8 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
 
     def relink(match: re.Match[str]) -> str:
         path = in_site(match[2], page.file.src_uri)
+        if path != posixpath.normpath(page.file.src_uri).removesuffix(".md") + ".ipynb":
+            path = page_of(path)
         if files.get_file_from_path(path) is None:
             return match[0]  # left as it is, so that the strict build names it
         return (

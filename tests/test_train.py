@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +23,7 @@ from ter_fast._views import thinned
 from ter_fast.data import Dataset, Sample, load_dataset
 from ter_fast.inference import Window
 from ter_fast.prepare import PreparedData, most_unreadable, parse_limit, prepare
-from ter_fast.train import Settings, session
+from ter_fast.train import Settings, precision, session
 from ter_fast.train.batches import Draws, draw_weights, training_loader, window_counts
 from ter_fast.train.task import Task, schedule_of
 from tiny import (
@@ -518,6 +519,28 @@ def test_without_an_average_the_weights_themselves_are_kept(
     assert same(state(voice().fit(tones, epochs=2, ema=0, **QUICK)), raw[-1])
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_precision_is_what_the_processor_is_good_at(
+    monkeypatch: pytest.MonkeyPatch, native: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    assert precision.precision_here("auto") == ("bf16-mixed" if native else "32-true")
+    assert precision.precision_here("32-true") == "32-true"
+    with nullcontext() if native else pytest.warns(UserWarning, match="far slower than 32-true"):
+        assert precision.precision_here("bf16-mixed") == "bf16-mixed"
+
+
+def test_the_precision_that_was_taken_is_recorded(
+    tones: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for native, taken in ((False, "32-true"), (True, "bf16-mixed")):
+        monkeypatch.setattr(precision, "computes_in_bfloat16", lambda native=native: native)
+        model = voice().fit(tones, epochs=1, precision="auto", **QUICK)
+        assert model.config.training[0].settings["precision"] == taken
+
+
+@pytest.mark.filterwarnings("ignore:this processor does not multiply in bfloat16")
 def test_mixed_precision_computes_in_bfloat16_and_keeps_float32(tones: Dataset) -> None:
     seen: set[torch.dtype] = set()
     model = voice()

@@ -102,7 +102,12 @@ def train(
         float,
         typer.Option(help="Share of the groups held out where the data have no validation split."),
     ] = 0.1,
-    precision: Annotated[str, typer.Option(help="Lightning's: 32-true, bf16-mixed …")] = "32-true",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="Lightning's: 32-true, bf16-mixed …; auto: the latter where the device has it."
+        ),
+    ] = "32-true",
     seed: Annotated[int, typer.Option()] = 0,
     checkpoints: Annotated[
         Path | None,

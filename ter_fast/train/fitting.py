@@ -15,6 +15,7 @@ from ter_fast.provenance import groups_by_split
 from ter_fast.train.checkpoints import held
 from ter_fast.train.familiarity import drop_familiarity, learn_familiarity
 from ter_fast.train.parameters import parameter_groups
+from ter_fast.train.precision import precision_here
 from ter_fast.train.processes import is_first_process, processes_of
 from ter_fast.train.session import learn
 from ter_fast.train.settings import Settings
@@ -85,6 +86,7 @@ def fit(
     except ImportError as error:
         raise TerFastError("training needs Lightning: pip install 'ter_fast[train]'") from error
     chosen = Settings(**settings)
+    chosen = replace(chosen, precision=precision_here(chosen.precision))
     if chosen.learn_reliability and len(model.config.experts) == 1:
         raise DataError(
             "learn_reliability weighs modalities against each other, and the model has one; leave it out"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ter_fast.errors import TerFastError
 from ter_fast.prepare import PreparedData
 from ter_fast.train.familiarity import drop_familiarity, learn_familiarity
+from ter_fast.train.precision import precision_here
 from ter_fast.train.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def fit_prepared(
         from ter_fast.train.session import learn
     except ImportError as error:
         raise TerFastError("training needs Lightning: pip install 'ter_fast[train]'") from error
+    settings = replace(settings, precision=precision_here(settings.precision))
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
     drop_familiarity(model)
     learn(

@@ -51,7 +51,8 @@ class Settings:
         crop_seconds: length of the random stretch of sound that a step sees.
         patience: epochs without a better validation score before training stops.
         monitor: validation score: "nll" (lowest) or "uar" (highest).
-        precision: Lightning's, such as "32-true" or "bf16-mixed".
+        precision: Lightning's, such as "32-true" or "bf16-mixed"; "auto" for the latter where the device
+            computes in bfloat16 and the former elsewhere, where bfloat16 is several times slower.
         ema: decay of the exponential moving average of the weights, which is what is validated and kept;
             0 keeps the weights themselves.
         seed: of the order of the data and of augmentation (the first weights are `Model.build`'s).
