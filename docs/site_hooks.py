@@ -71,9 +71,11 @@ def page_of(path: str) -> str:
 def notebook_page(source: Path) -> str:
     """Return a notebook's cells as Markdown, under a link to the notebook."""
     title, *cells = nbformat.read(source, as_version=4).cells
-    head = f"[{source.name}]({source.name}){{: download="{source.name}" }}, to run it yourself; our tests run it as it stands."
+    link = f'[{source.name}]({source.name}){{: download="{source.name}" }}'
+    head = f"{link}, to run it yourself; our tests run it as it stands."
     shown = (
-        f"```python\n{cell.source}\n```" if cell.cell_type == "code" else cell.source for cell in cells
+        f"```python\n{cell.source}\n```" if cell.cell_type == "code" else cell.source
+        for cell in cells
     )
     return "\n\n".join([title.source, head, *shown]) + "\n"
 
