@@ -402,6 +402,14 @@ class Model(nn.Module):
 
         return fit_familiarity(self, *datasets, **options)
 
+    def fit_last_layer(
+        self, train: Dataset, validation: Dataset | None = None, **options: Any
+    ) -> Model:
+        """Retrain the last layer, corpora and classes balanced; see `ter_fast.train.fit_last_layer`."""
+        from ter_fast.train import fit_last_layer
+
+        return fit_last_layer(self, train, validation, **options)
+
     def calibrate(self, *datasets: Dataset, **settings: Any) -> Model:
         """Set the trusted thresholds on validation data, by a criterion or with a promised risk.
 

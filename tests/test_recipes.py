@@ -93,6 +93,43 @@ def test_films_become_a_model_of_all_members(small: Path, tmp_path: Path) -> Non
     assert [n for n, when in trained(out).items() if when != members[n]] == ["video-1-frame_cnn"]
 
 
+def test_the_last_layer_is_learned_anew_before_experts_are_joined(
+    small: Path, tmp_path: Path
+) -> None:
+    films = load_dataset(str(film_corpus(tmp_path / "films", COUNTS)))
+    out = tmp_path / "model"
+    plain = train(Recipe.read(small), films, out=out, progress=False)
+    small.write_text(SMALL + "last_layer: {audio: {balance: 1.0, penalty: 0.01}}\n")
+    members = trained(out)
+    model = train(Recipe.read(small), films, out=out, progress=False)
+    assert trained(out) == members
+    settings = [
+        (*each.modalities, each.settings.get("last_layer")) for each in model.config.training
+    ]
+    assert settings == [("audio", None), ("audio", None), ("audio", True), ("video", None)]
+    assert model.config.training[2].settings["penalty"] == 0.01
+    before, after = plain.state_dict(), model.state_dict()
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert {"experts.audio.head.weight", "experts.audio.head.bias"} <= changed
+    assert not [name for name in changed if ".encoder." in name or ".video." in name]
+    assert sorted(model.config.thresholds) == ["audio", "audio+video", "video"]
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("{text: {}}", "last_layer is {'text': {}}; expected some of audio, video"),
+        ("{audio: {rate: 1}}", "audio is {'rate': 1}; expected some of balance, penalty"),
+        ("{audio: {balance: 2}}", "balance is 2; expected a number from 0 to 1"),
+        ("[audio]", r"last_layer is \['audio'\]"),
+    ],
+)
+def test_a_last_layer_that_cannot_be_is_refused(small: Path, said: str, message: str) -> None:
+    small.write_text(SMALL + f"last_layer: {said}\n")
+    with pytest.raises(DataError, match=message):
+        Recipe.read(small)
+
+
 def test_what_was_trained_otherwise_is_not_taken(small: Path, tmp_path: Path) -> None:
     tones = load_dataset(str(tone_corpus(tmp_path / "tones", COUNTS)))
     out = tmp_path / "model"

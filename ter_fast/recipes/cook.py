@@ -30,9 +30,10 @@ def train(
 ) -> Model:
     r"""Train every member that the data have a modality for, join them, and set the thresholds.
 
-    Members go to `out/experts`, and are not trained again when they are there; the model goes to `out`.
-    Each learns from the split "train" and stops on "validation", on which thresholds are set too:
-    evaluate on other groups.
+    Where the recipe says so, the last layer of a modality's members together is learned anew before they are
+    joined with the others. Members go to `out/experts`, and are not trained again when they are there; the
+    model goes to `out`. Each learns from the split "train" and stops on "validation", on which thresholds
+    are set too: evaluate on other groups.
 
     Args:
         recipe: what to train.
@@ -83,15 +84,26 @@ def train(
             (place / KEY).write_text(key + "\n", encoding="utf-8")
         members.setdefault(member.modality, []).append(trained)
     experts: dict[str, Any] = {**members}
+    for modality, options in recipe.last_layer.items():
+        if modality in members:
+            alone: dict[str, Any] = {modality: members[modality]}
+            settings: dict[str, Any] = {**options}
+            experts[modality] = Model.from_experts(rule=recipe.rule, **alone).fit_last_layer(
+                split[id(owners[modality])],
+                **settings,
+                face_model=face_model,
+                max_unreadable=max_unreadable,
+                progress=progress,
+            )
     joined = Model.from_experts(rule=recipe.rule, **experts)
     # Hours of training are not lost to a validation split that no threshold can be set on.
     joined.save_pretrained(folder)
-    settings = dict(recipe.calibrate)
+    calibration = dict(recipe.calibrate)
     # One modality has nothing to disagree with.
     if len(owners) < 2:
-        settings.pop("disagreement_quantile", None)
+        calibration.pop("disagreement_quantile", None)
     held = [each.split("validation") for each in split.values()]
-    joined.calibrate(*held, face_model=face_model, progress=progress, **settings)
+    joined.calibrate(*held, face_model=face_model, progress=progress, **calibration)
     joined.save_pretrained(folder)
     return joined
 

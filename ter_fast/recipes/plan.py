@@ -10,6 +10,7 @@ from typing import Any
 from ter_fast.config import VideoInput
 from ter_fast.errors import DataError, TerFastError
 from ter_fast.records import read_settings
+from ter_fast.train.last_layer import check_last_layer
 from ter_fast.train.settings import Settings
 
 # What `ter_fast.calibrate.calibrate` is told; the data and the progress are not a recipe's to say.
@@ -17,6 +18,8 @@ CALIBRATION = (
     *("criterion", "risk", "delta", "promise", "confidence", "reliability", "seed"),
     *("disagreement_limit", "disagreement_quantile", "unit"),
 )
+
+LAST_LAYER = ("balance", "penalty")
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Recipe:
         experts: by modality, the members whose logits its expert averages (see `ter_fast.ensembles`).
         rule: of fusion.
         calibrate: arguments of `ter_fast.calibrate.calibrate`.
+        last_layer: by modality whose expert's last layer is learned anew at the end, `balance` and `penalty` of
+            `ter_fast.train.fit_last_layer`.
 
     Example:
         >>> Recipe.read("default").experts["audio"][0].encoder
@@ -82,6 +87,7 @@ class Recipe:
     experts: Mapping[str, tuple[Member, ...]]
     rule: str = "dempster"
     calibrate: Mapping[str, Any] = field(default_factory=dict)
+    last_layer: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, name: str | Path) -> Recipe:
@@ -108,6 +114,15 @@ class Recipe:
         given = self.calibrate
         if not isinstance(given, Mapping) or not set(given) <= set(CALIBRATION):
             raise DataError(f"calibrate is {given!r}; expected some of {', '.join(CALIBRATION)}")
+        layers = self.last_layer
+        if not isinstance(layers, Mapping) or not set(layers) <= set(self.experts):
+            raise DataError(f"last_layer is {layers!r}; expected some of {', '.join(self.experts)}")
+        for modality, options in layers.items():
+            if not isinstance(options, Mapping) or not set(options) <= set(LAST_LAYER):
+                raise DataError(
+                    f"last_layer: {modality} is {options!r}; expected some of {', '.join(LAST_LAYER)}"
+                )
+            check_last_layer(**options)
         return self
 
 

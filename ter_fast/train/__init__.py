@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ter_fast.train.familiarity import drop_familiarity
 from ter_fast.train.fitting import fit, fit_familiarity
+from ter_fast.train.last_layer import fit_last_layer
 from ter_fast.train.prepared import fit_prepared
 from ter_fast.train.processes import is_first_process
 from ter_fast.train.settings import SCHEDULES, Settings
@@ -14,6 +15,7 @@ __all__ = [
     "drop_familiarity",
     "fit",
     "fit_familiarity",
+    "fit_last_layer",
     "fit_prepared",
     "is_first_process",
 ]

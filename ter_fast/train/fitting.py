@@ -19,6 +19,7 @@ from ter_fast.train.precision import precision_here
 from ter_fast.train.processes import is_first_process, processes_of
 from ter_fast.train.session import learn
 from ter_fast.train.settings import Settings
+from ter_fast.train.sides import sides
 from ter_fast.train.validation import fit_scale
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def fit(
     devices, nodes = processes_of(devices)
     first = is_first_process()
     progress = progress and first
-    training, validating = _sides(train, validation)
+    training, validating = sides(train, validation)
     lightning.seed_everything(chosen.seed, workers=True, verbose=False)
     reading: dict[str, Any] = {
         "progress": progress, "face_model": face_model, "max_unreadable": max_unreadable
@@ -182,7 +183,7 @@ def fit_familiarity(
     Reference:
         Lee et al. 2018; see `ter_fast.familiarity`.
     """
-    training, validating = _sides(train, validation)
+    training, validating = sides(train, validation)
     data = [
         prepare(
             model, each, progress=progress, face_model=face_model, max_unreadable=max_unreadable
@@ -212,17 +213,3 @@ def _learn_familiarity(
     except DataError as error:
         # What was learned is worth more than what guards it.
         warnings.warn(f"nothing is discounted as unfamiliar: {error}", UserWarning, stacklevel=3)
-
-
-def _sides(train: Dataset, validation: Dataset | None) -> tuple[Dataset, Dataset]:
-    from ter_fast.data import with_validation
-
-    if validation is None:
-        train = with_validation(train)
-        train, validation = train.split("train"), train.split("validation")
-    if shared := sorted(train.groups() & validation.groups()):
-        raise DataError(
-            f"{len(shared)} groups stand in both training and validation data, such as {shared[0]!r}; "
-            "split by speaker or source"
-        )
-    return train, validation
