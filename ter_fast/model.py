@@ -405,7 +405,7 @@ class Model(nn.Module):
     def fit_last_layer(
         self, train: Dataset, validation: Dataset | None = None, **options: Any
     ) -> Model:
-        """Retrain the last layer, corpora and classes balanced; see `ter_fast.train.fit_last_layer`."""
+        """Retrain the last layer, classes and corpora weighed; see `ter_fast.train.fit_last_layer`."""
         from ter_fast.train import fit_last_layer
 
         return fit_last_layer(self, train, validation, **options)

@@ -41,7 +41,7 @@ def fit_last_layer(
     face_model: str | Path | None = None,
     max_unreadable: int | float = 0.05,
 ) -> Model:
-    r"""Retrain the last layer of a model of one modality, in place, each class of each corpus counting alike.
+    r"""Retrain the last layer of a model of one modality, in place, with the classes of each corpus weighed.
 
     An encoder trained on corpora of unequal size knows more of the small ones than its last layer, which
     follows the many, lets through. With the features f_i of the training windows, the n_i windows of the
