@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,11 @@ from ter_fast.labelled import (
     Labelled,
     fit_reliabilities,
     label,
+    mismatched,
     modalities_present,
     outcomes,
     restricted,
+    subset,
     with_pairs,
 )
 from ter_fast.opinion import CONFIDENCE_KINDS
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from ter_fast.model import Model
 
 BEST = "best"
+YOUDEN = "youden"
 
 
 def calibrate(
@@ -44,7 +47,7 @@ def calibrate(
     delta: float | None = None,
     promise: str | None = None,
     confidence: str | None = None,
-    disagreement_limit: float | None = None,
+    disagreement_limit: float | Literal["youden"] | None = None,
     disagreement_quantile: float | None = None,
     unit: str = "clip",
     reliability: bool = False,
@@ -85,7 +88,9 @@ def calibrate(
             the lowest AURC, averaged over the sets of modalities: on the same data, which flatters it a
             little, or with a risk on a held-out half, so that the promise stands.
         disagreement_limit: predictions whose modalities disagree more are not trusted; None keeps the
-            model's limit, infinity takes it away.
+            model's limit, infinity takes it away. "youden" sets it where it best tells the validation clips
+            that have several modalities and are predicted right from the same clips with one modality
+            taken from a clip of another label: largest P(D <= limit | right) - P(D <= limit | mismatched).
         disagreement_quantile: set that limit instead so that this share of the validation clips that
             have several modalities and are predicted right stays within it.
         unit: "clip" for thresholds of whole clips; "window" for those of the windows that long clips
@@ -105,11 +110,18 @@ def calibrate(
             risk, a delta or promise without one, no dataset, two with the same modalities, or a
             criterion or risk that the data meet for no set of modalities. Where they meet it for some,
             the others are left without a threshold, with a warning.
+
+    Reference:
+        Youden, "Index for rating diagnostic tests", Cancer 3(1), 1950, for the limit of that name.
     """
     if not datasets:
         raise DataError("calibrate needs validation data; give at least one dataset")
     if disagreement_limit is not None and disagreement_quantile is not None:
         raise DataError("give disagreement_limit or disagreement_quantile, not both")
+    if isinstance(disagreement_limit, str) and disagreement_limit != YOUDEN:
+        raise DataError(
+            f"disagreement_limit is {disagreement_limit!r}; expected a number or {YOUDEN}"
+        )
     wanted = asked_promise(criterion, risk, delta, promise, confidence == BEST, seed)
     by_window = _is_by_window(unit, promise)
     # What cannot be is said before an hour of decoding, not after.
@@ -128,7 +140,7 @@ def calibrate(
         if reliability:
             model.config = before.with_reliability(fit_reliabilities(model, found))
         parts = list(_parts(model, found))
-        limit = _limit(model, parts, disagreement_limit, disagreement_quantile)
+        limit = _limit(model, parts, disagreement_limit, disagreement_quantile, seed)
         kind = _best_confidence(model, parts, limit) if confidence == BEST else confidence
         learned = model.config
         clips = _that_still_hold(before.thresholds, before, learned, kind, limit)
@@ -208,40 +220,80 @@ def _parts(model: Model, found: Sequence[Labelled]) -> Iterator[_Part]:
     sets = [modalities_present(model, data) for data in found]
     for data, modalities in zip(found, sets, strict=True):
         for size in range(1, len(modalities) + 1):
-            for subset in combinations(modalities, size):
-                if size < len(modalities) and (data.pairing or subset in sets):
+            for some in combinations(modalities, size):
+                if size < len(modalities) and (data.pairing or some in sets):
                     continue
-                part = restricted(model, data, subset)
-                yield _Part("+".join(subset), part, size == len(modalities))
+                part = restricted(model, data, some)
+                yield _Part("+".join(some), part, size == len(modalities))
 
 
 def _limit(
-    model: Model, parts: Sequence[_Part], given: float | None, quantile: float | None
+    model: Model,
+    parts: Sequence[_Part],
+    given: float | str | None,
+    quantile: float | None,
+    seed: int,
 ) -> float | None:
     """Return the limit of disagreement from now on; None for none."""
     if quantile is not None:
-        return _disagreement_limit(model, parts, quantile)
+        return _quantile_limit(model, parts, quantile)
+    if isinstance(given, str):
+        return _youden_limit(model, parts, seed)
     limit = model.config.disagreement_limit if given is None else given
     return None if limit is not None and math.isinf(limit) else limit
 
 
-def _disagreement_limit(model: Model, parts: Sequence[_Part], share: float) -> float:
+def _quantile_limit(model: Model, parts: Sequence[_Part], share: float) -> float:
     if not 0 < share <= 1:
         raise DataError(f"disagreement_quantile is {share}; expected a share above 0, at most 1")
+    values = _right_disagreements(model, parts, "disagreement_quantile")
+    # A float32, as the disagreements are, so that whoever compares rounds nothing.
+    return float(np.float32(np.quantile(values, share)))
+
+
+def _youden_limit(model: Model, parts: Sequence[_Part], seed: int) -> float:
+    right = np.sort(_right_disagreements(model, parts, "disagreement_limit"))
+    wrong = np.sort(
+        np.concatenate(
+            [
+                _disagreement(outcomes(model, mismatched(subset(part.data, part.held), seed)))
+                for part in _of_several(parts)
+            ]
+        )
+    )
+    limits = np.unique(right)
+    within, slipped = (
+        np.searchsorted(values, limits, "right") / len(values) for values in (right, wrong)
+    )
+    return float(np.float32(limits[int((within - slipped).argmax())]))
+
+
+def _of_several(parts: Sequence[_Part]) -> list[_Part]:
+    """Return the clips with all modalities of their data, where these have several."""
+    return [part for part in parts if part.whole and "+" in part.name and part.held.any()]
+
+
+def _disagreement(answers: Outcomes) -> NDArray[np.float64]:
+    found = answers.disagreement
+    return np.empty(0) if found is None else found
+
+
+def _right_disagreements(model: Model, parts: Sequence[_Part], option: str) -> NDArray[np.float64]:
+    """Return the disagreement of the clips of several modalities that are predicted right, (N,).
+
+    Raises:
+        DataError: there is none.
+    """
     found = []
-    for part in parts:
-        if part.whole and "+" in part.name:
-            answers = part.to_choose(model)
-            if answers.disagreement is not None:
-                found.append(answers.disagreement[answers.correct])
+    for part in _of_several(parts):
+        answers = part.to_choose(model)
+        found.append(_disagreement(answers)[answers.correct])
     values = np.concatenate(found) if found else np.empty(0)
     if not values.size:
         raise DataError(
-            "no validation clip has several modalities and is predicted right; "
-            "leave disagreement_quantile out"
+            f"no validation clip has several modalities and is predicted right; leave {option} out"
         )
-    # A float32, as the disagreements are, so that whoever compares rounds nothing.
-    return float(np.float32(np.quantile(values, share)))
+    return values
 
 
 def _best_confidence(model: Model, parts: Sequence[_Part], limit: float | None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ter_fast.discounting import fit_reliability
 from ter_fast.errors import DataError
@@ -37,7 +38,8 @@ class Labelled:
         groups: `(N,)` speaker or source.
         paths: `(N,)` files; of a pair, both.
         attributes: `(N,)` what else is known of each clip, such as sex.
-        pairing: "label-matched" for pairs of clips of two single-modality corpora, else "".
+        pairing: "label-matched" for pairs of clips of two single-modality corpora, "mismatched" for clips
+            whose modalities are of two labels, else "".
         errors: what was wrong with files that could not be used.
         held: `(N,)` which are held out to choose whatever is chosen before a promise is tested on the
             others; empty for none.
@@ -157,22 +159,70 @@ def modalities_present(model: Model, data: Labelled) -> tuple[str, ...]:
 def restricted(model: Model, data: Labelled, modalities: Sequence[str]) -> Labelled:
     """Keep the clips that have all of these modalities, and of them only these."""
     chosen = torch.tensor([name in modalities for name in model.config.modalities])
-    rows = data.evidence.mask[chosen].all(0)
-    mask = data.evidence.mask[:, rows] & chosen[:, None]
-    values = torch.where(mask[..., None], data.evidence.values[:, rows], 0)
-    kept = np.flatnonzero(rows.numpy())
+    found = subset(data, data.evidence.mask[chosen].all(0).numpy())
+    mask = found.evidence.mask & chosen[:, None]
+    values = torch.where(mask[..., None], found.evidence.values, 0)
+    return replace(found, evidence=Evidence(values, mask))
+
+
+def subset(data: Labelled, rows: NDArray[np.bool_]) -> Labelled:
+    """Keep some of the clips, by a mask (N,)."""
+    kept = np.flatnonzero(rows)
 
     def take(values: tuple[Entry, ...]) -> tuple[Entry, ...]:
         return tuple(values[row] for row in kept)
 
     return replace(
         data,
-        evidence=Evidence(values, mask),
-        labels=data.labels[rows],
+        evidence=Evidence(data.evidence.values[:, kept], data.evidence.mask[:, kept]),
+        labels=data.labels[kept],
         groups=take(data.groups),
         paths=take(data.paths),
         attributes=take(data.attributes),
         held=take(data.held) if data.held else (),
+    )
+
+
+def mismatched(data: Labelled, seed: int = 0) -> Labelled:
+    """Give each clip one of its modalities from a clip of another label, drawn evenly among these.
+
+    Of two modalities it is the second that comes from elsewhere; of more, each in turn, so that there are as
+    many times more clips. Labels stay those of the other modalities. A partner may serve several clips.
+
+    Args:
+        data: clips that all have the same modalities, two or more.
+        seed: of the draws.
+
+    Raises:
+        DataError: all clips have one label.
+    """
+    generator = np.random.default_rng(seed)
+    labels = data.labels.numpy()
+    if len(np.unique(labels)) < 2:
+        raise DataError(
+            f"all clips of {data.name} with several modalities have one label, so none contradicts another; "
+            "give clips of several labels"
+        )
+    views = np.flatnonzero(data.evidence.mask.any(1).numpy())
+    parts = []
+    for view in views[1:] if len(views) == 2 else views:
+        partner = np.empty_like(labels)
+        for each in np.unique(labels):
+            mine = labels == each
+            partner[mine] = generator.choice(np.flatnonzero(~mine), int(mine.sum()))
+        values = data.evidence.values.clone()
+        values[view] = values[view, partner]
+        parts.append(values)
+    times = len(parts)
+    return Labelled(
+        f"{data.name}, mismatched",
+        Evidence(torch.cat(parts, 1), data.evidence.mask.repeat(1, times)),
+        data.labels.repeat(times),
+        data.groups * times,
+        data.paths * times,
+        data.attributes * times,
+        "mismatched",
+        held=data.held * times,
     )
 
 

@@ -60,7 +60,8 @@ class Outcomes:
         disagreement: (N,) between modalities; None where there is one modality.
         disagreement_limit: Above it nothing is trusted; None for no limit.
         modalities: By name, what each modality alone said.
-        pairing: "label-matched" for pairs of clips of two corpora, else "".
+        pairing: "label-matched" for pairs of clips of two corpora, "mismatched" where modalities are of two
+            labels, else "".
         promise: What was promised of the threshold, and for whom; "" for nothing.
     """
 

@@ -19,7 +19,7 @@ from ter_fast.config import TrainingRecord, TrustedThreshold
 from ter_fast.criterion import between, by_criterion
 from ter_fast.data import Dataset, load_dataset
 from ter_fast.inference import Evidence
-from ter_fast.labelled import Labelled, label, pair
+from ter_fast.labelled import Labelled, label, mismatched, outcomes, pair, subset
 from ter_fast.opinion import CONFIDENCE_KINDS
 from ter_fast.outcomes import Outcomes
 from ter_fast.promise import Promise
@@ -364,6 +364,79 @@ def test_a_promise_is_kept_only_with_the_limit_that_it_was_made_with(
     assert set(both.config.thresholds) == {"audio", "video", "audio+video"}
     both.calibrate(mute, disagreement_limit=0.5, progress=False)
     assert set(both.config.thresholds) == {"video", "audio+video"}
+
+
+def joint(views: int, labels: list[int], held: tuple[bool, ...] = ()) -> Labelled:
+    """Return clips of some modalities whose evidence is the number of the clip."""
+    count = len(labels)
+    values = torch.arange(1.0, count + 1)[None, :, None].repeat(views, 1, 3)
+    names = tuple(f"clip {i}" for i in range(count))
+    mask = torch.ones(views, count, dtype=torch.bool)
+    return Labelled(
+        "clips",
+        Evidence(values, mask),
+        torch.tensor(labels),
+        names,
+        names,
+        ({},) * count,
+        held=held,
+    )
+
+
+@pytest.mark.parametrize("views", [2, 3])
+def test_a_mismatched_clip_has_one_modality_of_another_label(views: int) -> None:
+    data = joint(views, [0, 0, 1, 2, 2, 2, 2, 2])
+    found = mismatched(data, seed=3)
+    times = 1 if views == 2 else 3
+    assert len(found.labels) == len(found.paths) == times * len(data.labels)
+    own = torch.arange(len(data.labels))
+    seen = set()
+    for part, view in enumerate([1] if views == 2 else range(3)):
+        rows = slice(part * len(own), (part + 1) * len(own))
+        clip = found.evidence.values[:, rows, 0].long() - 1
+        assert not bool((data.labels[clip[view]] == found.labels[rows]).any())
+        others = [v for v in range(views) if v != view]
+        assert torch.equal(clip[others], own.expand(len(others), -1))
+        seen |= set(clip[view].tolist())
+    # The one of label 1 finds partners, and not one alone: they are drawn, not dealt out.
+    assert len(seen) > 3
+    assert found.paths[: len(own)] == data.paths
+    with pytest.raises(DataError, match="have one label"):
+        mismatched(joint(2, [1, 1]))
+
+
+def test_the_limit_of_youden_is_the_best_of_all(both: Model, films: Dataset) -> None:
+    data = films.split("validation")
+    both.calibrate(data, disagreement_limit="youden", seed=5, progress=False)
+    limit = both.config.disagreement_limit
+    assert limit is not None
+    clips = label(both, data, progress=False)
+    same, other = outcomes(both, clips), outcomes(both, mismatched(clips, 5))
+    assert same.disagreement is not None
+    assert other.disagreement is not None
+    right = same.disagreement[same.correct]
+
+    def gain(at: float) -> float:
+        return float(np.mean(right <= at) - np.mean(other.disagreement <= at))  # type: ignore[operator]
+
+    every = [gain(each) for each in np.concatenate([right, other.disagreement])]
+    assert gain(limit) == max(every) > 0
+    with pytest.raises(DataError, match="expected a number or youden"):
+        both.calibrate(data, disagreement_limit="youdn", progress=False)  # type: ignore[arg-type]
+
+
+def test_the_limit_of_youden_is_chosen_on_what_is_held_out(both: Model) -> None:
+    held = tuple(i % 3 == 0 for i in range(60))
+    data = joint(2, [i % 2 for i in range(60)], held)
+    sure = torch.nn.functional.one_hot(data.labels, 2) * 3.0
+    random = torch.rand(2, 60, 2, generator=torch.Generator().manual_seed(0)) * 4
+    data = replace(data, evidence=Evidence(sure + random, data.evidence.mask))
+    alone = replace(subset(data, np.array(held)), held=())
+    limits = [
+        calibrate._youden_limit(both, list(calibrate._parts(both, [each])), 0)
+        for each in (data, alone, replace(data, held=()))
+    ]
+    assert limits[0] == limits[1] != limits[2]
 
 
 def test_a_disagreement_limit_is_part_of_what_is_promised(both: Model, films: Dataset) -> None:

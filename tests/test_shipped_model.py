@@ -1,46 +1,46 @@
-"""The page of the shipped model: its pairs are what they say, and it is written from its figures."""
+"""The page of the shipped model: what limits stop, and that it is written from its figures."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
-import torch
+import pytest
 
 import shipped_model
-from ter_fast.inference import Evidence
-from ter_fast.labelled import Labelled
+from ter_fast.outcomes import Outcomes
 
 
-def clips(name: str, view: int, labels: list[int]) -> Labelled:
-    """Return clips of one of two modalities whose evidence is their own number."""
-    count = len(labels)
-    values = torch.zeros(2, count, 3)
-    values[view] = torch.arange(1, count + 1)[:, None].expand(-1, 3)
-    mask = torch.zeros(2, count, dtype=torch.bool)
-    mask[view] = True
-    groups = tuple(f"{name}{i}" for i in range(count))
-    return Labelled(
-        name, Evidence(values, mask), torch.tensor(labels), groups, groups, ({},) * count
-    )
+def answers(disagreement: list[float], *, limit: float | None = 0.5) -> Outcomes:
+    """Return answers that are sure of class 0, which is the truth of all but the last."""
+    count = len(disagreement)
+    found = Outcomes.from_arrays([[0.9, 0.1]] * count, [0] * (count - 1) + [1], threshold=0.5)
+    return replace(found, disagreement=np.array(disagreement), disagreement_limit=limit)
 
 
-def test_mismatched_pairs_share_no_label_and_take_each_clip_once() -> None:
-    voices = clips("v", 0, [0, 0, 1, 2, 2, 2])
-    faces = clips("f", 1, [0, 1, 1, 2, 2, 0, 0])
-    found = shipped_model.mismatched(voices, faces, seed=3)
-    heard, seen = (found.evidence.values[view, :, 0].long() - 1 for view in (0, 1))
-    assert bool(found.evidence.mask.all())
-    assert len(np.unique(heard)) == len(heard) == 6
-    assert len(np.unique(seen)) == len(seen)
-    assert torch.equal(found.labels, voices.labels[heard])
-    assert not bool((voices.labels[heard] == faces.labels[seen]).any())
-    assert found.groups == tuple(voices.groups[i] for i in heard)
+def test_the_limit_stops_what_lies_above_it() -> None:
+    same, different = answers([0.1, 0.2, 0.6, 0.3]), answers([0.4, 0.7, 0.8])
+    rows = list(shipped_model.contradiction(same, different))
+    assert [row["over_limit"] for row in rows] == [0.25, pytest.approx(2 / 3)]
+    assert rows[0]["trusted"] == 0.75
+    assert rows[0]["wrong_of_trusted"] == pytest.approx(1 / 3)
+    assert rows[1]["wrong_of_trusted"] is None
 
 
-def test_a_face_of_the_same_label_alone_makes_no_pair() -> None:
-    found = shipped_model.mismatched(clips("v", 0, [0, 1]), clips("f", 1, [1, 1, 1]))
-    assert found.labels.tolist() == [0]
+def test_limits_come_from_validation_pairs_and_are_held_to_the_others() -> None:
+    validation = answers([0.0, 0.1, 0.2, 0.3, 0.9], limit=None)
+    same, different = answers([0.1, 0.2, 0.6, 0.3]), answers([0.4, 0.7, 0.8])
+    rows = {row["set"]: row for row in shipped_model.limits(validation, 0.2, same, different)}
+    assert rows["none"]["different_trusted"] == rows["none"]["right_trusted"] == 1.0
+    # Of the right ones alone: 0.0, 0.1, 0.2 and 0.3.
+    assert rows["90 % of the right within"]["limit"] == pytest.approx(0.27)
+    assert rows["90 % of the right within"]["right_trusted"] == pytest.approx(2 / 3)
+    assert rows["Youden's index"]["limit"] == 0.2
+    assert rows["Youden's index"]["trusted_precision"] == 1.0
+    assert rows["Youden's index"]["different_trusted"] == 0.0
+    # Of the right answers 0.1 and 0.2 lie below all three others, and 0.6 below two.
+    assert shipped_model.auroc(same, different) == pytest.approx(8 / 9)
 
 
 def test_the_committed_page_is_written_from_its_figures() -> None:

@@ -267,7 +267,11 @@ def calibrate(
         typer.Option(help="Kind of confidence to use from now on; best: that of the lowest AURC."),
     ] = None,
     disagreement_limit: Annotated[
-        float | None, typer.Option(help="Not trusted above this disagreement.")
+        str | None,
+        typer.Option(
+            help="Not trusted above this disagreement; youden: where it best tells right predictions from "
+            "clips whose modalities are of two labels.",
+        ),
     ] = None,
     disagreement_quantile: Annotated[
         float | None,
@@ -324,7 +328,7 @@ def calibrate(
             delta=delta,
             promise=promise,
             confidence=confidence,
-            disagreement_limit=disagreement_limit,
+            disagreement_limit=_limit(disagreement_limit),
             disagreement_quantile=disagreement_quantile,
             unit=unit,
             reliability=reliability,
@@ -333,3 +337,11 @@ def calibrate(
         )
     loaded.save_pretrained(out or model)
     Console().print(thresholds_table(loaded.config), escaped(f"saved to {out or model}"))
+
+
+def _limit(given: str | None) -> Any:
+    """Read a limit of disagreement: a number of 0 or more, or a name, which `calibrate` checks."""
+    try:
+        return None if given is None else float(given)
+    except ValueError:
+        return given
