@@ -23,8 +23,9 @@ from sklearn.metrics import roc_auc_score
 
 from ter_fast import Model
 from ter_fast.data import Dataset, holdout, load_dataset
+from ter_fast.disagreement import mismatched
 from ter_fast.figures import figures_of
-from ter_fast.labelled import label, mismatched, outcomes, pair
+from ter_fast.labelled import label, outcomes, pair
 from ter_fast.outcomes import Outcomes
 
 RESULTS = Path(__file__).parent / "results"

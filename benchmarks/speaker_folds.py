@@ -11,6 +11,7 @@ page, and trains what is not there yet. `--recipe default` takes some thirteen h
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ import numpy as np
 
 import machine
 from alternatives import words
-from ter_fast.data import kfold, load_dataset
+from ter_fast.data import Dataset, kfold, load_dataset
 from ter_fast.figures import Figure, figures_of
 from ter_fast.labelled import label, outcomes
 from ter_fast.outcomes import Outcomes
@@ -39,17 +40,27 @@ Row = dict[str, Any]
 
 
 def answers_of(recipe: Recipe, fold: int, root: Path, work: Path) -> Row:
-    """Return what the model of a fold says of its test part, training it if need be."""
+    """Return what the model of a fold says of its test part, training it if need be.
+
+    Raises:
+        ValueError: what is kept was made by another recipe or of other clips.
+    """
+    voices = load_dataset(f"nemo:{root / 'nemo'}+ravdess:{root / 'ravdess'}")
+    data = kfold(voices, FOLDS)[fold]
+    key = key_of(recipe, data)
     file = work / f"fold-{fold}.json"
     if file.is_file():
         kept: Row = json.loads(file.read_text(encoding="utf-8"))
+        if kept["key"] != key:
+            raise ValueError(
+                f"{file} is of another recipe or other clips; give another --work folder"
+            )
         return kept
-    voices = load_dataset(f"nemo:{root / 'nemo'}+ravdess:{root / 'ravdess'}")
-    data = kfold(voices, FOLDS)[fold]
     model = train(recipe, data, out=work / f"model-{fold}", progress=False)
     said = outcomes(model, label(model, data.split("test"), progress=False))
     assert said.threshold is not None
     found: Row = {
+        "key": key,
         "labels": said.labels,
         "threshold": said.threshold,
         "probability": said.probability.tolist(),
@@ -60,6 +71,13 @@ def answers_of(recipe: Recipe, fold: int, root: Path, work: Path) -> Row:
     }
     file.write_text(json.dumps(found) + "\n", encoding="utf-8")
     return found
+
+
+def key_of(recipe: Recipe, data: Dataset) -> str:
+    """Return what tells a recipe and its data from others."""
+    clips = [(sample.name, sample.label, sample.split, sample.group) for sample in data]
+    said = (recipe.experts, dict(recipe.calibrate), dict(recipe.last_layer), clips)
+    return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
 def pooled(folds: Sequence[Row]) -> Outcomes:
@@ -194,7 +212,6 @@ def main() -> None:
             "members": [
                 f"{m.encoder} ({m.settings.epochs} epochs)" for m in recipe.experts["audio"]
             ],
-            "thresholds": [each["threshold"] for each in folds],
             "rows": list(rows_of(pooled(folds))),
         }
         file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

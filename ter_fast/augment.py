@@ -39,13 +39,16 @@ class WaveformAugmentation:
     low_pass: float = 0.0
 
     def __post_init__(self) -> None:
-        low, high = self.noise_snr
+        try:
+            low, high = map(float, self.noise_snr)
+        except (TypeError, ValueError):
+            low, high = math.nan, math.nan
         if not low <= high:
             raise ValueError(
                 f"noise_snr is {self.noise_snr}; expected a lower and a higher ratio in dB"
             )
         # JSON has lists, which have no hash and equal no tuple.
-        object.__setattr__(self, "noise_snr", (float(low), float(high)))
+        object.__setattr__(self, "noise_snr", (low, high))
         for name in ("dropouts", "babble", "low_pass"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected a share from 0 to 1")
@@ -87,22 +90,22 @@ def add_babble(audio: Tensor, share: float, snr_db: tuple[float, float] = (-5.0,
     batch, samples = audio.shape
     if batch < 2 or not samples:
         return audio
-    voices = audio / _level(audio).clamp_min(1e-12)
+    # In float16 the least level that is divided by would be 0.
+    clean = audio.float()
+    voices = clean / _level(clean).clamp_min(1e-12)
     talkers = int(torch.randint(1, _TALKERS + 1, ()))
-    babble = torch.zeros_like(audio)
+    babble = torch.zeros_like(clean)
     for _ in range(talkers):
         row, begin = int(torch.randint(1, batch, ())), int(torch.randint(samples, ()))
         babble = babble + voices.roll((row, begin), (0, 1))
-    level = _level(audio)
+    level = _level(clean)
     snr = torch.empty_like(level).uniform_(*snr_db)
     heard = torch.rand_like(level) < share
     scale = level * 10 ** (-snr / 20) / _level(babble).clamp_min(1e-12)
-    return audio + babble * scale * heard
+    return audio + (babble * scale * heard).to(audio.dtype)
 
 
-def low_pass(
-    audio: Tensor, share: float, hertz: tuple[float, float] = (400.0, 6000.0)
-) -> Tensor:  # fmt: skip
+def low_pass(audio: Tensor, share: float, hertz: tuple[float, float] = (400.0, 6000.0)) -> Tensor:
     """Take what lies above a frequency from a random share of `(B, samples)` waveforms.
 
     The filter has the gain of a Butterworth filter of order 8, and no delay.

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from ter_fast.config import ModelConfig, TrustedThreshold
 from ter_fast.criterion import by_criterion, parse
+from ter_fast.disagreement import check_limit, limit_of
 from ter_fast.errors import DataError
 from ter_fast.labelled import (
     Labelled,
     fit_reliabilities,
     label,
-    mismatched,
     modalities_present,
     outcomes,
     restricted,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ter_fast.model import Model
 
 BEST = "best"
-YOUDEN = "youden"
 
 
 def calibrate(
@@ -89,7 +88,7 @@ def calibrate(
             little, or with a risk on a held-out half, so that the promise stands.
         disagreement_limit: predictions whose modalities disagree more are not trusted; None keeps the
             model's limit, infinity takes it away. "youden" sets it where it best tells the validation clips
-            that have several modalities and are predicted right from the same clips with one modality
+            that have several modalities and are predicted right from all these clips with one modality
             taken from a clip of another label: largest P(D <= limit | right) - P(D <= limit | mismatched).
         disagreement_quantile: set that limit instead so that this share of the validation clips that
             have several modalities and are predicted right stays within it.
@@ -106,7 +105,7 @@ def calibrate(
 
     Raises:
         DataError: reliability on data without clips of several modalities, another unit, a promise about
-            further windows of the same speakers, both a limit and a quantile, a criterion beside a
+            further windows of the same speakers, a limit below 0, both a limit and a quantile, a criterion beside a
             risk, a delta or promise without one, no dataset, two with the same modalities, or a
             criterion or risk that the data meet for no set of modalities. Where they meet it for some,
             the others are left without a threshold, with a warning.
@@ -116,12 +115,7 @@ def calibrate(
     """
     if not datasets:
         raise DataError("calibrate needs validation data; give at least one dataset")
-    if disagreement_limit is not None and disagreement_quantile is not None:
-        raise DataError("give disagreement_limit or disagreement_quantile, not both")
-    if isinstance(disagreement_limit, str) and disagreement_limit != YOUDEN:
-        raise DataError(
-            f"disagreement_limit is {disagreement_limit!r}; expected a number or {YOUDEN}"
-        )
+    check_limit(disagreement_limit, disagreement_quantile)
     wanted = asked_promise(criterion, risk, delta, promise, confidence == BEST, seed)
     by_window = _is_by_window(unit, promise)
     # What cannot be is said before an hour of decoding, not after.
@@ -140,7 +134,8 @@ def calibrate(
         if reliability:
             model.config = before.with_reliability(fit_reliabilities(model, found))
         parts = list(_parts(model, found))
-        limit = _limit(model, parts, disagreement_limit, disagreement_quantile, seed)
+        several = [subset(p.data, p.held) for p in parts if p.whole and "+" in p.name]
+        limit = limit_of(model, several, disagreement_limit, disagreement_quantile, seed)
         kind = _best_confidence(model, parts, limit) if confidence == BEST else confidence
         learned = model.config
         clips = _that_still_hold(before.thresholds, before, learned, kind, limit)
@@ -225,75 +220,6 @@ def _parts(model: Model, found: Sequence[Labelled]) -> Iterator[_Part]:
                     continue
                 part = restricted(model, data, some)
                 yield _Part("+".join(some), part, size == len(modalities))
-
-
-def _limit(
-    model: Model,
-    parts: Sequence[_Part],
-    given: float | str | None,
-    quantile: float | None,
-    seed: int,
-) -> float | None:
-    """Return the limit of disagreement from now on; None for none."""
-    if quantile is not None:
-        return _quantile_limit(model, parts, quantile)
-    if isinstance(given, str):
-        return _youden_limit(model, parts, seed)
-    limit = model.config.disagreement_limit if given is None else given
-    return None if limit is not None and math.isinf(limit) else limit
-
-
-def _quantile_limit(model: Model, parts: Sequence[_Part], share: float) -> float:
-    if not 0 < share <= 1:
-        raise DataError(f"disagreement_quantile is {share}; expected a share above 0, at most 1")
-    values = _right_disagreements(model, parts, "disagreement_quantile")
-    # A float32, as the disagreements are, so that whoever compares rounds nothing.
-    return float(np.float32(np.quantile(values, share)))
-
-
-def _youden_limit(model: Model, parts: Sequence[_Part], seed: int) -> float:
-    right = np.sort(_right_disagreements(model, parts, "disagreement_limit"))
-    wrong = np.sort(
-        np.concatenate(
-            [
-                _disagreement(outcomes(model, mismatched(subset(part.data, part.held), seed)))
-                for part in _of_several(parts)
-            ]
-        )
-    )
-    limits = np.unique(right)
-    within, slipped = (
-        np.searchsorted(values, limits, "right") / len(values) for values in (right, wrong)
-    )
-    return float(np.float32(limits[int((within - slipped).argmax())]))
-
-
-def _of_several(parts: Sequence[_Part]) -> list[_Part]:
-    """Return the clips with all modalities of their data, where these have several."""
-    return [part for part in parts if part.whole and "+" in part.name and part.held.any()]
-
-
-def _disagreement(answers: Outcomes) -> NDArray[np.float64]:
-    found = answers.disagreement
-    return np.empty(0) if found is None else found
-
-
-def _right_disagreements(model: Model, parts: Sequence[_Part], option: str) -> NDArray[np.float64]:
-    """Return the disagreement of the clips of several modalities that are predicted right, (N,).
-
-    Raises:
-        DataError: there is none.
-    """
-    found = []
-    for part in _of_several(parts):
-        answers = part.to_choose(model)
-        found.append(_disagreement(answers)[answers.correct])
-    values = np.concatenate(found) if found else np.empty(0)
-    if not values.size:
-        raise DataError(
-            f"no validation clip has several modalities and is predicted right; leave {option} out"
-        )
-    return values
 
 
 def _best_confidence(model: Model, parts: Sequence[_Part], limit: float | None) -> str:

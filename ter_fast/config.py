@@ -179,6 +179,9 @@ class ModelConfig:
                 raise ModelError(
                     f"expert {name!r} knows classes that the model lacks: {', '.join(unknown)}"
                 )
+        limit = self.disagreement_limit
+        if limit is not None and not limit >= 0:
+            raise ModelError(f"disagreement_limit is {limit}; expected a number of 0 or more")
         if not self.window_seconds > 0:
             raise ModelError(f"window_seconds is {self.window_seconds}; expected seconds above 0")
         if "video" in self.experts and self.video is None:

@@ -183,49 +183,6 @@ def subset(data: Labelled, rows: NDArray[np.bool_]) -> Labelled:
     )
 
 
-def mismatched(data: Labelled, seed: int = 0) -> Labelled:
-    """Give each clip one of its modalities from a clip of another label, drawn evenly among these.
-
-    Of two modalities it is the second that comes from elsewhere; of more, each in turn, so that there are as
-    many times more clips. Labels stay those of the other modalities. A partner may serve several clips.
-
-    Args:
-        data: clips that all have the same modalities, two or more.
-        seed: of the draws.
-
-    Raises:
-        DataError: all clips have one label.
-    """
-    generator = np.random.default_rng(seed)
-    labels = data.labels.numpy()
-    if len(np.unique(labels)) < 2:
-        raise DataError(
-            f"all clips of {data.name} with several modalities have one label, so none contradicts another; "
-            "give clips of several labels"
-        )
-    views = np.flatnonzero(data.evidence.mask.any(1).numpy())
-    parts = []
-    for view in views[1:] if len(views) == 2 else views:
-        partner = np.empty_like(labels)
-        for each in np.unique(labels):
-            mine = labels == each
-            partner[mine] = generator.choice(np.flatnonzero(~mine), int(mine.sum()))
-        values = data.evidence.values.clone()
-        values[view] = values[view, partner]
-        parts.append(values)
-    times = len(parts)
-    return Labelled(
-        f"{data.name}, mismatched",
-        Evidence(torch.cat(parts, 1), data.evidence.mask.repeat(1, times)),
-        data.labels.repeat(times),
-        data.groups * times,
-        data.paths * times,
-        data.attributes * times,
-        "mismatched",
-        held=data.held * times,
-    )
-
-
 def with_pairs(model: Model, data: Sequence[Labelled], seed: int) -> list[Labelled]:
     """Add label-matched pairs for two modalities that no dataset has together.
 

@@ -49,10 +49,8 @@ class VoiceMLP(nn.Module):
         super().__init__()
         if jitter < 0:
             raise ValueError(f"jitter is {jitter}; expected a deviation from 0 on")
-        self.augmentation, self.jitter = (
-            WaveformAugmentation(noise_snr, dropouts, babble, low_pass),
-            jitter,
-        )
+        self.augmentation = WaveformAugmentation(noise_snr, dropouts, babble, low_pass)
+        self.jitter = jitter
         self.functionals = VoiceFunctionals(n_mels)
         self.standardize = nn.BatchNorm1d(self.functionals.out_features, affine=False)
         self.layers = nn.Sequential(

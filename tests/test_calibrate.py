@@ -18,8 +18,9 @@ from ter_fast import DataError, Model, ModelError, calibrate
 from ter_fast.config import TrainingRecord, TrustedThreshold
 from ter_fast.criterion import between, by_criterion
 from ter_fast.data import Dataset, load_dataset
+from ter_fast.disagreement import mismatched
 from ter_fast.inference import Evidence
-from ter_fast.labelled import Labelled, label, mismatched, outcomes, pair, subset
+from ter_fast.labelled import Labelled, label, outcomes, pair, subset
 from ter_fast.opinion import CONFIDENCE_KINDS
 from ter_fast.outcomes import Outcomes
 from ter_fast.promise import Promise
@@ -421,7 +422,7 @@ def test_the_limit_of_youden_is_the_best_of_all(both: Model, films: Dataset) -> 
 
     every = [gain(each) for each in np.concatenate([right, other.disagreement])]
     assert gain(limit) == max(every) > 0
-    with pytest.raises(DataError, match="expected a number or youden"):
+    with pytest.raises(DataError, match="0 or more, or youden"):
         both.calibrate(data, disagreement_limit="youdn", progress=False)  # type: ignore[arg-type]
 
 
@@ -432,11 +433,25 @@ def test_the_limit_of_youden_is_chosen_on_what_is_held_out(both: Model) -> None:
     random = torch.rand(2, 60, 2, generator=torch.Generator().manual_seed(0)) * 4
     data = replace(data, evidence=Evidence(sure + random, data.evidence.mask))
     alone = replace(subset(data, np.array(held)), held=())
-    limits = [
-        calibrate._youden_limit(both, list(calibrate._parts(both, [each])), 0)
-        for each in (data, alone, replace(data, held=()))
-    ]
+    rest = replace(data, held=())
+    limits = [chosen(both, each) for each in (data, alone, rest)]
     assert limits[0] == limits[1] != limits[2]
+
+
+def chosen(model: Model, data: Labelled) -> float | None:
+    """Return the limit that `calibrate` sets on data that are labelled already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibrate, "label", lambda *_, **__: data)
+        model.calibrate(None, disagreement_limit="youden")  # type: ignore[arg-type]
+    return model.config.disagreement_limit
+
+
+@pytest.mark.parametrize("limit", [-1.0, math.nan])
+def test_a_limit_below_nothing_is_refused(both: Model, films: Dataset, limit: float) -> None:
+    with pytest.raises(DataError, match="expected a number of 0 or more"):
+        both.calibrate(films.split("validation"), disagreement_limit=limit, progress=False)
+    with pytest.raises(ModelError, match="expected a number of 0 or more"):
+        replace(both.config, disagreement_limit=limit)
 
 
 def test_a_disagreement_limit_is_part_of_what_is_promised(both: Model, films: Dataset) -> None:

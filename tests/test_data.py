@@ -148,6 +148,13 @@ def test_a_clean_dataset_passes_without_a_warning() -> None:
         dataset(clip("a"), clip("b", "fear", "test")).check()
 
 
+def test_joined_datasets_are_corpora_unless_their_samples_name_one() -> None:
+    named = dataclasses.replace(clip("b"), attributes={"corpus": "ravdess", "sex": "male"})
+    joined = dataset(clip("a")) + dataset(named, name="theirs") + dataset(clip("c"), name="third")
+    assert [s.attributes["corpus"] for s in joined] == ["mine", "ravdess", "third"]
+    assert joined[1].attributes["sex"] == "male"
+
+
 def test_load_dataset_joins_manifests(manifest: Callable[..., str]) -> None:
     first = manifest("path,label\na.wav,anger\nb.wav,fear\n", "one.csv")
     second = manifest("path,label\nc.mp4,joy\nd.mp4,fear\n", "two.csv")

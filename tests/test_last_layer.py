@@ -75,7 +75,9 @@ def test_it_minimizes_the_weighted_loss(tones: Dataset, balance: float, penalty:
         penalty,
     )
     encoder = {name: value.clone() for name, value in expert.encoder.state_dict().items()}
-    assert model.fit_last_layer(tones, balance=balance, penalty=penalty, progress=False) is model
+    assert (
+        model.fit_last_layer(tones, class_balance=balance, penalty=penalty, progress=False) is model
+    )
     found = np.c_[expert.head.weight.detach().numpy(), expert.head.bias.detach().numpy()]
     np.testing.assert_allclose(found, wanted, atol=2e-4)
     assert all(
@@ -90,7 +92,7 @@ def test_a_small_corpus_has_its_say(tones: Dataset) -> None:
     small = torch.tensor([each.attributes["corpus"] == "small" for each in data.samples])
     losses = []
     for balance in (0.0, 1.0):
-        model = voice().fit_last_layer(tones, balance=balance, penalty=1e-3, progress=False)
+        model = voice().fit_last_layer(tones, class_balance=balance, penalty=1e-3, progress=False)
         evidence, _ = encode(model, data.clips, data.empty).clip_evidence()
         alpha = evidence[0] + 1
         chance = (alpha / alpha.sum(-1, keepdim=True))[torch.arange(len(small)), data.labels]
@@ -113,7 +115,7 @@ def test_what_it_did_is_on_record_and_thresholds_go(tones: Dataset, tmp_path: Pa
     model.fit_last_layer(tones, progress=False)
     assert model.config.thresholds == {}
     record = model.config.training[-1]
-    assert record.settings == {"last_layer": True, "balance": 0.5, "penalty": 0.001}
+    assert record.settings == {"last_layer": True, "class_balance": 0.5, "penalty": 0.001}
     assert record.samples == {"train": 20, "validation": 6}
     assert record.groups["validation"] == ("validation0", "validation1", "validation2")
     assert model.config.experts["audio"].evidence_scale != 1
@@ -131,10 +133,10 @@ def test_the_same_data_give_the_same_layer(tones: Dataset) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"balance": 1.5}, r"balance is 1\.5; expected a number from 0 to 1"),
+        ({"class_balance": 1.5}, r"class_balance is 1\.5; expected a number from 0 to 1"),
         ({"penalty": -1}, r"penalty is -1; expected a number from 0 on"),
         ({"penalty": float("nan")}, "penalty is nan"),
-        ({"balance": "much"}, "balance is 'much'"),
+        ({"class_balance": "much"}, "class_balance is 'much'"),
     ],
 )
 def test_numbers_out_of_range_are_refused(

@@ -141,20 +141,24 @@ def test_projected_fusion_is_the_mixture_for_uncertain_views_too(rate: float) ->
     without = torch.tensor([[True], [False], [True]]).expand(3, 50)
     two = model._fused(evidence[[0, 2]], without[[0, 2]])
     torch.testing.assert_close(model._fused(evidence, without).probability, two.probability)
+    # One that knows nothing contradicts nobody.
+    silent = torch.tensor([[[1000.0, 0, 0, 0, 0]], [[0.0] * 5]])
+    known = model._fused(silent, torch.ones(2, 1, dtype=torch.bool))
+    assert float(known.disagreement) == float(known.conflict) == 0.0
 
 
 def test_no_view_is_surer_than_it_may_be(
     halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
 ) -> None:
     train, labels, test, truth = halves
-    model = TrustedClassifier(max_view_confidence=0.9, **QUICK).fit(train, labels)
+    model = TrustedClassifier(max_evidence_share=0.9, **QUICK).fit(train, labels)
     assert model.score(test, truth) > 0.9
     far = {name: 1e4 * view for name, view in test.items()}
     for views in (test, far):
         for opinion in model.opinions(views)[1].values():
             shares = opinion.evidence / opinion.evidence.sum(-1, keepdim=True)
             assert 0.85 < float(shares.max()) <= 0.9 + 1e-6
-    refused = TrustedClassifier(max_view_confidence=0.05, **QUICK)
+    refused = TrustedClassifier(max_evidence_share=0.05, **QUICK)
     with pytest.raises(ValueError, match=r"is 0\.05; expected more than 1 / K = 0\.1 for 10"):
         refused.fit(train, labels)
     assert not hasattr(refused, "classes_")
@@ -347,9 +351,9 @@ def test_class_weights_move_the_border() -> None:
         ({"activation": "tanh"}, "activation is 'tanh'; expected one of"),
         ({"failure_rate": 1.0}, "failure_rate is 1.0; expected 0 <= failure_rate < 1"),
         ({"conflict_weight": 1.0}, "set train_fused=True"),
-        ({"max_view_confidence": 1.5}, "max_view_confidence is 1.5; expected a share, above 1 / K"),
+        ({"max_evidence_share": 1.5}, "max_evidence_share is 1.5; expected a share, above 1 / K"),
         (
-            {"max_view_confidence": 0.9, "activation": "softplus"},
+            {"max_evidence_share": 0.9, "activation": "softplus"},
             "activation is 'softplus'; leave one",
         ),
         ({"projected": True, "rule": "averaging"}, "rule is 'averaging'; leave one of them out"),

@@ -99,7 +99,7 @@ def test_the_last_layer_is_learned_anew_before_experts_are_joined(
     films = load_dataset(str(film_corpus(tmp_path / "films", COUNTS)))
     out = tmp_path / "model"
     plain = train(Recipe.read(small), films, out=out, progress=False)
-    small.write_text(SMALL + "last_layer: {audio: {balance: 1.0, penalty: 0.01}}\n")
+    small.write_text(SMALL + "last_layer: {audio: {class_balance: 1.0, penalty: 0.01}}\n")
     members = trained(out)
     model = train(Recipe.read(small), films, out=out, progress=False)
     assert trained(out) == members
@@ -119,8 +119,8 @@ def test_the_last_layer_is_learned_anew_before_experts_are_joined(
     ("said", "message"),
     [
         ("{text: {}}", "last_layer is {'text': {}}; expected some of audio, video"),
-        ("{audio: {rate: 1}}", "audio is {'rate': 1}; expected some of balance, penalty"),
-        ("{audio: {balance: 2}}", "balance is 2; expected a number from 0 to 1"),
+        ("{audio: {rate: 1}}", "audio is {'rate': 1}; expected some of class_balance, penalty"),
+        ("{audio: {class_balance: 2}}", "class_balance is 2; expected a number from 0 to 1"),
         ("[audio]", r"last_layer is \['audio'\]"),
     ],
 )

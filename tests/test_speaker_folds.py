@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import speaker_folds
+from ter_fast.data import kfold, load_dataset
 from ter_fast.recipes import Recipe
+from tiny import tone_corpus
 
 
 def fold(number: int, threshold: float, confidence: list[float]) -> dict[str, Any]:
@@ -39,6 +43,20 @@ def test_each_answer_is_held_to_the_threshold_of_its_fold() -> None:
     assert rows["one"]["recall"] == {"a": 1.0, "b": 0.0}
     assert (rows["one"]["clips"], rows["one"]["speakers"]) == (5, 2)
     assert rows["speaker 1"]["figures"]["accuracy"]["value"] == 0.5
+
+
+def test_answers_of_another_recipe_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = load_dataset(str(tone_corpus(tmp_path / "tones", {"train": 8})))
+    monkeypatch.setattr(speaker_folds, "load_dataset", lambda _: data)
+    recipe = Recipe.read(speaker_folds.RECIPE)
+    key = speaker_folds.key_of(recipe, kfold(data, speaker_folds.FOLDS)[0])
+    (tmp_path / "fold-0.json").write_text(json.dumps({"key": key}))
+    assert speaker_folds.answers_of(recipe, 0, tmp_path, tmp_path) == {"key": key}
+    other = replace(recipe, calibrate={"confidence": "margin"})
+    with pytest.raises(ValueError, match="of another recipe or other clips"):
+        speaker_folds.answers_of(other, 0, tmp_path, tmp_path)
 
 
 def test_a_clip_in_two_folds_is_refused() -> None:

@@ -519,12 +519,22 @@ def test_without_an_average_the_weights_themselves_are_kept(
     assert same(state(voice().fit(tones, epochs=2, ema=0, **QUICK)), raw[-1])
 
 
+@pytest.mark.parametrize("public", [True, False])
 @pytest.mark.parametrize("native", [True, False])
 def test_precision_is_what_the_processor_is_good_at(
-    monkeypatch: pytest.MonkeyPatch, native: bool
+    monkeypatch: pytest.MonkeyPatch, native: bool, public: bool
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    if public:
+        known = {"avx512_bf16": native}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    else:
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+        for name, value in (
+            ("_is_avx512_bf16_supported", native),
+            ("_is_amx_tile_supported", False),
+        ):
+            monkeypatch.setattr(torch.cpu, name, lambda value=value: value, raising=False)
     assert precision.precision_here("auto") == ("bf16-mixed" if native else "32-true")
     assert precision.precision_here("32-true") == "32-true"
     with nullcontext() if native else pytest.warns(UserWarning, match="far slower than 32-true"):

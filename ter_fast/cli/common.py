@@ -68,7 +68,8 @@ def untested(*datasets: Dataset) -> str:
     if not names:
         return ""
     return (
-        f"[yellow]{escaped(', '.join(names))}: no test split, so no figure above is of data that took no part. "
+        f"[yellow]{escaped(', '.join(names))}: no test split, so every figure above is of clips that training "
+        "or calibration has used. "
         "Measure on other people's clips, or train on --data …?protocol=5-fold-1, which keeps some.[/]"
     )
 

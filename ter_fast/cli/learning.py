@@ -340,7 +340,7 @@ def calibrate(
 
 
 def _limit(given: str | None) -> Any:
-    """Read a limit of disagreement: a number of 0 or more, or a name, which `calibrate` checks."""
+    """Read a limit of disagreement, a number or a name; `calibrate` checks either."""
     try:
         return None if given is None else float(given)
     except ValueError:

@@ -153,10 +153,17 @@ class Dataset:
         return replace(self, labels=labels, samples=samples)
 
     def __add__(self, other: Dataset) -> Dataset:
-        """Join two datasets: the union of the labels by name, and of the modalities."""
+        """Join two datasets: the union of the labels by name, and of the modalities.
+
+        Samples that no corpus is named of get the attribute ``"corpus"``, the name of their dataset.
+        """
         labels = tuple(sorted({*self.labels, *other.labels}))
         samples = tuple(
-            s if s.target is None else replace(s, target=_moved(s, part.labels, labels))
+            replace(
+                s,
+                target=_moved(s, part.labels, labels),
+                attributes={**s.attributes, "corpus": s.attributes.get("corpus") or part.name},
+            )
             for part in (self, other)
             for s in part.samples
         )

@@ -38,12 +38,12 @@ class TrustedClassifier(ThresholdedClassifier):
 
         P(y | x)  ~  prod_v ( (1 - epsilon) p_v(y) + epsilon / K )
 
-    which is Dempster's rule over opinions discounted with the reliability
-    w = K (1 - epsilon) / (K (1 - epsilon) + epsilon), where a view is certain. However loud one view
-    is, its evidence then ends at K w / (1 - w), and two that agree outvote one that does not.
+    Dempster's rule over opinions discounted with the reliability
+    w = K (1 - epsilon) / (K (1 - epsilon) + epsilon) has these ratios in b_k + u where views are certain; its
+    probabilities b_k + u / K lie further apart. However loud one view is, its evidence then ends at
+    K w / (1 - w), and two that agree outvote one that does not.
 
-    A view that is uncertain is so twice there, in its belief and by its uncertainty, and counts for
-    less than p_v says. With `projected` the formula holds for every view, by Bayes' rule: the fused
+    With `projected` the fused probabilities are the formula's, for uncertain views too: the fused
     probability is that product, normalized, and the fused uncertainty is the share of it where all
     views failed, u = K prod_v (epsilon / K) / sum_k prod_v ((1 - epsilon) p_v(k) + epsilon / K), which
     says little: trust by the largest probability or the entropy.
@@ -51,10 +51,10 @@ class TrustedClassifier(ThresholdedClassifier):
     Several members are averaged per view before fusion: mean belief and mean uncertainty, so that
     what members disagree about turns into smaller belief.
 
-    With `max_view_confidence` p < 1, the logits z of a view become beta z / |z|, in training as ever
-    after, where beta = log((K - 1) p / (1 - p)) sqrt(1 - 1 / K) lets the largest share of evidence be p.
-    However far a sample lies from those of training, no view is surer, and one that is wrong is
-    outvoted more easily. The length of the logits then says nothing, and vacuity little.
+    With `max_evidence_share` p < 1, the logits z of a view become beta z / |z|, in training as ever
+    after, where beta = log((K - 1) p / (1 - p)) sqrt(1 - 1 / K) lets the largest share e_k / sum_j e_j be p.
+    However far a sample lies from those of training, no view is surer than of such evidence, and one that
+    is wrong is outvoted more easily. The length of the logits then says nothing, and vacuity little.
 
     Args:
         views: Widths of the views of a table X, or columns by name; None for one view, or where X
@@ -65,7 +65,7 @@ class TrustedClassifier(ThresholdedClassifier):
         failure_rate: epsilon in [0, 1); `choose_failure_rate` finds one on validation data.
         projected: Fuse the projected probabilities of the views instead of their opinions. Needs
             Dempster's rule and another confidence than "one_minus_vacuity".
-        max_view_confidence: Largest share of its evidence that a view can give a class, above 1 / K; 1
+        max_evidence_share: Largest share of its evidence that a view can give a class, above 1 / K; 1
             sets no limit. Less needs the activation "exp"; 0.998 is a good first guess.
         train_fused: Train on the loss of the fused opinion too, as TMC and its successors do. Without
             it each view learns alone, so that no view comes to lean on another.
@@ -106,7 +106,7 @@ class TrustedClassifier(ThresholdedClassifier):
     Reference:
         Jøsang, Subjective Logic, 2016, chapter 14 (trust discounting); Han et al., Trusted multi-view
         classification, 2021; Wei et al., Mitigating neural network overconfidence with logit
-        normalization, 2022 (`max_view_confidence`).
+        normalization, 2022 (`max_evidence_share`).
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -131,7 +131,7 @@ class TrustedClassifier(ThresholdedClassifier):
         activation: str = "exp",
         failure_rate: float = 0.1,
         projected: bool = False,
-        max_view_confidence: float = 1.0,
+        max_evidence_share: float = 1.0,
         train_fused: bool = False,
         balance: float = 1.0,
         lambda_max: float = 0.0,
@@ -166,7 +166,7 @@ class TrustedClassifier(ThresholdedClassifier):
         self.activation = activation
         self.failure_rate = failure_rate
         self.projected = projected
-        self.max_view_confidence = max_view_confidence
+        self.max_evidence_share = max_evidence_share
         self.train_fused = train_fused
         self.balance = balance
         self.lambda_max = lambda_max
@@ -251,9 +251,9 @@ class TrustedClassifier(ThresholdedClassifier):
     # -- what the base asks for -------------------------------------------------------------------
 
     def _check_classes(self, count: int) -> None:
-        if self.max_view_confidence <= 1 / count:
+        if self.max_evidence_share <= 1 / count:
             raise ValueError(
-                f"max_view_confidence is {self.max_view_confidence}; expected more than 1 / K = "
+                f"max_evidence_share is {self.max_evidence_share}; expected more than 1 / K = "
                 f"{1 / count:g} for {count} classes"
             )
 
@@ -288,10 +288,10 @@ class TrustedClassifier(ThresholdedClassifier):
         return self._fused(self._view_evidence(logits), mask).probability
 
     def _evidence(self, logits: Tensor) -> Tensor:
-        if self.max_view_confidence < 1:
+        if self.max_evidence_share < 1:
             others = logits.shape[-1] - 1
             # Of vectors of length 1, that with equal others is furthest above them: by sqrt(K / (K - 1)).
-            beyond = math.log(others * self.max_view_confidence / (1 - self.max_view_confidence))
+            beyond = math.log(others * self.max_evidence_share / (1 - self.max_evidence_share))
             beta = beyond * math.sqrt(others / (others + 1))
             logits = beta * functional.normalize(logits, dim=-1)
         if self.activation == "exp":
@@ -313,21 +313,21 @@ class TrustedClassifier(ThresholdedClassifier):
         if rate is None:
             rate = getattr(self, "failure_rate_", self.failure_rate)
         agreeing = evidence.shape[-1] * (1 - rate)
+        discount = [agreeing / (agreeing + rate)] * len(evidence) if rate else None
+        said = fuse(evidence, self.rule, mask, discount)
         if self.projected:
             # A certain opinion discounted with w has the evidence K w / (1 - w) p, which no failure makes infinite.
             odds = agreeing / max(rate, _RAREST)
             certain = evidence.shape[-1] * odds * Opinion(evidence).probability
             fused = fuse(certain, self.rule, mask)
             # Dempster's b_k + u is in the ratios of the formula: as probabilities, those of 1 / K of the evidence.
+            # Conflict is that of what the views said: made certain, one that knows nothing would contradict.
             return Opinion(
                 fused.evidence / evidence.shape[-1],
-                conflict=fused.conflict,
-                disagreement=fused.disagreement,
+                conflict=said.conflict,
+                disagreement=said.disagreement,
             )
-        discount = None
-        if rate:
-            discount = [agreeing / (agreeing + rate)] * len(evidence)
-        return fuse(evidence, self.rule, mask, discount)
+        return said
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -60,13 +60,13 @@ def check_trusted_parameters(given: Any) -> None:
             )
     if not 0 <= given.failure_rate < 1:
         raise ValueError(f"failure_rate is {given.failure_rate}; expected 0 <= failure_rate < 1")
-    if not 0 < given.max_view_confidence <= 1:
+    if not 0 < given.max_evidence_share <= 1:
         raise ValueError(
-            f"max_view_confidence is {given.max_view_confidence}; expected a share, above 1 / K and at most 1"
+            f"max_evidence_share is {given.max_evidence_share}; expected a share, above 1 / K and at most 1"
         )
-    if given.max_view_confidence < 1 and given.activation != "exp":
+    if given.max_evidence_share < 1 and given.activation != "exp":
         raise ValueError(
-            f"max_view_confidence bounds evidence by 'exp', and activation is {given.activation!r}; leave "
+            f"max_evidence_share bounds evidence by 'exp', and activation is {given.activation!r}; leave "
             "one of them out"
         )
     if given.projected and given.rule != "dempster":

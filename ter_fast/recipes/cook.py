@@ -102,6 +102,7 @@ def train(
     # One modality has nothing to disagree with.
     if len(owners) < 2:
         calibration.pop("disagreement_quantile", None)
+        calibration.pop("disagreement_limit", None)
     held = [each.split("validation") for each in split.values()]
     joined.calibrate(*held, face_model=face_model, progress=progress, **calibration)
     joined.save_pretrained(folder)

@@ -19,7 +19,7 @@ CALIBRATION = (
     *("disagreement_limit", "disagreement_quantile", "unit"),
 )
 
-LAST_LAYER = ("balance", "penalty")
+LAST_LAYER = ("class_balance", "penalty")
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class Recipe:
         experts: by modality, the members whose logits its expert averages (see `ter_fast.ensembles`).
         rule: of fusion.
         calibrate: arguments of `ter_fast.calibrate.calibrate`.
-        last_layer: by modality whose expert's last layer is learned anew at the end, `balance` and `penalty` of
-            `ter_fast.train.fit_last_layer`.
+        last_layer: by modality whose expert's last layer is learned anew at the end, `class_balance`
+            and `penalty` of `ter_fast.train.fit_last_layer`.
 
     Example:
         >>> Recipe.read("default").experts["audio"][0].encoder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
 from numbers import Real
@@ -18,8 +17,10 @@ from ter_fast.encoded import encode
 from ter_fast.errors import DataError, ModelError
 from ter_fast.losses import evidential_loss
 from ter_fast.opinion import evidence_from_logits
-from ter_fast.prepare import PreparedData, prepare
+from ter_fast.prepare import prepare
 from ter_fast.provenance import groups_by_split
+from ter_fast.train.batches import draw_weights
+from ter_fast.train.settings import Settings
 from ter_fast.train.sides import sides
 from ter_fast.train.validation import fit_scale
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ter_fast.data import Dataset
     from ter_fast.model import Model
 
+CLASS_BALANCE, PENALTY = 0.5, 1e-3
 _STEPS = 500
 
 
@@ -35,8 +37,8 @@ def fit_last_layer(
     train: Dataset,
     validation: Dataset | None = None,
     *,
-    balance: float = 0.5,
-    penalty: float = 1e-3,
+    class_balance: float = CLASS_BALANCE,
+    penalty: float = PENALTY,
     progress: bool = True,
     face_model: str | Path | None = None,
     max_unreadable: int | float = 0.05,
@@ -48,7 +50,7 @@ def fit_last_layer(
     class and corpus of window i, and the weights W_0 and b_0 that the layer has::
 
         min_{W, b}  sum_i w_i loss(e_i, y_i) / sum_i w_i  +  penalty (|W - W_0|^2 + |b - b_0|^2)
-        w_i = n_i^-balance,  e_i = activation(W f_i + b),  loss(e, y) = sum_k y_k (log S - log(e_k + 1))
+        w_i = n_i^-class_balance,  e_i = activation(W f_i + b),  loss(e, y) = sum_k y_k (log S - log(e_k + 1))
 
     by L-BFGS in float64; features are those of whole windows, without augmentation or dropout. The evidence
     scale is then fitted on the validation data. Thresholds set before are dropped: `calibrate` anew.
@@ -59,7 +61,7 @@ def fit_last_layer(
             "train" and "validation" are used, and a tenth of the groups is held out where it has none. The
             corpus of a clip is its attribute "corpus".
         validation: labelled clips of other speakers or sources.
-        balance: 0 to count windows as they come, 1 to count each class of each corpus alike.
+        class_balance: 0 to count windows as they come, 1 to count each class of each corpus alike.
         penalty: on the squared change of the layer, 0 or more; the larger, the less it changes.
         progress: show progress bars.
         face_model: YuNet face detector, where the model asks for faces.
@@ -75,7 +77,8 @@ def fit_last_layer(
 
     Reference:
         Kirichenko, Izmailov and Wilson, "Last layer re-training is sufficient for robustness to spurious
-        correlations", 2023, who balance groups by leaving some out, and use data held out for it.
+        correlations", 2023, who balance groups by leaving some out, and use data held out for it; the penalty is
+        L2-SP of Li, Grandvalet and Davoine, "Explicit inductive bias for transfer learning", 2018.
 
     Example:
         >>> from ter_fast import Model
@@ -90,11 +93,11 @@ def fit_last_layer(
         )
     name = model.config.modalities[0]
     expert: Any = model.experts[name]
-    if model.config.experts[name].labels != model.config.labels:
+    if set(model.config.experts[name].labels) != set(model.config.labels):
         raise ModelError(
             f"the expert of {name} knows other classes than the model; do it before it is joined with others"
         )
-    check_last_layer(balance, penalty)
+    check_last_layer(class_balance, penalty)
     training, validating = sides(train, validation)
     seen, held = (
         prepare(
@@ -110,12 +113,14 @@ def fit_last_layer(
     if not bool(here.any()):
         raise DataError(f"no training clip has {name}; give the clips that it was trained on")
     owner = found.owner[here]
+    weighed = Settings(class_balance=class_balance, balance_corpora=class_balance > 0)
+    weight = draw_weights(seen, weighed)[owner]
     head = _learned(
-        expert.head, found.features[name][here].double(), seen.targets[owner].double(),
-        _weights(seen, owner, balance).to(torch.double), model.config.activation, penalty,
+        expert.head, found.features[name][here].double(), seen.targets[owner][:, list(expert.places)].double(),
+        weight / weight.mean(), model.config.activation, penalty,
     )  # fmt: skip
     expert.head.load_state_dict(head.state_dict())
-    settings = {"last_layer": True, "balance": balance, "penalty": penalty}
+    settings = {"last_layer": True, "class_balance": class_balance, "penalty": penalty}
     record = TrainingRecord(
         modalities=model.config.modalities,
         data=training.name,
@@ -127,31 +132,25 @@ def fit_last_layer(
     model.config = replace(
         model.config, thresholds={}, window_thresholds={}, training=(*model.config.training, record)
     )
-    fit_scale(model, held)
+    # A scale is put on evidence before a guard discounts it, and features, which a guard judges by, stay.
+    guard, expert.familiarity = expert.familiarity, None
+    try:
+        fit_scale(model, held)
+    finally:
+        expert.familiarity = guard
     return model
 
 
-def check_last_layer(balance: Any = 0.5, penalty: Any = 1e-3) -> None:
+def check_last_layer(class_balance: Any = CLASS_BALANCE, penalty: Any = PENALTY) -> None:
     """Refuse what `fit_last_layer` cannot do with.
 
     Raises:
         DataError: a number out of its range.
     """
-    if not isinstance(balance, Real) or not 0 <= float(balance) <= 1:
-        raise DataError(f"balance is {balance!r}; expected a number from 0 to 1")
+    if not isinstance(class_balance, Real) or not 0 <= float(class_balance) <= 1:
+        raise DataError(f"class_balance is {class_balance!r}; expected a number from 0 to 1")
     if not isinstance(penalty, Real) or not 0 <= float(penalty) < math.inf:
         raise DataError(f"penalty is {penalty!r}; expected a number from 0 on")
-
-
-def _weights(data: PreparedData, owner: Tensor, balance: float) -> Tensor:
-    """Return n^-balance of each window, n windows being of its class and corpus, with mean 1."""
-    cells = [
-        (data.samples[row].attributes.get("corpus", ""), int(data.labels[row]))
-        for row in owner.tolist()
-    ]
-    count = Counter(cells)
-    weight = torch.tensor([count[cell] for cell in cells], dtype=torch.double) ** -balance
-    return weight / weight.mean()
 
 
 def _learned(

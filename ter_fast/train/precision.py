@@ -14,10 +14,17 @@ def computes_in_bfloat16() -> bool:
     """Say whether the device that training takes multiplies matrices in bfloat16, not by a detour."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if torch.backends.mps.is_available() or not hasattr(torch.cpu, "get_capabilities"):
+    if torch.backends.mps.is_available():
         return False
-    known = torch.cpu.get_capabilities()
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+    if hasattr(torch.cpu, "get_capabilities"):
+        known = torch.cpu.get_capabilities()
+        return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+    # Before torch said so in public.
+    found = (
+        getattr(torch.cpu, name, bool)()
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
+    return any(found)
 
 
 def precision_here(asked: str) -> str:
@@ -33,7 +40,7 @@ def precision_here(asked: str) -> str:
         return _BFLOAT16 if computes_in_bfloat16() else _FLOAT32
     if asked == _BFLOAT16 and not torch.cuda.is_available() and not computes_in_bfloat16():
         warnings.warn(
-            "this processor does not multiply in bfloat16, so precision bf16-mixed is far slower than "
+            "this machine does not multiply in bfloat16, so precision bf16-mixed is far slower than "
             "32-true; auto chooses between them",
             stacklevel=3,
         )
