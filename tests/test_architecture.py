@@ -35,6 +35,7 @@ LAYERS = (
         "provenance",
         "card",
         *("conclude", "live", "streaming", "expert", "encoded", "joining", "sources"),
+        "disagreement",
     ),
     ("model", "train", "calibrate", "evaluate", "robustness", "report", "multiview"),
     ("comparison", "experiments", "recipes"),
