@@ -261,6 +261,7 @@ def words(name: str) -> str:
     known = {
         "uar": "UAR",
         "aurc": "AURC",
+        "ece": "ECE",
         "trusted_f1": "trusted F1",
         "accept_all_f1": "accept-all F1",
     }

@@ -174,7 +174,12 @@ def page(found: Row) -> Iterator[str]:
         "|---|---:|---:|---:|---:|",
     )
     for row in speakers:
-        cells = (f"{row['figures'][name]['value']:.3f}" for name in row["figures"])
+        values = {name: each["value"] for name, each in row["figures"].items()}
+        # Of nothing that is trusted, no share is right.
+        cells = (
+            "–" if name == "trusted_precision" and not values["coverage"] else f"{value:.3f}"
+            for name, value in values.items()
+        )
         yield f"| {row['name']} | {row['clips']:,} | {' | '.join(cells)} |"
     yield from (
         "",
