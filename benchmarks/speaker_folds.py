@@ -30,7 +30,7 @@ from ter_fast.outcomes import Outcomes
 from ter_fast.recipes import Recipe, train
 
 RESULTS = Path(__file__).parent / "results"
-RECIPE = Path(__file__).parent / "speaker_folds.yaml"
+RECIPE = Path(__file__).parent / "recipes" / "speaker_folds.yaml"
 FOLDS = 5
 SHOWN = (
     *("accuracy", "uar", "aurc", "ece", "trusted_precision"),

@@ -550,7 +550,7 @@ def test_the_precision_that_was_taken_is_recorded(
         assert model.config.training[0].settings["precision"] == taken
 
 
-@pytest.mark.filterwarnings("ignore:this processor does not multiply in bfloat16")
+@pytest.mark.filterwarnings("ignore:this machine does not multiply in bfloat16")
 def test_mixed_precision_computes_in_bfloat16_and_keeps_float32(tones: Dataset) -> None:
     seen: set[torch.dtype] = set()
     model = voice()

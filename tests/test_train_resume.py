@@ -150,7 +150,7 @@ def test_a_killed_run_ends_as_one_that_ran_through(
         {"schedule": "constant", "warmup": 0.5, "precision": "bf16-mixed"},
     ],
 )
-@pytest.mark.filterwarnings("ignore:this processor does not multiply in bfloat16")
+@pytest.mark.filterwarnings("ignore:this machine does not multiply in bfloat16")
 def test_other_settings_go_on_too(tones: Dataset, tmp_path: Path, options: dict[str, Any]) -> None:
     settings = {**OPTIONS, "epochs": 3, **options}
     whole = voice().fit(tones, **settings)
