@@ -13,11 +13,11 @@ nox.options.reuse_existing_virtualenvs = True
 LINTERS = ("ruff", "mypy", "pandas-stubs", "clang-format")
 CONSTRAINTS = ("-c", "constraints.txt")
 KERNEL_TESTS = (
-    "tests/test_ops.py",
-    "tests/test_special.py",
-    "tests/test_loss_kernel.py",
-    "tests/test_uncertainty_kernel.py",
-    "tests/test_decision.py",
+    "tests/opinions/test_ops.py",
+    "tests/opinions/test_special.py",
+    "tests/opinions/test_loss_kernel.py",
+    "tests/opinions/test_uncertainty_kernel.py",
+    "tests/opinions/test_decision.py",
 )
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=undefined"
 # In the order in which ptxas reports on a kernel.
@@ -108,7 +108,7 @@ def kernels(session: nox.Session) -> None:
     session.install(*CONSTRAINTS, "--config-settings=cmake.define.TER_FAST_CUDA=OFF", ".[test]")
     session.run(
         # A sanitizer reports past what pytest would catch, and ends the process.
-        *("pytest", "--capture=sys", "tests/test_cuda_on_host.py", "-k", "not 1000"),
+        *("pytest", "--capture=sys", "tests/opinions/test_cuda_on_host.py", "-k", "not 1000"),
         env={
             "TER_FAST_CUDA_ON_HOST_FLAGS": SANITIZERS,
             "LD_PRELOAD": sanitizer_runtimes(session),

@@ -30,10 +30,10 @@ import classifiers
 import machine
 from classifiers import Answers
 from ter_fast import Model
-from ter_fast.criterion import by_criterion
 from ter_fast.data import Dataset, load_dataset
-from ter_fast.figures import differences, figures_of
-from ter_fast.outcomes import Outcomes
+from ter_fast.trust.criterion import by_criterion
+from ter_fast.trust.outcomes import Outcomes
+from ter_fast.trust.results import differences, figures_of
 
 RESULTS = Path(__file__).parent / "results"
 CRITERION = "balance"

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from ter_fast import metrics
-from ter_fast.metrics import Bootstrap, Replicates
-from ter_fast.thresholds import sweep
+from ter_fast.trust.metrics import Bootstrap, Replicates
+from ter_fast.trust.thresholds import sweep
 
 RESAMPLES = 2000
 THRESHOLD = 0.6

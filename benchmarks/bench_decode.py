@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from ter_fast import decode
-from ter_fast.clip import Clip
-from ter_fast.decode import pyav_video
+from ter_fast.media import decode
+from ter_fast.media.clip import Clip
+from ter_fast.media.decode import pyav_video
 
 FRAMES = 16
 SIDE = 224

@@ -18,7 +18,7 @@ import peers
 from cases import parameters
 from problems import FuseCase, Problem, copy, fuse_problem, gradient
 from ter_fast import fuse
-from ter_fast.opinion import evidence_from_logits
+from ter_fast.opinions.opinion import evidence_from_logits
 
 MILLION = FuseCase(rows=1_000_000)
 TEN_MILLION = FuseCase(rows=10_000_000, gpu_only=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 import peers
 from cases import parameters
 from problems import LossCase, Problem, copy, loss_problem
-from ter_fast.losses import evidential_loss
+from ter_fast.opinions.losses import evidential_loss
 
 MILLION = 1_000_000
 CASES = [

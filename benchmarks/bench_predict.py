@@ -14,8 +14,8 @@ import peers
 from cases import parameters
 from problems import LIMIT, THRESHOLD, DecideCase, Problem, copy, decide_problem
 from ter_fast import fuse
-from ter_fast.decision import decide
-from ter_fast.opinion import evidence_from_logits
+from ter_fast.opinions.decision import decide
+from ter_fast.opinions.opinion import evidence_from_logits
 
 CASES = [
     DecideCase(rows=1),

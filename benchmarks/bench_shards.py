@@ -13,10 +13,10 @@ import pytest
 
 from ter_fast import Model, VideoInput
 from ter_fast.data import Dataset, load_dataset
-from ter_fast.decode.dali import DaliSettings, ShardLoader
-from ter_fast.shards import ShardSettings, prepare_shards
-from ter_fast.sources import dataset_sources
-from ter_fast.streaming import prepared
+from ter_fast.data.shards import ShardSettings, prepare_shards
+from ter_fast.media.decode.dali import DaliSettings, ShardLoader
+from ter_fast.predict.sources import dataset_sources
+from ter_fast.predict.streaming import prepared
 
 SIZE, FRAMES = 48, 16
 STORED_SIDE = 112

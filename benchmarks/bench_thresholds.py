@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 from sklearn.metrics import precision_recall_curve
 
-from ter_fast.thresholds import BinnedSweep, Sweep, sweep, sweep_by
+from ter_fast.trust.thresholds import BinnedSweep, Sweep, sweep, sweep_by
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 DTYPES = ("float32", "float64")

@@ -13,7 +13,7 @@ from torch import Tensor
 import peers
 from cases import parameters
 from problems import Problem, UncertaintyCase, copy, gradient, uncertainty_problem
-from ter_fast.uncertainty import uncertainty
+from ter_fast.opinions.uncertainty import uncertainty
 
 TWO = ("vacuity", "entropy")
 CASES = [

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from ter_fast import Clip, Model
 from ter_fast.data import Dataset, Sample
-from ter_fast.labelled import label, outcomes
-from ter_fast.outcomes import Outcomes
+from ter_fast.predict.labelled import label, outcomes
+from ter_fast.trust.outcomes import Outcomes
 
 TIMED = 40
 MODALITIES = {"voices": "audio", "faces": "video"}

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.thresholds import (
+from ter_fast.trust.thresholds import (
     Grid,
     Guarantee,
     grid_from,
@@ -28,8 +28,8 @@ from ter_fast.thresholds import (
     guaranteed_by_class,
     guaranteed_worst_group,
 )
-from ter_fast.thresholds.guarantee.grids import NUMERIC_GRID, as_grid
-from ter_fast.thresholds.guarantee.hypotheses import hypotheses
+from ter_fast.trust.thresholds.guarantee.grids import NUMERIC_GRID, as_grid
+from ter_fast.trust.thresholds.guarantee.hypotheses import hypotheses
 
 RISK, DELTA, DRAWS = 0.2, 0.1, 2000
 CLIPS, SPEAKERS, OTHERS = 400, 60, 100

@@ -21,8 +21,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-import machine
 from looped import loop_media
+
+import machine
 
 LIMIT = 1 << 30
 SHARE = 10

@@ -13,7 +13,7 @@ import numpy
 import torch
 
 from cases import DEVICES
-from ter_fast import _ops
+from ter_fast.opinions import _ops
 
 
 def describe() -> dict[str, Any]:

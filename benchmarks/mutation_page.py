@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from mutation_steps import GOOD, MEMORY, PACE, PEERS, SECONDS, SHIPPED, Result, Step
 from originals import Original
+
+from mutation_steps import GOOD, MEMORY, PACE, PEERS, SECONDS, SHIPPED, Result, Step
 
 OUTCOMES = (*GOOD, "uncaught", "wrong", "crash", "hang", "leak", "memory")
 

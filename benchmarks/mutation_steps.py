@@ -122,7 +122,7 @@ def _steps(data: Path) -> dict[str, Call]:
     import torch
 
     import ter_fast
-    from ter_fast import decode
+    from ter_fast.media import decode
 
     torch.set_num_threads(1)
     shipped = ter_fast.Model.from_pretrained("default")
@@ -161,7 +161,7 @@ def _steps(data: Path) -> dict[str, Call]:
 
 
 def _read(path: Path, backend: str | None = None) -> tuple[str, str]:
-    from ter_fast import decode
+    from ter_fast.media import decode
 
     clip = decode.read(path, backend=backend)
     if clip.audio is not None:
@@ -173,9 +173,9 @@ def _read(path: Path, backend: str | None = None) -> tuple[str, str]:
 
 
 def _read_dali(path: Path) -> tuple[str, str]:
-    from ter_fast.decode.dali import DaliSettings
-    from ter_fast.decode.dali_films import FilmLoader
     from ter_fast.errors import MediaError
+    from ter_fast.media.decode.dali import DaliSettings
+    from ter_fast.media.decode.dali_films import FilmLoader
 
     settings = DaliSettings(batch_size=1, threads=1, prefetch=1)
     (found,) = FilmLoader([path], settings=settings)
@@ -210,8 +210,8 @@ def require(condition: bool, fault: str) -> None:
 
 def patience(path: Path) -> float:
     """Return the seconds that a step may take with a file."""
-    from ter_fast import decode
     from ter_fast.errors import MediaError
+    from ter_fast.media import decode
 
     try:
         return max(SECONDS, decode.probe(path).duration / PACE)

@@ -27,9 +27,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from mutate import Mutant, mutants
+from originals import originals
+
 from mutation_page import page
 from mutation_steps import PEERS, SECONDS, STEPS, Result, Step, serve
-from originals import originals
 
 
 class Reader:

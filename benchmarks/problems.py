@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import peers
-from ter_fast.reference import FIELDS
+from ter_fast.opinions.reference import FIELDS
 
 THRESHOLD, LIMIT = 0.7, 0.5
 """Confidence and disagreement at which `decide` trusts: about half of the random samples."""

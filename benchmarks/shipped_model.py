@@ -23,10 +23,10 @@ from sklearn.metrics import roc_auc_score
 
 from ter_fast import Model
 from ter_fast.data import Dataset, holdout, load_dataset
-from ter_fast.disagreement import mismatched
-from ter_fast.figures import figures_of
-from ter_fast.labelled import label, outcomes, pair
-from ter_fast.outcomes import Outcomes
+from ter_fast.predict.labelled import label, outcomes, pair
+from ter_fast.train.disagreement import mismatched
+from ter_fast.trust.outcomes import Outcomes
+from ter_fast.trust.results import figures_of
 
 RESULTS = Path(__file__).parent / "results"
 SHARES = (0.95, 0.9, 0.85, 0.8)

@@ -24,10 +24,10 @@ import numpy as np
 import machine
 from alternatives import words
 from ter_fast.data import Dataset, kfold, load_dataset
-from ter_fast.figures import Figure, figures_of
-from ter_fast.labelled import label, outcomes
-from ter_fast.outcomes import Outcomes
-from ter_fast.recipes import Recipe, train
+from ter_fast.predict.labelled import label, outcomes
+from ter_fast.train.recipes import Recipe, train
+from ter_fast.trust.outcomes import Outcomes
+from ter_fast.trust.results import Figure, figures_of
 
 RESULTS = Path(__file__).parent / "results"
 RECIPE = Path(__file__).parent / "recipes" / "speaker_folds.yaml"

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from tiny import tiny_model, tone_corpus
 
 import alternatives
 import classifiers
 from classifiers import Answers
 from ter_fast.data import Dataset, Sample
-from tiny import tiny_model, tone_corpus
 
 LABELS = ("a", "b", "c")
 

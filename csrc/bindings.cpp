@@ -145,7 +145,7 @@ void special(int function, Address x, Address y, std::int64_t count, int dtype, 
 }  // namespace
 
 PYBIND11_MODULE(_C, module) {
-  module.doc() = "Compiled kernels of ter_fast; call them through ter_fast._ops.";
+  module.doc() = "Compiled kernels of ter_fast; call them through ter_fast.opinions._ops.";
   const py::call_guard<py::gil_scoped_release> unlocked;
   module.def("fuse_forward", &fuse_forward, unlocked);
   module.def("fuse_backward", &fuse_backward, unlocked);

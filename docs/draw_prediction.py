@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 import ter_fast
-from ter_fast.prediction_table import PredictionTable
+from ter_fast.cli.prediction_table import PredictionTable
 
 
 def main(out: str, *paths: str) -> None:

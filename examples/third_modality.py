@@ -23,9 +23,9 @@ from rich.console import Console
 from torch import Tensor, nn
 
 import ter_fast
+from ter_fast.cli.console import thresholds_table
+from ter_fast.cli.prediction_table import PredictionTable
 from ter_fast.data import Dataset, load_dataset
-from ter_fast.prediction_table import PredictionTable
-from ter_fast.present import thresholds_table
 
 BUCKETS = 4096
 EMOTIONS = {"02": "calm", "03": "happy", "04": "sad", "05": "angry"}

@@ -2,19 +2,20 @@
 
 from typing import TYPE_CHECKING
 
-from ter_fast import _ops, losses, metrics, thresholds
-from ter_fast.clip import Clip
-from ter_fast.config import ExpertConfig, ModelConfig, TrustedThreshold, VideoInput
-from ter_fast.decision import Decision, decide
-from ter_fast.encoders import register_encoder
+from ter_fast.data.modalities import read_vectors, register_modality
 from ter_fast.errors import DataError, MediaError, ModelError, TerFastError
-from ter_fast.features import Batch
-from ter_fast.fusion import fuse
-from ter_fast.modalities import read_vectors, register_modality
+from ter_fast.experts.config import ExpertConfig, ModelConfig, TrustedThreshold, VideoInput
+from ter_fast.experts.encoders.cnn import register_encoder
+from ter_fast.media.clip import Clip
+from ter_fast.media.features import Batch
 from ter_fast.model import Model
-from ter_fast.opinion import Opinion, evidence_from_logits
-from ter_fast.prediction import Prediction, Predictions
-from ter_fast.uncertainty import DirichletUncertainty, uncertainty
+from ter_fast.opinions import _ops, losses
+from ter_fast.opinions.decision import Decision, decide
+from ter_fast.opinions.fusion import fuse
+from ter_fast.opinions.opinion import Opinion, evidence_from_logits
+from ter_fast.opinions.uncertainty import DirichletUncertainty, uncertainty
+from ter_fast.predict.prediction import Prediction, Predictions
+from ter_fast.trust import metrics, thresholds
 
 if TYPE_CHECKING:
     from ter_fast.multiview import TrustedClassifier

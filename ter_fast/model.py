@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING, Any, cast, overload
 import torch
 from torch import Tensor, nn
 
-from ter_fast import pretrained
-from ter_fast.clip import Clip
-from ter_fast.conclude import opinions_of, thresholds_of
-from ter_fast.config import ExpertConfig, ModelConfig, VideoInput
-from ter_fast.decision import Decision, decide
-from ter_fast.decode import Sampling
-from ter_fast.encoders import complete_options
-from ter_fast.ensembles import ensemble_config, take_over
 from ter_fast.errors import ModelError
-from ter_fast.expert import Expert
-from ter_fast.features import Batch
-from ter_fast.inference import Preparer, preparer_of
-from ter_fast.joining import joint_config
-from ter_fast.opinion import Opinion
-from ter_fast.prediction import Prediction, Predictions
-from ter_fast.pretrained_encoders import settled, wanted_video
+from ter_fast.experts import saving as pretrained
+from ter_fast.experts.config import ExpertConfig, ModelConfig, VideoInput
+from ter_fast.experts.encoders.cnn import complete_options
+from ter_fast.experts.encoders.pretrained import settled, wanted_video
+from ter_fast.experts.ensembles import ensemble_config, take_over
+from ter_fast.experts.expert import Expert
+from ter_fast.experts.joining import joint_config
+from ter_fast.media.clip import Clip
+from ter_fast.media.decode import Sampling
+from ter_fast.media.features import Batch
+from ter_fast.opinions.decision import Decision, decide
+from ter_fast.opinions.opinion import Opinion
+from ter_fast.predict.aggregate import opinions_of, thresholds_of
+from ter_fast.predict.inference import Preparer, preparer_of
+from ter_fast.predict.prediction import Prediction, Predictions
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
-    from ter_fast.evaluate import Evaluation
-    from ter_fast.live import Live
-    from ter_fast.robustness import Robustness
+    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.robustness import Robustness
+    from ter_fast.predict.live import Live
 
 DEFAULT_MODEL = "default"
 DEFAULT_ENCODERS = {"audio": "logmel_cnn", "video": "frame_cnn"}
@@ -137,7 +137,7 @@ class Model(nn.Module):
             merge: class -> class, to merge classes ("calm" into "neutral"); their evidence adds.
             rule: fusion rule.
             **experts: by modality, a model that has it, or several, whose logits are then averaged
-                (see `ter_fast.ensembles`); such an expert has no threshold yet.
+                (see `ter_fast.experts.ensembles`); such an expert has no threshold yet.
 
         Raises:
             ModelError: no experts, a model without that modality, or experts that differ in their
@@ -215,7 +215,7 @@ class Model(nn.Module):
             The decisions, `(B,)` and `(B, K)`.
 
         Example:
-            >>> from ter_fast.features import collate
+            >>> from ter_fast.media.features import collate
             >>> model = Model.build(["calm", "angry"], modalities=("audio",))
             >>> batch = collate([{"audio": torch.zeros(16_000)}], {"audio": torch.zeros(0)})
             >>> decision = model.eval().decide(batch)
@@ -332,7 +332,7 @@ class Model(nn.Module):
             MediaError: the one file cannot be used, a folder holds no media, or there is no such decoder.
             ModelError: tensors that do not fit the model, or a window or hop that is no length of time.
         """
-        from ter_fast.predict import predict
+        from ter_fast.predict.predict import predict
 
         preparer = self.preparer(
             faces, face_model, window=window, hop=hop, decode=decode, sampling=sampling
@@ -361,9 +361,9 @@ class Model(nn.Module):
 
         Returns:
             An iterator of predictions, which drops what it has no time for and counts it; see
-            `ter_fast.live.Live`.
+            `ter_fast.predict.live.Live`.
         """
-        from ter_fast.live import Live
+        from ter_fast.predict.live import Live
 
         preparer = self.preparer(faces, face_model, window=window, hop=hop)
         return Live(self, source, preparer, max_delay=max_delay)
@@ -414,15 +414,15 @@ class Model(nn.Module):
         """Set the trusted thresholds on validation data, by a criterion or with a promised risk.
 
         `calibrate(validation, risk=0.1, delta=0.05)` promises that at most a tenth of the trusted
-        predictions is wrong; predictions then say so in `promise`. See `ter_fast.calibrate.calibrate`.
+        predictions is wrong; predictions then say so in `promise`. See `ter_fast.train.calibrate.calibrate`.
         """
-        from ter_fast.calibrate import calibrate
+        from ter_fast.train.calibrate import calibrate
 
         return calibrate(self, *datasets, **settings)
 
     def evaluate(self, *datasets: Dataset, **settings: Any) -> Evaluation:
         """Measure accuracy and trust on labelled data; see `ter_fast.evaluate.evaluate`."""
-        from ter_fast.evaluate import evaluate
+        from ter_fast.evaluate.evaluate import evaluate
 
         return evaluate(self, *datasets, **settings)
 
@@ -432,9 +432,9 @@ class Model(nn.Module):
         """Measure accuracy, uncertainty and trust on clean and corrupted clips, by severity.
 
         `evaluate_corrupted(test, "babble,jpeg", seed=1).save("report/")` writes a page that says
-        whether uncertainty rose with the damage. See `ter_fast.robustness.evaluate_corrupted`.
+        whether uncertainty rose with the damage. See `ter_fast.evaluate.robustness.evaluate_corrupted`.
         """
-        from ter_fast.robustness import evaluate_corrupted
+        from ter_fast.evaluate.robustness import evaluate_corrupted
 
         return evaluate_corrupted(self, dataset, corruptions, **settings)
 
@@ -443,7 +443,7 @@ class Model(nn.Module):
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json`, `model.safetensors` and a card into a folder, each all of it or nothing.
 
-        The card, `README.md`, says what is known of the model; `ter_fast.pretrained.write_card` adds
+        The card, `README.md`, says what is known of the model; `ter_fast.experts.saving.write_card` adds
         figures to it. One that someone else wrote is left alone.
 
         Raises:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from command import Result, Run
+from helpers.command import Result, Run
+from helpers.tiny import LABELS, film_corpus, tiny_model, tone_corpus
 from ter_fast import Model, cli
 from ter_fast.data import Dataset, load_dataset
-from tiny import LABELS, film_corpus, tiny_model, tone_corpus
 
 
 @pytest.fixture(scope="session")

@@ -23,12 +23,12 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 import ter_fast
-from docs_layout import NAMES, laid_out
-from local_hub import local_hub
+from helpers.docs_layout import NAMES, laid_out
+from helpers.local_hub import local_hub
 from ter_fast import Model
 from ter_fast.cli import app
-from ter_fast.encoders import ENCODERS
-from ter_fast.modalities import MODALITIES
+from ter_fast.data.modalities import MODALITIES
+from ter_fast.experts.encoders.cnn import ENCODERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ter_fast import _ops, decide, fuse, reference, uncertainty
-from ter_fast._ops.fusion import limit_of
-from ter_fast.losses import evidential_loss
-from ter_fast.opinion import CONFIDENCE_KINDS, RULES
+from ter_fast import decide, fuse, uncertainty
+from ter_fast.opinions import _ops, reference
+from ter_fast.opinions._ops.fusion import limit_of
+from ter_fast.opinions.losses import evidential_loss
+from ter_fast.opinions.opinion import CONFIDENCE_KINDS, RULES
 
 pytestmark = [
     pytest.mark.gpu,

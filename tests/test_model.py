@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers.tiny import AUDIO, TEXT, VIDEO, WHOLE, rescaled, tiny_model, with_threshold
 from ter_fast import Model, ModelError, VideoInput, fuse
-from ter_fast.features import Batch, collate
-from tiny import AUDIO, TEXT, VIDEO, WHOLE, rescaled, tiny_model, with_threshold
+from ter_fast.media.features import Batch, collate
 
 
 def batch_of(rows: int = 3, seed: int = 0) -> Batch:

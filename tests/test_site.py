@@ -100,7 +100,7 @@ def places(module: ModuleType, name: str) -> set[str]:
     value = getattr(module, name)
     home = getattr(value, "__module__", "")
     if name == "Criterion":  # a `Literal`, which does not know where it is defined
-        home = "ter_fast.thresholds.exact"
+        home = "ter_fast.trust.thresholds.exact"
     if isinstance(value, ModuleType):
         return {value.__name__}
     exported, defined = f"{module.__name__}.{name}", f"{home}.{name}"

@@ -11,7 +11,7 @@ Decision = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 def decide(logits: Tensor, threshold: float, limit: float) -> Decision:
-    """Compute what `ter_fast.decision.decide` returns, with confidence one minus vacuity.
+    """Compute what `ter_fast.opinions.decision.decide` returns, with confidence one minus vacuity.
 
     Args:
         logits: `(V, B, K)`, turned into evidence by softplus.

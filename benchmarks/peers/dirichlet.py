@@ -79,7 +79,7 @@ def uncertainty(alpha: Tensor, fields: Sequence[str]) -> tuple[Tensor, ...]:
 
     Args:
         alpha: `(B, K)` concentrations >= 1.
-        fields: Names in the order of `ter_fast.reference.FIELDS`.
+        fields: Names in the order of `ter_fast.opinions.reference.FIELDS`.
     """
     classes = alpha.shape[-1]
     strength = alpha.sum(-1, keepdim=True)

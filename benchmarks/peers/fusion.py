@@ -70,7 +70,7 @@ def fuse(
 
     Args:
         evidence: `(V, B, K)`; logits with an activation.
-        rule: One of `ter_fast.opinion.RULES`.
+        rule: One of `ter_fast.opinions.opinion.RULES`.
         mask: `(V, B)` bool, True where a view is present.
         discount: `(V, B)` reliabilities.
         activation: `"softplus"`, or None for evidence.

@@ -13,7 +13,7 @@ from ter_fast.cli.bench import clips, trust, votes
 from ter_fast.cli.card import card
 from ter_fast.cli.common import escaped
 from ter_fast.cli.data import check_data, fetch_models, prepare
-from ter_fast.cli.figures import evaluate, info
+from ter_fast.cli.evaluation import evaluate, info
 from ter_fast.cli.imports import import_code
 from ter_fast.cli.learning import calibrate, join, train
 from ter_fast.cli.media import live, predict

@@ -44,8 +44,8 @@ def card(
 
     What is given stays in card.json beside it, and need not be given again until the model changes.
     """
-    from ter_fast.card import read_text
-    from ter_fast.pretrained import CARD, holds_own_card, read_facts, write_card
+    from ter_fast.experts.card import read_text
+    from ter_fast.experts.saving import CARD, holds_own_card, read_facts, write_card
 
     if not model.is_dir():
         raise TerFastError(

@@ -55,7 +55,7 @@ def check_data(
 
 def fetch_models() -> None:
     """Download the YuNet face detector, check its checksum, and keep it for later."""
-    from ter_fast.faces import fetch_face_model
+    from ter_fast.media.faces.cropper import fetch_face_model
 
     Console().print(escaped(f"face detector: {fetch_face_model()}"))
 
@@ -87,7 +87,7 @@ def prepare(
 
     Train from them with --data shards:FOLDER. Exit code 1 when a clip could not be used.
     """
-    from ter_fast.shards import ShardSettings, prepare_shards
+    from ter_fast.data.shards import ShardSettings, prepare_shards
 
     settings = ShardSettings(
         crop, size, frames, window, quality, clips_per_shard=clips, smoothing=smoothing

@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ter_fast.config import VideoInput
 from ter_fast.errors import ModelError
+from ter_fast.experts.config import VideoInput
 
 Encoders = Mapping[str, tuple[str, Mapping[str, Any]]]
 
@@ -82,7 +82,7 @@ def video_input(
     encoders: Encoders, frames: int | None, size: int | None, color: bool, faces: str
 ) -> VideoInput:
     """Return how pictures are taken: as asked for, else as the encoder of "video" wants them."""
-    from ter_fast.pretrained_encoders import wanted_video
+    from ter_fast.experts.encoders.pretrained import wanted_video
 
     wanted = wanted_video(encoders) or VideoInput()
     return VideoInput(

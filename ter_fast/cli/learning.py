@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 
 from ter_fast.cli.common import dataset_of, escaped, load, names_in, untested, warnings_as_sentences
-from ter_fast.cli.familiarity import learn_or_forget
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, QuietOption
+from ter_fast.cli.out_of_distribution import learn_or_forget
 from ter_fast.errors import TerFastError
 
 
@@ -135,12 +135,12 @@ def train(
 
     For several processes: torchrun --nproc-per-node 2 -m ter_fast train …; the batch size is that of each.
     """
+    from ter_fast.cli.console import thresholds_table
     from ter_fast.cli.encoders import chosen_encoders, video_input
     from ter_fast.cli.recipes import by_recipe, only_with_recipe
     from ter_fast.data import with_validation
     from ter_fast.model import Model
-    from ter_fast.prepare import parse_limit
-    from ter_fast.present import thresholds_table
+    from ter_fast.predict.prepare import parse_limit
     from ter_fast.train import SCHEDULES, is_first_process
 
     if recipe:
@@ -307,7 +307,7 @@ def calibrate(
     Give --data twice, one dataset per modality, to calibrate a model joined from two experts: clips of
     equal label are then paired.
     """
-    from ter_fast.present import thresholds_table
+    from ter_fast.cli.console import thresholds_table
 
     loaded = load(model, device)
     if out is None and not Path(model).is_dir():

@@ -60,8 +60,8 @@ def predict(
     The label is the emotion the expression was acted or perceived as, not what a person feels.
     Exit code 1 when a file could not be used.
     """
-    from ter_fast.prediction import check_table_name
-    from ter_fast.prediction_table import PredictionTable
+    from ter_fast.cli.prediction_table import PredictionTable
+    from ter_fast.predict.prediction import check_table_name
 
     if out is not None:
         check_table_name(out)
@@ -111,8 +111,8 @@ def live(
 
     Keeps up rather than lagging: what there was no time for is dropped, and counted at the end.
     """
-    from ter_fast.prediction import Predictions
-    from ter_fast.prediction_table import live_line
+    from ter_fast.cli.prediction_table import live_line
+    from ter_fast.predict.prediction import Predictions
 
     loaded = load(model, device)
     with loaded.live(
@@ -141,10 +141,10 @@ def _check_over_time(paths: list[Path], timeline: Path | None, subtitles: Path |
     if (timeline or subtitles) and (len(paths) > 1 or paths[0].is_dir()):
         raise TerFastError("--timeline and --subtitles are of one clip; name one file")
     if timeline is not None:
-        from ter_fast.timeline import check_picture_name
+        from ter_fast.predict.timeline import check_picture_name
 
         check_picture_name(timeline)
     if subtitles is not None:
-        from ter_fast.subtitles import check_subtitles_name
+        from ter_fast.predict.subtitles import check_subtitles_name
 
         check_subtitles_name(subtitles)

@@ -48,10 +48,10 @@ def by_recipe(
         data: what `--data` names; those of the same modalities are one dataset.
         out: folder for the model.
         labels: class names; empty for those of the data.
-        **settings: further arguments of `ter_fast.recipes.train`.
+        **settings: further arguments of `ter_fast.train.recipes.train`.
     """
-    from ter_fast.present import thresholds_table
-    from ter_fast.recipes import Recipe, train
+    from ter_fast.cli.console import thresholds_table
+    from ter_fast.train.recipes import Recipe, train
 
     recipe = Recipe.read(name)
     alike: dict[tuple[str, ...], list[str]] = {}

@@ -19,7 +19,7 @@ from ter_fast.comparison.sets import ViewSet, load_grouped
 from ter_fast.errors import DataError
 from ter_fast.multiview import TrustedClassifier
 from ter_fast.multiview.views import Array
-from ter_fast.opinion import CONFIDENCE_KINDS, Opinion
+from ter_fast.opinions.opinion import CONFIDENCE_KINDS, Opinion
 
 ROW_KEYS = ("method", "views", "validation", "choose")
 """Settings of a row that are not its classifier's."""
@@ -196,7 +196,7 @@ def _without(
 
 
 def _balanced(confidence: Array, correct: Array) -> float:
-    from ter_fast.thresholds import sweep
+    from ter_fast.trust.thresholds import sweep
 
     best = sweep(confidence, correct).best("balance")
     return np.inf if best is None else best.threshold
@@ -206,7 +206,7 @@ def _tempered(probability: Array, held: Array, true: Array) -> Array:
     """Return probabilities at the temperature that makes validation labels likeliest."""
     from scipy.special import softmax
 
-    from ter_fast.scaling import fit_temperature
+    from ter_fast.trust.scaling import fit_temperature
 
     with warnings.catch_warnings():
         # A bound is an answer like any other here; the figures show what it is worth.

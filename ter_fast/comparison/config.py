@@ -9,8 +9,8 @@ from typing import Any
 
 from ter_fast.comparison.folds import Protocol
 from ter_fast.comparison.methods import METHODS
+from ter_fast.data.settings import read_settings
 from ter_fast.errors import DataError
-from ter_fast.records import read_settings
 
 
 @dataclass(frozen=True)

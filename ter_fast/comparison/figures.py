@@ -14,8 +14,8 @@ from ter_fast.comparison.kept_answers import Answers
 from ter_fast.comparison.recorded import against, against_largest, all_recorded
 from ter_fast.comparison.sets import load_grouped
 from ter_fast.comparison.tables import Column
-from ter_fast.metrics import Bootstrap, Replicates
 from ter_fast.multiview.views import Array
+from ter_fast.trust.metrics import Bootstrap, Replicates
 
 RANKING = (
     Column("accuracy", "accuracy %"),

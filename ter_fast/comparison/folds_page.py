@@ -13,7 +13,7 @@ from ter_fast.comparison.kept_answers import Answers
 from ter_fast.comparison.recorded import Figures, write_figures, write_page
 from ter_fast.comparison.tables import MISSING, Column, cell, difference, table
 from ter_fast.errors import DataError
-from ter_fast.opinion import CONFIDENCE_KINDS
+from ter_fast.opinions.opinion import CONFIDENCE_KINDS
 
 _KIND = Column("aurc", "AURC x1000", 1000.0, 0, -1)
 _DIFFERENCES = ("accuracy", "uar", "nll", "aurc", "failure_auroc", "ece", "lift")

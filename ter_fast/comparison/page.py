@@ -10,8 +10,8 @@ import numpy as np
 
 from ter_fast.comparison.config import Comparison
 from ter_fast.comparison.run import CONDITIONS
+from ter_fast.data.settings import write_whole
 from ter_fast.errors import DataError
-from ter_fast.records import write_whole
 
 # Share of test to training samples at 80:20, by which draws that overlap vary less than fresh ones.
 _OVERLAP = 0.25

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ter_fast.data.settings import read_json, write_whole
 from ter_fast.errors import DataError
-from ter_fast.metrics import Replicates
-from ter_fast.records import read_json, write_whole
+from ter_fast.trust.metrics import Replicates
 
 Figure = Sequence[float | None]
 """Value, and the ends of its 95 % interval; None where there is no number."""
@@ -30,7 +30,7 @@ def recorded(figure: Replicates) -> list[float | None]:
     """Return value, low and high for JSON, which knows no NaN.
 
     Example:
-        >>> from ter_fast.metrics import Bootstrap
+        >>> from ter_fast.trust.metrics import Bootstrap
         >>> recorded(Bootstrap(4, resamples=50).means(right=[1, 1, 1, 1])["right"])
         [1.0, 1.0, 1.0]
     """

@@ -14,9 +14,9 @@ from ter_fast.comparison.config import Comparison
 from ter_fast.comparison.methods import ONE_TABLE, build
 from ter_fast.comparison.protocol import Split, split, split_as_published
 from ter_fast.comparison.sets import ViewSet, load_views
+from ter_fast.data.settings import read_json_lines
 from ter_fast.errors import DataError
 from ter_fast.multiview.views import Array
-from ter_fast.records import read_json_lines
 
 CONDITIONS = ("normal", "conflictive")
 _NEEDED = ("set", "method", "seed", "seconds", *CONDITIONS)
@@ -149,8 +149,8 @@ def scores(
         >>> found["accuracy"], found["aurc"]
         (1.0, 0.0)
     """
-    from ter_fast.metrics import reliability
-    from ter_fast.thresholds import sweep
+    from ter_fast.trust.metrics import calibration_error as reliability
+    from ter_fast.trust.thresholds import sweep
 
     prediction = probability.argmax(1)
     correct = classes[prediction] == labels

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ter_fast.comparison.votes import Floats, Votes, log_loss, shares
-from ter_fast.fusion import fuse
-from ter_fast.opinion import CONFIDENCE_KINDS, RULES, Opinion
+from ter_fast.opinions.fusion import fuse
+from ter_fast.opinions.opinion import CONFIDENCE_KINDS, RULES, Opinion
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def one_channel(channel: str) -> Way:
     """Return the way that listens to one channel alone, the scale of its evidence fitted."""
 
     def way(known: Votes, asked: Votes) -> tuple[Answer, Mapping[str, float]]:
-        from ter_fast.scaling import fit_evidence_scale
+        from ter_fast.trust.scaling import fit_evidence_scale
 
         scale = fit_evidence_scale(getattr(known, channel), shares(known.both))
         opinion = Opinion(torch.from_numpy(getattr(asked, channel)) * scale)

@@ -21,7 +21,7 @@ from ter_fast.comparison.votes import (
     shares,
 )
 from ter_fast.comparison.votes_words import HUMANS, found_of
-from ter_fast.metrics import Bootstrap, Replicates
+from ter_fast.trust.metrics import Bootstrap, Replicates
 
 REFERENCE = "dempster, scales fitted"
 """The way that others are compared with."""

@@ -10,7 +10,7 @@ from ter_fast.comparison.recorded import Figures, write_page
 from ter_fast.comparison.tables import MISSING, Column, cell, difference, table
 from ter_fast.comparison.votes_figures import REFERENCE
 from ter_fast.comparison.votes_words import DIVERGENCE, HUMANS, shown
-from ter_fast.opinion import CONFIDENCE_KINDS
+from ter_fast.opinions.opinion import CONFIDENCE_KINDS
 
 _COLUMNS = (
     Column("right", "accuracy %, audio-visual majority"),

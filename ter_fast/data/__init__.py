@@ -57,7 +57,7 @@ __all__ = [
 
 
 def _load_shards(path: str) -> Dataset:
-    from ter_fast.shards import load_shards
+    from ter_fast.data.shards import load_shards
 
     return load_shards(path)
 

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ter_fast import shards
-from ter_fast._threads import thread_pool, worker_count
-from ter_fast.clip import MediaInfo
+from ter_fast.data import shards
 from ter_fast.data.dataset import Dataset, Sample, shared_groups
 from ter_fast.data.files import modalities_of
-from ter_fast.decode import probe
 from ter_fast.errors import DataError, MediaError, TerFastError
+from ter_fast.media.clip import MediaInfo
+from ter_fast.media.decode import probe
+from ter_fast.media.threads import thread_pool, worker_count
 
 WORKERS = 8
 
@@ -117,7 +117,7 @@ def check_dataset(
 ) -> DatasetCheck:
     """Count a dataset, look for its files, open them, and check its split.
 
-    A file is opened with `ter_fast.decode.probe`, which reads its headers; what is damaged
+    A file is opened with `ter_fast.media.decode.probe`, which reads its headers; what is damaged
     further in shows only when it is decoded.
 
     Args:

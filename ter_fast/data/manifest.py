@@ -12,8 +12,8 @@ from typing import Any
 from ter_fast.data.dataset import SPLITS, Dataset, Sample
 from ter_fast.data.files import modalities_of
 from ter_fast.data.messages import closest_name, counted_examples, require_label
+from ter_fast.data.modalities import MODALITIES
 from ter_fast.errors import DataError
-from ter_fast.modalities import MODALITIES
 
 TERMS = "not stated: data of the user's own manifest"
 

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from ter_fast.criterion import by_criterion
-from ter_fast.encoded import Encoded, encode
 from ter_fast.errors import DataError
 from ter_fast.experiments.density import Density
-from ter_fast.familiarity import limit_of, reliability_of
-from ter_fast.fusion import fuse
+from ter_fast.experts.out_of_distribution import limit_of, reliability_of
 from ter_fast.model import Model
-from ter_fast.opinion import CONFIDENCE_KINDS, Opinion
-from ter_fast.outcomes import Outcomes
-from ter_fast.prepare import PreparedData
-from ter_fast.scaling import fit_temperature
-from ter_fast.uncertainty import uncertainty
+from ter_fast.opinions.fusion import fuse
+from ter_fast.opinions.opinion import CONFIDENCE_KINDS, Opinion
+from ter_fast.opinions.uncertainty import uncertainty
+from ter_fast.predict.prepare import PreparedData
+from ter_fast.train.encoded import Encoded, encode
+from ter_fast.trust.criterion import by_criterion
+from ter_fast.trust.outcomes import Outcomes
+from ter_fast.trust.scaling import fit_temperature
 
 Floats = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Clips under the corruptions of `ter_fast.corrupt`: their sound, their pictures, or what joins them."""
+"""Clips under the corruptions of `ter_fast.media.corrupt`: their sound, their pictures, or what joins them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ter_fast.clip import Clip
-from ter_fast.corrupt import CORRUPTIONS, corrupt, corrupt_audio
-from ter_fast.corrupt.suite import clip_key
 from ter_fast.data import Dataset, Sample
 from ter_fast.errors import DataError, TerFastError
-from ter_fast.inference import Preparer, Window
-from ter_fast.prepare import PreparedData
-from ter_fast.sources import Source, dataset_sources
-from ter_fast.streaming import prepared
+from ter_fast.media.clip import Clip
+from ter_fast.media.corrupt import CORRUPTIONS, corrupt, corrupt_audio
+from ter_fast.media.corrupt.suite import clip_key
+from ter_fast.predict.inference import Preparer, Window
+from ter_fast.predict.prepare import PreparedData
+from ter_fast.predict.sources import Source, dataset_sources
+from ter_fast.predict.streaming import prepared
 
 
 class Voice(NamedTuple):
@@ -102,7 +102,7 @@ def corrupted(
 
     Args:
         data: clips.
-        name: one of `ter_fast.corrupt.CORRUPTIONS`.
+        name: one of `ter_fast.media.corrupt.CORRUPTIONS`.
         severity: 1 to 5.
         voices: other clips, for babble and foreign sound; the latter is of another class where it can be.
         pictures: where corrupted pictures come from.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ter_fast.corrupt import CORRUPTIONS
 from ter_fast.experiments.summary import Line
+from ter_fast.media.corrupt import CORRUPTIONS
 
 _KINDS = {"audio": "of sound", "video": "of pictures", "cross": "between the two"}
 _THREE = ("accuracy", "coverage", "trusted_precision")

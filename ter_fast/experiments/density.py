@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ter_fast.familiarity import Floats, class_gaussians, distance_to
+from ter_fast.experts.out_of_distribution import Floats, class_gaussians, distance_to
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Density:
 
     @classmethod
     def fit(cls, features: Floats, labels: NDArray[np.int64], neighbours: int = 10) -> Density:
-        """Learn where the training clips lie; see `ter_fast.familiarity.class_gaussians`.
+        """Learn where the training clips lie; see `ter_fast.experts.out_of_distribution.class_gaussians`.
 
         Args:
             features: (N, D).

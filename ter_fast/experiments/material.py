@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.clip import SAMPLE_RATE
 from ter_fast.data import Dataset, holdout, kfold, load_dataset
 from ter_fast.errors import DataError
 from ter_fast.experiments.corruption import Pictures
 from ter_fast.experiments.plan import Experiment
 from ter_fast.experiments.signals import signal
-from ter_fast.inference import Window
+from ter_fast.media.clip import SAMPLE_RATE
 from ter_fast.model import Model
-from ter_fast.prepare import PreparedData, prepare
+from ter_fast.predict.inference import Window
+from ter_fast.predict.prepare import PreparedData, prepare
 
 Rows = NDArray[np.int64]
 

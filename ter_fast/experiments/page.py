@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ter_fast.data.settings import read_json_lines, write_whole
 from ter_fast.errors import DataError
 from ter_fast.experiments.corruption_tables import table, under_corruptions, value
 from ter_fast.experiments.plan import Experiment, Plan
 from ter_fast.experiments.summary import Line
-from ter_fast.records import read_json_lines, write_whole
 
 _MAIN = (
     ("accuracy", "accuracy", 100), ("UAR", "uar", 100), ("AURC", "aurc", 1000),

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ter_fast.corrupt import CORRUPTIONS, SEVERITIES, suite
+from ter_fast.data.settings import read_settings
 from ter_fast.errors import DataError
 from ter_fast.experiments.signals import SIGNALS
-from ter_fast.records import read_settings
+from ter_fast.media.corrupt import CORRUPTIONS, SEVERITIES, suite
 
 FAMILIES = ("evidential", "softmax")
 
@@ -28,7 +28,7 @@ class Experiment:
         seeds: of training, each a run of its own; None for the plan's.
         model: how models are built, on top of the plan's (see `Plan`).
         train: fields of `ter_fast.train.Settings`, on top of the plan's.
-        corruptions: names of `ter_fast.corrupt.CORRUPTIONS`. A row is asked about those of what it
+        corruptions: names of `ter_fast.media.corrupt.CORRUPTIONS`. A row is asked about those of what it
             reads; about those between sound and pictures if it reads both.
         severities: of each.
         corrupted: most test clips of a fold that are corrupted, drawn evenly; 0 for all.

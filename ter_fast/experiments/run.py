@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.corrupt import suite
-from ter_fast.encoded import encode
 from ter_fast.errors import DataError
 from ter_fast.experiments.answers import Answer, Judge
 from ter_fast.experiments.corruption import Voice, corrupted
 from ter_fast.experiments.material import Fold, Material, dataset_of, load, selected
 from ter_fast.experiments.plan import Experiment, Plan, Row
 from ter_fast.experiments.training import build, train
+from ter_fast.media.corrupt import suite
 from ter_fast.model import Model
-from ter_fast.prepare import PreparedData
+from ter_fast.predict.prepare import PreparedData
+from ter_fast.train.encoded import encode
 
 VOICES = 24
 """Clips of the training part whose sound makes babble."""

@@ -21,7 +21,7 @@ from ter_fast.experiments.pooled import (
     together,
 )
 from ter_fast.experiments.run import Unit, is_done, units
-from ter_fast.metrics import Bootstrap, Replicates
+from ter_fast.trust.metrics import Bootstrap, Replicates
 
 RESAMPLES = 1000
 COMPARED = ("accuracy", "uar", "aurc", "failure_auroc", "trusted_precision", "trusted_f1")

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ter_fast.config import VideoInput
 from ter_fast.errors import DataError
+from ter_fast.experts.config import VideoInput
 from ter_fast.model import Model
-from ter_fast.prepare import PreparedData
+from ter_fast.predict.prepare import PreparedData
 
 SOFTMAX_SCALE = 1e6
 """Evidence scale at which (s exp(z_k) + 1) / (s sum_j exp(z_j) + K) is a softmax of the logits z."""
@@ -50,7 +50,9 @@ def build(labels: Sequence[str], settings: Mapping[str, Any], family: str, seed:
     try:
         modalities = {name: (expert.pop("encoder"), expert) for name, expert in experts.items()}
     except KeyError:
-        raise DataError("a modality has no encoder; name one of ter_fast.encoders") from None
+        raise DataError(
+            "a modality has no encoder; name one of ter_fast.experts.encoders.cnn"
+        ) from None
     try:
         model = Model.build(labels, modalities, video=video, seed=seed, **given)
     except TypeError as error:
@@ -79,7 +81,7 @@ def train(
         DataError: an unknown setting.
     """
     from ter_fast.train import Settings, fit_prepared
-    from ter_fast.train.familiarity import learn_familiarity
+    from ter_fast.train.out_of_distribution import learn_familiarity
     from ter_fast.train.validation import fit_scale
 
     try:

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ter_fast._views import thinned
-from ter_fast.fusion import fuse
-from ter_fast.losses import TrustedCELoss
 from ter_fast.multiview.parameters import check_trusted_parameters
 from ter_fast.multiview.thresholded import ThresholdedClassifier
 from ter_fast.multiview.validated import indexed, likeliest_rate
 from ter_fast.multiview.views import Features, Views
-from ter_fast.opinion import Opinion, evidence_from_logits
+from ter_fast.opinions._views import thinned
+from ter_fast.opinions.fusion import fuse
+from ter_fast.opinions.losses import TrustedCELoss
+from ter_fast.opinions.opinion import Opinion, evidence_from_logits
 
 # The failure rate that takes the place of none in fusion of certain opinions.
 _RAREST = 1e-6
@@ -59,9 +59,9 @@ class TrustedClassifier(ThresholdedClassifier):
     Args:
         views: Widths of the views of a table X, or columns by name; None for one view, or where X
             comes as one array a view.
-        rule: Fusion rule, one of `ter_fast.opinion.RULES`.
+        rule: Fusion rule, one of `ter_fast.opinions.opinion.RULES`.
         loss: Kind of `ter_fast.losses.TrustedCELoss`.
-        activation: From logits to evidence, one of `ter_fast.opinion.ACTIVATIONS`.
+        activation: From logits to evidence, one of `ter_fast.opinions.opinion.ACTIVATIONS`.
         failure_rate: epsilon in [0, 1); `choose_failure_rate` finds one on validation data.
         projected: Fuse the projected probabilities of the views instead of their opinions. Needs
             Dempster's rule and another confidence than "one_minus_vacuity".
@@ -76,7 +76,7 @@ class TrustedClassifier(ThresholdedClassifier):
         view_dropout: Chance with which a view is left out of the fused opinion in training, never the
             last one of a sample; needs `train_fused`.
         label_smoothing: Share of a label that is spread over all classes.
-        confidence: Kind of confidence, one of `ter_fast.opinion.CONFIDENCE_KINDS`.
+        confidence: Kind of confidence, one of `ter_fast.opinions.opinion.CONFIDENCE_KINDS`.
         joint_view: Add a view that holds the features of all others.
         members: Networks of each view that learn side by side and are averaged.
         scale: Scale features to mean 0 and deviation 1 over the training data.

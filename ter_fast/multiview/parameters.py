@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
-from ter_fast.opinion import ACTIVATIONS, CONFIDENCE_KINDS, RULES
+from ter_fast.opinions.opinion import ACTIVATIONS, CONFIDENCE_KINDS, RULES
 
 
 def check_parameters(model: Any) -> None:

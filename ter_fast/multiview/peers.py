@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ter_fast.fusion import fuse
 from ter_fast.multiview.base import ViewNetworkClassifier
 from ter_fast.multiview.classifier import TrustedClassifier
 from ter_fast.multiview.views import Features
-from ter_fast.opinion import Opinion
+from ter_fast.opinions.fusion import fuse
+from ter_fast.opinions.opinion import Opinion
 
 _TINY = 1e-12
 

@@ -11,7 +11,7 @@ from ter_fast.errors import DataError
 from ter_fast.multiview.base import ViewNetworkClassifier
 from ter_fast.multiview.validated import indexed, one_for_each, threshold_by
 from ter_fast.multiview.views import Features
-from ter_fast.thresholds import Guarantee, guaranteed
+from ter_fast.trust.thresholds import Guarantee, guaranteed
 
 
 class ThresholdedClassifier(ViewNetworkClassifier):

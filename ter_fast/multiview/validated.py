@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from ter_fast.criterion import by_criterion
 from ter_fast.errors import DataError
 from ter_fast.multiview.views import Array
-from ter_fast.outcomes import Outcomes
+from ter_fast.trust.criterion import by_criterion
+from ter_fast.trust.outcomes import Outcomes
 
 RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Failure rates that are tried on validation data."""

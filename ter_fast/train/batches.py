@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ter_fast.clip import SAMPLE_RATE
-from ter_fast.features import Batch, collate
-from ter_fast.prepare import PreparedData
+from ter_fast.media.clip import SAMPLE_RATE
+from ter_fast.media.features import Batch, collate
+from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.settings import Settings
 
 Item = tuple[dict[str, Tensor | None], Tensor]

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ter_fast.data.shards.folder import alone
 from ter_fast.errors import DataError
-from ter_fast.prepare import PreparedData
-from ter_fast.shards.folder import alone
+from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.settings import Settings
 
 if TYPE_CHECKING:

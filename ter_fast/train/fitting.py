@@ -8,12 +8,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ter_fast.config import TrainingRecord
 from ter_fast.errors import DataError, TerFastError
-from ter_fast.prepare import PreparedData, prepare
-from ter_fast.provenance import groups_by_split
+from ter_fast.experts.config import TrainingRecord
+from ter_fast.experts.provenance import groups_by_split
+from ter_fast.predict.prepare import PreparedData, prepare
 from ter_fast.train.checkpoints import held
-from ter_fast.train.familiarity import drop_familiarity, learn_familiarity
+from ter_fast.train.out_of_distribution import drop_familiarity, learn_familiarity
 from ter_fast.train.parameters import parameter_groups
 from ter_fast.train.precision import precision_here
 from ter_fast.train.processes import is_first_process, processes_of
@@ -181,7 +181,7 @@ def fit_familiarity(
         TerFastError: scikit-learn is not installed.
 
     Reference:
-        Lee et al. 2018; see `ter_fast.familiarity`.
+        Lee et al. 2018; see `ter_fast.experts.out_of_distribution`.
     """
     training, validating = sides(train, validation)
     data = [

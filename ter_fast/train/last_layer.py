@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ter_fast.config import TrainingRecord
-from ter_fast.encoded import encode
 from ter_fast.errors import DataError, ModelError
-from ter_fast.losses import evidential_loss
-from ter_fast.opinion import evidence_from_logits
-from ter_fast.prepare import prepare
-from ter_fast.provenance import groups_by_split
+from ter_fast.experts.config import TrainingRecord
+from ter_fast.experts.provenance import groups_by_split
+from ter_fast.opinions.losses import evidential_loss
+from ter_fast.opinions.opinion import evidence_from_logits
+from ter_fast.predict.prepare import prepare
 from ter_fast.train.batches import draw_weights
+from ter_fast.train.encoded import encode
 from ter_fast.train.settings import Settings
 from ter_fast.train.sides import sides
 from ter_fast.train.validation import fit_scale

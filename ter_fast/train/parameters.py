@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ter_fast.errors import DataError
-from ter_fast.pretrained_encoders import PretrainedEncoder
+from ter_fast.experts.encoders.pretrained import PretrainedEncoder
 from ter_fast.train.settings import Settings
 
 if TYPE_CHECKING:

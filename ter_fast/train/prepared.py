@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ter_fast.errors import TerFastError
-from ter_fast.prepare import PreparedData
-from ter_fast.train.familiarity import drop_familiarity, learn_familiarity
+from ter_fast.predict.prepare import PreparedData
+from ter_fast.train.out_of_distribution import drop_familiarity, learn_familiarity
 from ter_fast.train.precision import precision_here
 from ter_fast.train.settings import Settings
 

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ter_fast.inference import clip_evidence
-from ter_fast.losses import TrustedCELoss
-from ter_fast.prepare import PreparedData
+from ter_fast.opinions.losses import TrustedCELoss
+from ter_fast.predict.inference import clip_evidence
+from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.batches import Loader, training_loader, window_counts
 from ter_fast.train.checkpoints import LATEST, Best, found_run, run_of
 from ter_fast.train.processes import is_first_process

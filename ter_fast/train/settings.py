@@ -44,7 +44,7 @@ class Settings:
         learn_reliability: learn, with the weights, how far fusion believes each modality (from w = 0.9 on);
             the model's configuration keeps it. On data not trained on, `calibrate(…, reliability=True)`.
         familiarity: learn, after the weights, how far from the training data the features of new clips
-            lie, and discount opinions on what lies further (see `ter_fast.familiarity`).
+            lie, and discount opinions on what lies further (see `ter_fast.experts.out_of_distribution`).
         class_balance: power of 1 / class count by which samples are drawn: 0 as they come, 1 evenly.
         balance_corpora: count the classes of each corpus apart in `class_balance`, so that a small corpus
             is not drowned by a large one; a class that some corpora lack is then drawn less than others.

@@ -12,9 +12,9 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.optim import lr_scheduler
 
-from ter_fast._views import thinned
-from ter_fast.features import Batch
-from ter_fast.losses import TrustedCELoss
+from ter_fast.media.features import Batch
+from ter_fast.opinions._views import thinned
+from ter_fast.opinions.losses import TrustedCELoss
 from ter_fast.train.batches import Loader
 from ter_fast.train.parameters import parameter_groups
 from ter_fast.train.settings import Settings

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ter_fast.errors import DataError
-from ter_fast.inference import Evidence, clip_evidence
-from ter_fast.metrics import unweighted_average_recall
-from ter_fast.prepare import PreparedData
-from ter_fast.scaling import fit_evidence_scale
+from ter_fast.predict.inference import Evidence, clip_evidence
+from ter_fast.predict.prepare import PreparedData
+from ter_fast.trust.metrics import unweighted_average_recall
+from ter_fast.trust.scaling import fit_evidence_scale
 
 if TYPE_CHECKING:
     from ter_fast.model import Model

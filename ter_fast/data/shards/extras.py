@@ -1,0 +1,101 @@
+"""What shards keep of modalities beyond sound and pictures: texts in the index, files beside the tars."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ter_fast.data.modalities import MODALITIES
+from ter_fast.data.shards.tars import write_atomically
+from ter_fast.errors import DataError
+
+if TYPE_CHECKING:
+    from ter_fast.data import Dataset, Sample
+
+_FOLDER = "extras"
+_DIGITS = 64
+
+
+def described(sample: Sample) -> dict[str, dict[str, str]]:
+    """Return what an index says of a sample's extras: nothing where it has none.
+
+    A text stands there as it is, and a file under the SHA-256 of its content, which is its name beside
+    the tars: shards may be moved, and the same corpus elsewhere gives the same bytes. A file that is
+    missing keeps its name, and is missing there as well.
+
+    Example:
+        >>> from ter_fast.data import Sample
+        >>> described(Sample("a.wav", "fear", "", "1", extras={"doctest_words": "Not again"}))
+        {'extras': {'doctest_words': 'Not again'}, 'extra_files': {}}
+    """
+    if not sample.extras:
+        return {}
+    files, texts = {}, {}
+    for name, value in sample.extras.items():
+        if name in MODALITIES and MODALITIES[name].files:
+            files[name] = _kept_name(value)
+        else:
+            texts[name] = value
+    return {"extras": texts, "extra_files": files}
+
+
+def keep_files(dataset: Dataset, facts: Iterable[Mapping[str, Any]], folder: Path) -> None:
+    """Copy the files that extras name into a folder of shards, each content once.
+
+    Raises:
+        OSError: a file cannot be read any more, or the folder cannot be written.
+    """
+    for sample, known in zip(dataset, facts, strict=True):
+        for name, kept in known.get("extra_files", {}).items():
+            source, _ = _file_and_key(sample.extras[name])
+            target = folder / _FOLDER / kept.partition("#")[0]
+            if len(target.stem) == _DIGITS and not target.exists():
+                target.parent.mkdir(exist_ok=True)
+                write_atomically(target, source.read_bytes())
+
+
+def read_back(folder: Path, clip: Mapping[str, Any]) -> dict[str, str]:
+    """Return the extras of a clip of an index; shards from before extras were kept have none."""
+    files = {
+        name: str(folder / _FOLDER / kept) for name, kept in clip.get("extra_files", {}).items()
+    }
+    return {**clip.get("extras", {}), **files}
+
+
+def verify_files(folder: Path, clips: Iterable[Mapping[str, Any]]) -> None:
+    """Compare every file of extras with its checksum.
+
+    Raises:
+        DataError: a file is missing or not what was written; the message names it.
+    """
+    for kept in {each for clip in clips for each in clip.get("extra_files", {}).values()}:
+        file = folder / _FOLDER / kept.partition("#")[0]
+        if len(file.stem) == _DIGITS and _sha256(file) != file.stem:
+            raise DataError(
+                f"{file} is missing or has other bytes than were written. Restore it, or remove the folder "
+                "and run `ter-fast data prepare` again."
+            )
+
+
+def _kept_name(value: str) -> str:
+    file, key = _file_and_key(value)
+    found = _sha256(file)
+    return (f"{found}{file.suffix}" if found else file.name) + key
+
+
+def _file_and_key(value: str) -> tuple[Path, str]:
+    """Part a file's path from "#" and the name of an array in it."""
+    if Path(value).is_file():
+        return Path(value), ""
+    name, mark, key = value.partition("#")
+    return Path(name), mark + key
+
+
+def _sha256(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""

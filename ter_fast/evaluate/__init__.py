@@ -1,0 +1,1 @@
+"""Evaluate: accuracy and trust on labelled data, reports, and robustness."""

@@ -1,0 +1,254 @@
+"""The experts' evidence for every clip under every corruption, decoding each file once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ter_fast.errors import DataError, MediaError, TerFastError
+from ter_fast.media.clip import Clip
+from ter_fast.media.corrupt import CORRUPTIONS, corrupt
+from ter_fast.media.corrupt.suite import clip_key
+from ter_fast.media.features import collate
+from ter_fast.media.threads import thread_pool, worker_count
+from ter_fast.predict.inference import Preparer
+from ter_fast.predict.sources import Source, dataset_sources
+
+if TYPE_CHECKING:
+    from ter_fast.data import Dataset, Sample
+    from ter_fast.model import Model
+
+CLEAN = ("", 0)
+"""The cell that nothing was done to."""
+
+POOL = 24
+"""Clips of the data whose sound is kept at hand, for babble and foreign sound."""
+
+_AT_ONCE = 16
+_NEED_OTHERS = ("babble", "other_sound")
+
+CellName = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class CorruptedEvidence:
+    """Evidence of N clips under each of C corruptions and severities.
+
+    Attributes:
+        cells: (C,) corruption and severity, `CLEAN` first.
+        values: (C, V, N, K) mean evidence over the windows where a modality is present.
+        mask: (C, V, N) whether it is, in any window.
+        rows: (N,) numbers of the clips in the dataset.
+        errors: what was wrong with files that could not be used.
+    """
+
+    cells: tuple[CellName, ...]
+    values: Tensor
+    mask: Tensor
+    rows: tuple[int, ...]
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Voice:
+    """The sound of one clip of the data, for use in others."""
+
+    path: str
+    group: str
+    label: str
+    audio: Tensor
+
+
+def corrupted_evidence(
+    model: Model,
+    dataset: Dataset,
+    cells: Sequence[CellName],
+    preparer: Preparer,
+    *,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: bool = False,
+) -> CorruptedEvidence:
+    """Read each clip once; corrupt, prepare and encode its windows under every cell.
+
+    One window of a clip under `_AT_ONCE` cells is in memory for each worker, whatever the length of
+    a clip and the number of clips; a corruption of the sound leaves the pictures' evidence alone,
+    and the other way round, so that is not worked out again.
+
+    Args:
+        model: in evaluation mode.
+        dataset: labelled clips.
+        cells: corruption and severity of each cell; the clean one is added in front.
+        preparer: turns windows into what the experts read.
+        seed: of the corruptions.
+        workers: threads, each on one core; by default one per core, at most 8.
+        progress: show a progress bar.
+
+    Raises:
+        DataError: no file could be used, babble is asked for and no clip has sound, or `workers` is no
+            whole number of at least 1.
+    """
+    every = (CLEAN, *cells)
+    sources = dataset_sources(dataset, preparer)
+    pool = _voices(dataset, sources, seed) if {name for name, _ in cells} & {*_NEED_OTHERS} else []
+    work = _Worker(model, preparer, every, pool, seed)
+    found: list[tuple[Tensor, Tensor]] = []
+    rows, errors = [], []
+    stream = _in_order(work, sources, dataset, worker_count(workers))
+    for index, result in enumerate(_shown(stream, len(sources), dataset.name, progress)):
+        if isinstance(result, TerFastError):
+            errors.append(str(result))
+        else:
+            found.append(result)
+            rows.append(index)
+    if not found:
+        raise DataError(
+            f"no clip of {dataset.name} could be used; the first said: {errors[0] if errors else 'nothing'}"
+        )
+    values, masks = (torch.stack(each, 2) for each in zip(*found, strict=True))
+    return CorruptedEvidence(every, values, masks, tuple(rows), tuple(errors))
+
+
+@dataclass(frozen=True)
+class _Worker:
+    model: Model
+    preparer: Preparer
+    cells: tuple[CellName, ...]
+    pool: Sequence[Voice]
+    seed: int
+
+    def __call__(self, source: Source, sample: Sample) -> tuple[Tensor, Tensor] | TerFastError:
+        try:
+            return self._evidence(source, sample)
+        except MediaError as error:
+            return error
+        except (DataError, torch.OutOfMemoryError):
+            # Not this file's fault: every other clip would say the same.
+            raise
+        except Exception as error:  # a decoder's own complaint about one file must not end the run
+            return MediaError(
+                f"{source.name} could not be read ({type(error).__name__}: {error}); convert it with ffmpeg"
+            )
+
+    @torch.no_grad()
+    def _evidence(self, source: Source, sample: Sample) -> tuple[Tensor, Tensor]:
+        """Return (C, V, K) evidence and its (C, V) mask."""
+        config, device = self.model.config, self.model.device
+        shape = len(self.cells), len(config.modalities)
+        total = torch.zeros(*shape, len(config.labels))
+        source = self.preparer.completed(source)
+        count = torch.zeros(shape)
+        for clip in source.windows():
+            for begin in range(0, len(self.cells), _AT_ONCE):
+                part = slice(begin, begin + _AT_ONCE)
+                prepared = [
+                    self.preparer(source, self._changed(clip, sample, cell)).values
+                    for cell in self.cells[part]
+                ]
+                batch = collate(prepared, self.preparer.empty).to(device)
+                values, mask = self.model.evidence(batch)
+                total[part] += values.transpose(0, 1).cpu()
+                count[part] += mask.T.cpu()
+        self._fill_untouched(total, count)
+        if not bool(count[0].any()):
+            raise MediaError(f"{source.name}: no modality of it can be used; check the file")
+        return total / count.clamp_min(1)[..., None], count > 0
+
+    def _changed(self, clip: Clip, sample: Sample, cell: CellName) -> Clip:
+        name, severity = cell
+        if cell == CLEAN:
+            return clip
+        if CORRUPTIONS[name].touches == "audio":
+            clip = replace(clip, frames=None, times=None)
+        else:
+            clip = replace(clip, audio=None)
+        others = _others(self.pool, sample, name) if name in _NEED_OTHERS else ()
+        return corrupt(
+            clip,
+            name,
+            severity,
+            seed=self.seed,
+            others=others,
+            cropper=None if sample.attributes.get("crop") == "face" else self.preparer.cropper,
+            key=clip_key(sample.name),
+        )
+
+    def _fill_untouched(self, total: Tensor, count: Tensor) -> None:
+        for place, (name, _) in enumerate(self.cells):
+            for view, modality in enumerate(self.model.config.modalities):
+                if place and CORRUPTIONS[name].touches != modality:
+                    total[place, view], count[place, view] = total[0, view], count[0, view]
+
+
+def _others(pool: Sequence[Voice], sample: Sample, name: str) -> list[Tensor]:
+    """Return the sound of clips by others; for foreign sound of another class, where there is one."""
+    strange = [each for each in pool if each.group != sample.group]
+    strange = strange or [each for each in pool if each.path != sample.path]
+    if name == "other_sound":
+        strange = [each for each in strange if each.label != sample.label] or strange
+    return [each.audio for each in strange]
+
+
+def _voices(dataset: Dataset, sources: Sequence[Source], seed: int) -> list[Voice]:
+    """Return the first window's sound of some clips, chosen by their names and the seed alone."""
+
+    def place(index: int) -> str:
+        text = f"{seed}\0{clip_key(dataset[index].name)}"
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+    found: list[Voice] = []
+    for index in sorted(range(len(dataset)), key=place)[: 4 * POOL]:
+        sample = dataset[index]
+        try:
+            clip = next(iter(sources[index].windows()), None)
+        except Exception:
+            # A file that cannot be read is told of when its turn comes.
+            continue
+        if clip is not None and clip.audio is not None and not clip.is_silent():
+            found.append(Voice(sample.path, sample.group, sample.label, clip.audio))
+        if len(found) == POOL:
+            break
+    return found
+
+
+Result = tuple[Tensor, Tensor] | TerFastError
+
+
+def _in_order(
+    work: _Worker, sources: Sequence[Source], dataset: Dataset, workers: int
+) -> Iterator[Result]:
+    with thread_pool(workers, "ter_fast") as threads:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for source, sample in zip(sources, dataset, strict=True):
+                waiting.append(threads.submit(work, source, sample))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _shown(
+    stream: Iterator[Result], total: int, name: str, progress: bool
+) -> Iterator[Result]:  # fmt: skip
+    if not progress:
+        return stream
+    from rich.console import Console
+    from rich.progress import track
+
+    # Standard output is for results, and a bar that redraws itself is noise in a file.
+    console = Console(stderr=True)
+    return iter(track(
+        stream, f"corrupting {name}", total=total, transient=True,
+        console=console, disable=not console.is_terminal,
+    ))  # fmt: skip

@@ -1,0 +1,1 @@
+"""Experts: one network a modality, their configuration, and models on disk."""

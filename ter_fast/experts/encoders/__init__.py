@@ -1,0 +1,1 @@
+"""Encoders: from the sound or pictures of a window to features."""

@@ -1,0 +1,118 @@
+"""Several experts of one modality, trained apart, as one expert: the mean of their logits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ter_fast.errors import ModelError
+from ter_fast.experts.config import ModelConfig
+from ter_fast.experts.encoders.cnn import build_encoder, register_encoder
+
+if TYPE_CHECKING:
+    from ter_fast.experts.expert import Expert
+
+
+@register_encoder("ensemble")
+class Ensemble(nn.Module):
+    """Encoders side by side: features [f_1, …, f_M] / M.
+
+    A linear layer [W_1, …, W_M] on them gives the mean of the logits that each member's layer gives.
+
+    Args:
+        members: of each member its "encoder" and its "options".
+
+    Raises:
+        ValueError: no members.
+
+    Reference:
+        Lakshminarayanan et al., "Simple and scalable predictive uncertainty estimation using deep
+        ensembles", 2017, for members trained apart; Genest and Zidek, "Combining probability
+        distributions", 1986, for the mean of logits (the logarithmic opinion pool).
+    """
+
+    def __init__(self, members: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__()
+        if not members:
+            raise ValueError("an ensemble needs members, each with its encoder and options")
+        self.members = nn.ModuleList(
+            build_encoder(each["encoder"], each["options"]) for each in members
+        )
+        self.out_features = sum(int(getattr(each, "out_features")) for each in self.members)  # noqa: B009
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Encode what the members encode, to `(B, out_features)`."""
+        features = [member(values, lengths) for member in self.members]
+        return torch.cat(features, -1) / len(self.members)
+
+
+def ensemble_config(configs: Sequence[ModelConfig], modality: str) -> ModelConfig:
+    """Return the configuration of a model whose one expert averages those of several models.
+
+    Raises:
+        ModelError: models that lack the modality, know other classes, take pictures otherwise, or have
+            experts that cannot be averaged.
+    """
+    if not configs:
+        raise ModelError(f"no model is given for {modality!r}; give one, or several to be averaged")
+    if lacking := [each for each in configs if modality not in each.experts]:
+        raise ModelError(
+            f"a model given for {modality!r} has only {', '.join(lacking[0].modalities)}"
+        )
+    experts = [each.experts[modality] for each in configs]
+    first, config = experts[0], configs[0]
+    alike: dict[str, list[Any]] = {
+        "classes": [each.labels for each in experts],
+        "activation": [each.activation for each in configs],
+        "reliability": [each.reliability for each in experts],
+        "way to take pictures": [each.video if modality == "video" else None for each in configs],
+    }
+    for what, values in alike.items():
+        if any(value != values[0] for value in values):
+            raise ModelError(
+                f"the members of an ensemble differ in their {what} ({values[0]} and "
+                f"{next(value for value in values if value != values[0])}); train them alike"
+            )
+    if any(each.familiarity for each in experts):
+        raise ModelError(
+            "a member of an ensemble has a guard of its own; leave it out, and fit one to the ensemble "
+            "(fit_familiarity, or ter-fast calibrate --familiarity)"
+        )
+    if config.activation != "exp" and any(each.evidence_scale != 1 for each in experts):
+        raise ModelError(
+            f"members with the activation {config.activation} have an evidence scale, which only the "
+            "logits of exp can take in; average them before they are calibrated"
+        )
+    members = [{"encoder": each.encoder, "options": dict(each.options)} for each in experts]
+    joined = replace(first, encoder="ensemble", options={"members": members}, evidence_scale=1.0)
+    return replace(
+        config,
+        labels=first.labels,
+        experts={modality: joined},
+        thresholds={},
+        window_thresholds={},
+        disagreement_limit=None,
+        video=config.video if modality == "video" else None,
+        training=tuple(
+            record for each in configs for record in each.training if modality in record.modalities
+        ),
+    )
+
+
+@torch.no_grad()
+def take_over(ensemble: Expert, members: Sequence[Expert]) -> None:
+    """Give an ensemble's expert the weights of its members.
+
+    An evidence scale s becomes part of the logits: s exp(z) = exp(z + ln s).
+    """
+    encoders = cast(Ensemble, ensemble.encoder).members
+    for mine, member in zip(encoders, members, strict=True):
+        mine.load_state_dict(member.encoder.state_dict())
+    ensemble.head.weight.copy_(torch.cat([each.head.weight for each in members], 1))
+    biases = [each.head.bias + math.log(float(each.scale)) for each in members]
+    ensemble.head.bias.copy_(torch.stack(biases).mean(0))

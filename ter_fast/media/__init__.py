@@ -1,0 +1,1 @@
+"""Media: from files, cameras and arrays to pictures and sound."""

@@ -1,0 +1,291 @@
+"""What decoding yields: `Clip`, a stretch of pictures and sound, and `MediaInfo`, a file's facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ter_fast.errors import MediaError
+
+SAMPLE_RATE = 16_000
+"""Samples per second of every `Clip.audio`, in Hz."""
+
+_SILENCE_BLOCK = SAMPLE_RATE // 20
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """Describe a media file without decoding it.
+
+    Times are in seconds. `start` is the file's own timestamp of its earliest picture or sound;
+    every other time in this package counts from there. `width` and `height` are those of the
+    upright picture, and `rotation` (degrees counter-clockwise: 0, 90, 180 or 270) is what sets
+    the stored one upright. `cut_short` says that the file lacks the end that its index lists;
+    `duration` is then that of what is there.
+    """
+
+    path: str
+    duration: float
+    start: float
+    has_video: bool
+    has_audio: bool
+    is_image: bool = False
+    cut_short: bool = False
+    frame_rate: float | None = None
+    width: int | None = None
+    height: int | None = None
+    rotation: int = 0
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    audio_rate: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Hold the pictures and the sound of one stretch of time; either may be missing.
+
+    Attributes:
+        path: The file it came from, if any.
+        frames: Upright RGB pictures, (T, H, W, 3) uint8.
+        times: When each picture is first shown, (T,) float64 seconds from the file's beginning.
+        audio: (samples,) float32 in [-1, 1], mono at 16 kHz, from `start` to `end`.
+        start: Seconds from the file's beginning.
+        end: Seconds from the file's beginning.
+        note: What a reader should know of the file, such as that it is cut short; "" for nothing.
+
+    Raises:
+        MediaError: A tensor has another shape or type than stated, or `end` lies before `start`.
+
+    Example:
+        >>> import torch
+        >>> clip = Clip(None, None, None, torch.zeros(16_000), 0.0, 1.0)
+        >>> clip.duration, clip.is_silent()
+        (1.0, True)
+    """
+
+    path: str | None
+    frames: Tensor | None
+    times: Tensor | None
+    audio: Tensor | None
+    start: float
+    end: float
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse tensors that no later stage could read."""
+        if not 0.0 <= self.end - self.start < float("inf"):
+            raise MediaError(
+                f"A clip from {self.start} to {self.end} s is not a stretch of time; "
+                "give finite seconds with end >= start."
+            )
+        if self.frames is not None:
+            _check_frames(self.frames, self.times)
+        elif self.times is not None:
+            raise MediaError("A clip has frame times but no frames; give both or neither.")
+        if self.audio is not None and (self.audio.ndim != 1 or self.audio.dtype != torch.float32):
+            raise MediaError(
+                f"Audio is {_shape(self.audio)}, expected (samples,) float32; "
+                "Clip.from_arrays converts other layouts."
+            )
+
+    @property
+    def duration(self) -> float:
+        """Return `end - start` in seconds.
+
+        Example:
+            >>> Clip(None, None, None, None, 2.0, 5.0).duration
+            3.0
+        """
+        return self.end - self.start
+
+    def is_silent(self, threshold_db: float = -60.0) -> bool:
+        """Say whether no 50 ms of the sound reach `threshold_db`.
+
+        The level of a block is `20 log10(rms)` in dB below full scale, its mean taken off first so
+        that a constant offset of the recorder does not pass for sound. No audio is silent.
+
+        Args:
+            threshold_db: Level in dB relative to full scale, 0 being the loudest.
+
+        Example:
+            >>> import torch
+            >>> tone = 0.1 * torch.sin(torch.arange(16_000) * 0.3)
+            >>> Clip(None, None, None, tone, 0.0, 1.0).is_silent()
+            False
+        """
+        if self.audio is None or self.audio.numel() == 0:
+            return True
+        block = min(_SILENCE_BLOCK, self.audio.numel())
+        blocks = self.audio[: self.audio.numel() // block * block].view(-1, block)
+        loudest = float(blocks.std(dim=1, correction=0).max())
+        return not loudest >= 10.0 ** (threshold_db / 20.0)
+
+    @classmethod
+    def from_file(cls, path: str | Path, **options: Any) -> Clip:
+        """Read a clip from a media file; `options` are those of `ter_fast.media.decode.read`.
+
+        Args:
+            path: Any file that FFmpeg reads: video, sound or picture.
+            **options: `start`, `end`, `frames`, `times`, `audio`, `video`, `max_side`.
+
+        Raises:
+            MediaError: The file cannot be read; the message names it and says why.
+
+        Example:
+            >>> Clip.from_file("nowhere.mp4")
+            Traceback (most recent call last):
+            ter_fast.errors.MediaError: nowhere.mp4 does not exist; check the path.
+        """
+        from ter_fast.media import decode
+
+        return decode.read(path, **options)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        frames: npt.ArrayLike | Tensor | None = None,
+        audio: npt.ArrayLike | Tensor | None = None,
+        *,
+        times: npt.ArrayLike | Tensor | None = None,
+        frame_rate: float = 25.0,
+        sample_rate: int = SAMPLE_RATE,
+        start: float = 0.0,
+        path: str | None = None,
+    ) -> Clip:
+        """Build a clip from arrays or tensors that are already in memory.
+
+        Args:
+            frames: (T, H, W, 3) RGB, or (H, W, 3) for one picture; uint8, or float in [0, 1].
+            audio: (samples,) or (channels, samples); float in [-1, 1] or int16. Channels are
+                averaged.
+            times: (T,) seconds; without it, picture i stands at `start + i / frame_rate`.
+            frame_rate: Pictures per second where `times` is not given.
+            sample_rate: Rate of `audio` in Hz; another rate than 16 kHz is converted.
+            start: Seconds at which the clip begins.
+            path: A name to show in results.
+
+        Raises:
+            MediaError: Neither is given, a shape or type is another, or a value is NaN, infinite
+                or out of range.
+
+        Example:
+            >>> import numpy as np
+            >>> clip = Clip.from_arrays(np.zeros((50, 8, 8, 3), np.uint8), np.zeros(32_000))
+            >>> clip.frames.shape, clip.duration
+            (torch.Size([50, 8, 8, 3]), 2.0)
+        """
+        if frames is None and audio is None:
+            raise MediaError("A clip needs frames, audio or both; neither was given.")
+        if not frame_rate > 0 or not sample_rate > 0:
+            raise MediaError(
+                f"frame_rate={frame_rate} and sample_rate={sample_rate} must be above 0."
+            )
+        end = start
+        pictures = instants = sound = None
+        if frames is not None:
+            pictures = _frames_from(frames)
+            count = pictures.shape[0]
+            instants = (
+                start + torch.arange(count, dtype=torch.float64) / frame_rate
+                if times is None
+                else torch.as_tensor(times, dtype=torch.float64)
+            )
+            _check_frames(pictures, instants)
+            end = max(end, float(instants[-1]) + 1.0 / frame_rate)
+        if audio is not None:
+            sound = _audio_from(audio, int(sample_rate))
+            end = max(end, start + sound.numel() / SAMPLE_RATE)
+        return cls(path, pictures, instants, sound, start, end)
+
+
+def joined(pictures: Iterable[Clip], sounds: Iterable[Clip]) -> Iterator[Clip]:
+    """Put the windows of a film and of its sound, each from a file of its own, together in order.
+
+    A window has the film's times, and the notes of both. Where one is longer, its last windows stand
+    alone; those of the sound go on where the film's would have.
+
+    Args:
+        pictures: The film's windows.
+        sounds: The sound's, from the same moment on.
+
+    Example:
+        >>> film = Clip("a.mp4", None, None, None, 8.0, 9.0, note="cut short")
+        >>> sound = Clip("a.wav", None, None, torch.zeros(16_000), 0.0, 1.0, note="damaged")
+        >>> both = next(joined([film], [sound]))
+        >>> both.start, len(both.audio), both.note
+        (8.0, 16000, 'cut short; the sound: damaged')
+    """
+    ahead = 0.0
+    for picture, sound in zip_longest(pictures, sounds):
+        if sound is None:
+            yield picture
+        elif picture is None:
+            yield replace(sound, start=sound.start + ahead, end=sound.end + ahead)
+        else:
+            ahead = picture.start - sound.start
+            note = f"the sound: {sound.note}" if sound.note else ""
+            both = "; ".join(filter(None, (picture.note, note)))
+            yield replace(picture, audio=sound.audio, note=both)
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _check_frames(frames: Tensor, times: Tensor | None) -> None:
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != torch.uint8:
+        raise MediaError(
+            f"Frames are {_shape(frames)}, expected (T, H, W, 3) uint8 RGB; "
+            "Clip.from_arrays converts other types."
+        )
+    if frames.numel() == 0:
+        raise MediaError(f"Frames are {_shape(frames)}: no picture; pass None where there is none.")
+    if times is None or times.shape != frames.shape[:1] or times.dtype != torch.float64:
+        given = "missing" if times is None else _shape(times)
+        raise MediaError(
+            f"Frame times are {given}, expected ({frames.shape[0]},) float64 seconds, "
+            "one for each frame."
+        )
+
+
+def _frames_from(frames: npt.ArrayLike | Tensor) -> Tensor:
+    pictures = torch.as_tensor(frames if isinstance(frames, Tensor) else np.asarray(frames))
+    if pictures.ndim == 3:
+        pictures = pictures[None]
+    if pictures.is_floating_point():
+        if not bool(((pictures >= 0) & (pictures <= 1)).all()):
+            raise MediaError(
+                "Float frames hold NaN or values outside [0, 1]; scale them to [0, 1] or pass "
+                "uint8."
+            )
+        pictures = (pictures * 255).round().to(torch.uint8)
+    return pictures.contiguous()
+
+
+def _audio_from(audio: npt.ArrayLike | Tensor, rate: int) -> Tensor:
+    sound = torch.as_tensor(audio if isinstance(audio, Tensor) else np.asarray(audio))
+    if sound.dtype == torch.int16:
+        sound = sound.to(torch.float32) / 32768
+    if not sound.is_floating_point() or sound.ndim not in (1, 2):
+        raise MediaError(
+            f"Audio is {_shape(sound)}, expected (samples,) or (channels, samples), float in "
+            "[-1, 1] or int16."
+        )
+    if not bool(sound.isfinite().all()):
+        raise MediaError("Audio holds NaN or infinity; repair or drop these samples first.")
+    sound = sound.to(torch.float32)
+    if sound.ndim == 2:
+        sound = sound.mean(dim=0)
+    if rate != SAMPLE_RATE:
+        from ter_fast.media.decode.pyav_audio import resample
+
+        sound = resample(sound, rate)
+    return sound.clamp(-1.0, 1.0).contiguous()

@@ -1,0 +1,70 @@
+"""What happens between sound and pictures: out of step, of different clips, or one of them gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ter_fast.errors import DataError
+from ter_fast.media.clip import SAMPLE_RATE, Clip
+from ter_fast.media.corrupt.audio import Sound, stretch
+
+
+def shifted_sound(
+    clip: Clip, seconds: float, draw: np.random.Generator, others: Sequence[Sound]
+) -> Clip:
+    """Shift the sound against the pictures, early or late.
+
+    What falls off one end comes in at the other: a gap of silence would be one more corruption.
+    """
+    early = draw.random() < 0.5
+    if clip.audio is None:
+        return clip
+    # On a circle nothing is further out of step than by half of it.
+    offset = min(round(seconds * SAMPLE_RATE), len(clip.audio) // 2)
+    return replace(clip, audio=clip.audio.roll(-offset if early else offset))
+
+
+def other_sound(
+    clip: Clip, share: float, draw: np.random.Generator, others: Sequence[Sound]
+) -> Clip:
+    """Replace one stretch that is this share of the sound by that of another clip, equally loud.
+
+    Raises:
+        DataError: No other clip has sound.
+    """
+    heard = [each for each in others if each.size and np.any(each)]
+    if not heard:
+        raise DataError(
+            "other_sound takes the sound of another clip and none was given; give others=[…]"
+        )
+    other = heard[int(draw.integers(len(heard)))]
+    if clip.audio is None or not len(clip.audio):
+        return clip
+    sound = clip.audio.numpy().copy()
+    begin, end = stretch(sound.size, share, draw)
+    level = np.sqrt(np.mean(np.square(sound, dtype=np.float64)))
+    strange = np.resize(other, sound.size)
+    if not np.any(strange):
+        # A longer clip may begin with as much silence, which has no loudness to match.
+        strange = np.resize(np.trim_zeros(other, "f"), sound.size)
+    strange = strange * (level / np.sqrt(np.mean(np.square(strange, dtype=np.float64))))
+    sound[begin:end] = np.clip(strange[begin:end], -1, 1)
+    return replace(clip, audio=torch.from_numpy(sound))
+
+
+def missing_audio(
+    clip: Clip, share: float, draw: np.random.Generator, others: Sequence[Sound]
+) -> Clip:
+    """Take the sound away from this share of the clips."""
+    return replace(clip, audio=None) if draw.random() < share else clip
+
+
+def missing_video(
+    clip: Clip, share: float, draw: np.random.Generator, others: Sequence[Sound]
+) -> Clip:
+    """Take the pictures away from this share of the clips."""
+    return replace(clip, frames=None, times=None) if draw.random() < share else clip

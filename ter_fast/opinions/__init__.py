@@ -1,0 +1,1 @@
+"""Opinions: evidence, fusion, decisions, uncertainty and the evidential losses."""

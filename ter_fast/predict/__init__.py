@@ -1,0 +1,1 @@
+"""Predict: from media to trusted-or-not predictions."""

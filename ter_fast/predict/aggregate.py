@@ -1,0 +1,313 @@
+"""From the evidence of a clip's windows to predictions: of the clip, and of each window."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ter_fast.experts.config import ModelConfig, TrustedThreshold
+from ter_fast.opinions.fusion import fuse
+from ter_fast.opinions.opinion import Opinion
+from ter_fast.predict.inference import Window
+from ter_fast.predict.prediction import Prediction
+
+_UNCALIBRATED = "not calibrated for {}: run calibrate"
+_WINDOWS_UNCALIBRATED = (
+    "not calibrated for windows with {} (thresholds of whole clips do not hold for them): "
+    "run calibrate with unit='window'"
+)
+
+
+# Below this share of its belief an expert is as good as not heard, and the reader should know.
+_STRANGE = 0.5
+
+
+@dataclass
+class Record:
+    """What is kept of a clip: what its windows showed, but no sound and no pictures.
+
+    Attributes:
+        name: of the clip.
+        windows: times and notes of its W windows, without their tensors.
+        values: by window its evidence `(V, K)`, None until the experts have seen it.
+        masks: by window `(V,)` bool, True where the modality is present.
+        ended: all windows are known.
+        error: what was wrong with the file; "" when nothing was.
+
+    Example:
+        >>> record = Record("a.wav")
+        >>> record.add(Window({"audio": torch.zeros(9)}, {}, 0.0, 1.0)), record.complete
+        (0, False)
+    """
+
+    name: str
+    windows: list[Window] = field(default_factory=list)
+    values: list[Tensor | None] = field(default_factory=list)
+    masks: list[Tensor | None] = field(default_factory=list)
+    ended: bool = False
+    error: str = ""
+    _seen: int = 0
+
+    def add(self, window: Window) -> int:
+        """Take note of a window; return its place."""
+        self.windows.append(replace(window, values={}))
+        self.values.append(None)
+        self.masks.append(None)
+        return len(self.windows) - 1
+
+    def fill(
+        self, place: int, values: Tensor, mask: Tensor, familiar: Mapping[str, float]
+    ) -> None:  # fmt: skip
+        """Keep what the experts say of the window at `place`: `(V, K)`, `(V,)`, and how familiar it is to them."""
+        self.values[place], self.masks[place] = values, mask
+        self.windows[place] = replace(self.windows[place], familiar=familiar)
+        self._seen += 1
+
+    @property
+    def complete(self) -> bool:
+        """Whether the experts have seen every window."""
+        return self.ended and self._seen == len(self.windows)
+
+    def stacked(self) -> tuple[Tensor, Tensor]:
+        """Return the evidence `(V, W, K)` and the mask `(V, W)` of the windows."""
+        values = [each for each in self.values if each is not None]
+        masks = [each for each in self.masks if each is not None]
+        return torch.stack(values, 1), torch.stack(masks, 1)
+
+    def mean(self) -> tuple[Tensor, Tensor]:
+        """Return the clip's evidence `(V, K)`, the mean over the windows of each modality, and its mask."""
+        values, mask = self.stacked()
+        count = mask.sum(1)
+        return values.sum(1) / count.clamp_min(1)[:, None], count > 0
+
+
+def opinions_of(
+    config: ModelConfig, evidence: Tensor, mask: Tensor, discount: Tensor | None = None
+) -> tuple[Opinion, dict[str, Opinion]]:
+    """Fuse `(V, B, K)` evidence under a `(V, B)` mask: the fused opinion and each modality's own.
+
+    The fused opinion, its conflict and its disagreement are of the opinions discounted by each
+    modality's reliability, also where one modality is all there is; each modality's own opinion is
+    what its expert says, not discounted.
+
+    Args:
+        config: of the model.
+        evidence: of its experts.
+        mask: True where a modality is present.
+        discount: `(V,)` reliabilities in place of the configuration's, such as those being learned.
+    """
+    kind = config.confidence
+    each = {
+        name: Opinion(view, confidence_kind=kind)
+        for name, view in zip(config.modalities, evidence, strict=True)
+    }
+    weights = config.discount if discount is None else discount
+    return fuse(evidence, config.rule, mask, weights).with_confidence(kind), each
+
+
+def thresholds_of(config: ModelConfig, mask: Tensor) -> Tensor | None:
+    """Return the threshold of each row of a `(V, B)` mask, `(B,)`: NaN where there is none; None without any."""
+    if not config.thresholds:
+        return None
+    found = torch.full(mask.shape[1:], math.nan, dtype=torch.float64, device=mask.device)
+    for names, record in config.thresholds.items():
+        wanted = [name in names.split("+") for name in config.modalities]
+        here = (mask == torch.tensor(wanted, device=mask.device)[:, None]).all(0)
+        found[here] = record.threshold
+    return found
+
+
+def conclude(config: ModelConfig, records: Sequence[Record], cut: str = "") -> list[Prediction]:
+    """Turn what is known of clips into their predictions.
+
+    Args:
+        config: of the model, with its thresholds.
+        records: the clips, complete or failed.
+        cut: how they were cut, where not as the model's own clips are; a sentence for `reasons`.
+
+    Example:
+        >>> from ter_fast.experts.config import ExpertConfig
+        >>> config = ModelConfig(("a", "b"), {"audio": ExpertConfig("audio-cnn", {}, ("a", "b"))})
+        >>> conclude(config, [Record("gone.wav", ended=True, error="gone.wav does not exist")])[0].error
+        'gone.wav does not exist'
+    """
+    good = [record for record in records if not record.error]
+    answers: Iterator[Prediction] = iter(())
+    if good:
+        evidence, masks = zip(*(record.mean() for record in good), strict=True)
+        answers = _answers(
+            config,
+            torch.stack(evidence, 1),
+            torch.stack(masks, 1),
+            [(record.name, record.windows) for record in good],
+            config.thresholds,
+            _UNCALIBRATED,
+        )
+    found = []
+    for record in records:
+        if record.error:
+            blank = dict.fromkeys(config.modalities)
+            found.append(
+                Prediction(record.name, error=record.error, labels=config.labels, opinions=blank)
+            )
+            continue
+        answer = next(answers)
+        if len(record.windows) > 1:
+            answer = replace(answer, made_of=partial(window_predictions, config, record))
+        if cut and _is_cut(config, record):
+            answer = replace(answer, reasons=(*answer.reasons, cut))
+        found.append(answer)
+    return found
+
+
+def _is_cut(config: ModelConfig, record: Record) -> bool:
+    """Say whether other windows than the model's own can have made a difference."""
+    seconds = record.windows[-1].end - record.windows[0].start
+    return len(record.windows) > 1 or seconds > 1.25 * config.window_seconds
+
+
+def window_predictions(config: ModelConfig, record: Record) -> list[Prediction]:
+    """Return the prediction of each window of a clip of several, held to the thresholds of windows."""
+    evidence, mask = record.stacked()
+    pieces = [(record.name, [window]) for window in record.windows]
+    answers = _answers(
+        config, evidence, mask, pieces, config.window_thresholds, _WINDOWS_UNCALIBRATED
+    )
+    apart = _other_windows(config, record)
+    return [
+        replace(each, reasons=(*each.reasons, apart))
+        if apart and each.threshold is not None
+        else each
+        for each in answers
+    ]
+
+
+def _other_windows(config: ModelConfig, record: Record) -> str:
+    """Say that windows are not as long as those that their thresholds were set on; else ""."""
+    seconds, own = record.windows[0].end - record.windows[0].start, config.window_seconds
+    if math.isclose(seconds, own, rel_tol=1e-3):
+        return ""
+    return f"a window of {seconds:g} s; the threshold was set on windows of {own:g} s"
+
+
+def _answers(
+    config: ModelConfig,
+    evidence: Tensor,
+    mask: Tensor,
+    pieces: Sequence[tuple[str, Sequence[Window]]],
+    thresholds: Mapping[str, TrustedThreshold],
+    uncalibrated: str,
+) -> Iterator[Prediction]:
+    """Yield a prediction for each row of `(V, N, K)` evidence under a `(V, N)` mask."""
+    fused, each = opinions_of(config, evidence, mask)
+    for row, (name, windows) in enumerate(pieces):
+        opinions = {
+            modality: _row(opinion, row) if there else None
+            for (modality, opinion), there in zip(each.items(), mask[:, row].tolist(), strict=True)
+        }
+        yield _answer(config, name, windows, _row(fused, row), opinions, thresholds, uncalibrated)
+
+
+def _answer(
+    config: ModelConfig,
+    name: str,
+    windows: Sequence[Window],
+    fused: Opinion,
+    opinions: Mapping[str, Opinion | None],
+    thresholds: Mapping[str, TrustedThreshold],
+    uncalibrated: str,
+) -> Prediction:
+    """Turn the opinions on one stretch into its prediction: the label, and whether to trust it."""
+    present = [modality for modality, opinion in opinions.items() if opinion is not None]
+    notes = tuple(_notes(windows, list(opinions)))
+    notes += tuple(dict.fromkeys(window.remark for window in windows if window.remark))
+    confidence, disagreement = float(fused.confidence), _number(fused.disagreement)
+    base = Prediction(
+        name,
+        windows[0].start,
+        windows[-1].end,
+        confidence=confidence,
+        uncertainty=float(fused.uncertainty),
+        conflict=_number(fused.conflict),
+        disagreement=disagreement,
+        opinion=fused,
+        opinions=opinions,
+        labels=config.labels,
+    )
+    if not present:
+        return replace(base, reasons=("no modality could be used", *notes))
+    if math.isnan(confidence):
+        return replace(base, reasons=("the evidence is not a number", *notes))
+    record = thresholds.get("+".join(present))
+    reasons = []
+    trusted = None
+    if record is None:
+        reasons.append(uncalibrated.format("+".join(present)))
+    else:
+        trusted = bool(fused.trusted(record.threshold, config.disagreement_limit))
+        if confidence < record.threshold:
+            reasons.append(
+                f"confidence {confidence:.3f} is below the threshold {record.threshold:.3f}"
+            )
+        if config.disagreement_limit is not None and disagreement > config.disagreement_limit:
+            reasons.append(
+                f"disagreement {disagreement:.3f} is above the limit {config.disagreement_limit:.3f}"
+            )
+    return replace(
+        base,
+        label=config.labels[int(fused.prediction)],
+        probabilities=dict(zip(config.labels, fused.probability.tolist(), strict=True)),
+        trusted=trusted,
+        threshold=None if record is None else record.threshold,
+        reasons=(*reasons, *notes),
+        promise=record.promise if record is not None and trusted else "",
+    )
+
+
+def _notes(windows: Sequence[Window], modalities: Sequence[str]) -> Iterator[str]:
+    """Say of each modality why it is missing, and in how many windows where it is not in all; or that it is strange."""
+    for modality in modalities:
+        missing = [window for window in windows if modality in window.notes]
+        if not missing:
+            continue
+        yield f"{modality}: {missing[0].notes[modality]}{_where(missing, windows)}"
+    for modality in modalities:
+        strange = [window for window in windows if window.familiar.get(modality, 1.0) < _STRANGE]
+        if not strange:
+            continue
+        note = f"{modality}: unlike what its expert was trained on"
+        if len(windows) == 1:
+            yield f"{note}, so {strange[0].familiar[modality]:.0%} of its belief counts"
+        else:
+            yield f"{note}, and mostly not believed{_where(strange, windows)}"
+
+
+def _where(some: Sequence[Window], windows: Sequence[Window]) -> str:
+    """Say in how many of a clip's windows something is, and where; nothing where it is in all."""
+    if len(some) == len(windows):
+        return ""
+    return (
+        f", in {len(some)} of {len(windows)} windows ({some[0].start:.0f} to {some[-1].end:.0f} s)"
+    )
+
+
+def _number(value: Tensor | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _row(opinion: Opinion, row: int) -> Opinion:
+    def pick(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value[row]
+
+    return replace(
+        opinion,
+        evidence=opinion.evidence[row],
+        conflict=pick(opinion.conflict),
+        disagreement=pick(opinion.disagreement),
+        vacuity=pick(opinion.vacuity),
+    )

@@ -1,0 +1,328 @@
+"""From media to evidence: windows as experts read them, and what the experts say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ter_fast.data import shards
+from ter_fast.data.modalities import MEDIA, MODALITIES
+from ter_fast.errors import MediaError, ModelError
+from ter_fast.experts.config import ModelConfig
+from ter_fast.experts.out_of_distribution import noted_familiarity
+from ter_fast.media import decode
+from ter_fast.media.clip import Clip, joined
+from ter_fast.media.decode import MAX_SECONDS, Sampling
+from ter_fast.media.decode.backends import check_sampling, choose
+from ter_fast.media.features import collate, resize_frames
+from ter_fast.media.memory import release
+from ter_fast.predict.sources import Source
+
+if TYPE_CHECKING:
+    from ter_fast.media.faces.cropper import FaceCropper
+    from ter_fast.model import Model
+
+
+# Faces are looked for at 640 pixels and cropped at most at a few hundred: a 4K frame would only cost memory.
+_LONGEST_SIDE = 1280
+_NOT_GIVEN = "not given (a media file does not hold it; give it beside the file, or tensors)"
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window ready for the encoders.
+
+    Attributes:
+        values: by modality the `(N, …)` tensor, or None where it is missing.
+        notes: by missing modality, why.
+        remark: what a reader should know of the file; "" for nothing.
+        familiar: by modality, how familiar it is to an expert that can tell, see `ter_fast.experts.out_of_distribution`.
+        start: seconds.
+        end: seconds.
+    """
+
+    values: dict[str, Tensor | None]
+    notes: dict[str, str]
+    start: float
+    end: float
+    remark: str = ""
+    familiar: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        """Length of its longest tensor, by which windows are put together."""
+        return max((len(value) for value in self.values.values() if value is not None), default=0)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Evidence of N clips, by modality.
+
+    Attributes:
+        values: `(V, N, K)`, zero where masked.
+        mask: `(V, N)` bool, True where the modality is present.
+    """
+
+    values: Tensor
+    mask: Tensor
+
+
+@dataclass
+class Preparer:
+    """Turn a clip's window into what the experts of a model read.
+
+    Attributes:
+        config: the model's configuration.
+        cropper: face cropper; None leaves "video" masked when the model asks for faces.
+        hop: seconds from one window's start to the next; None for windows end to end.
+        backend: decoder of files, by name; None for the one that `ter_fast.media.decode.choose` takes.
+        sampling: "exact" or "keyframe" (see `ter_fast.media.decode.read`).
+        side_by_side: several files are decoded at once.
+        empty: by modality, a tensor without rows that gives the dtype and the trailing shape; modalities
+            that come as tensors without being registered add theirs.
+    """
+
+    config: ModelConfig
+    cropper: FaceCropper | None = None
+    hop: float | None = None
+    backend: str | None = None
+    sampling: Sampling = "exact"
+    side_by_side: bool = False
+    empty: dict[str, Tensor] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if "audio" in self.config.modalities:
+            self.empty["audio"] = torch.zeros(0)
+        if "video" in self.config.modalities and (video := self.config.video) is not None:
+            self.empty["video"] = torch.zeros(
+                0, video.channels, video.size, video.size, dtype=torch.uint8
+            )
+        for name in self.config.modalities:
+            if name not in MEDIA and name in MODALITIES:
+                self.empty[name] = MODALITIES[name].empty
+
+    @property
+    def reads_media(self) -> bool:
+        """Whether the model hears or sees: else nothing of a media file is decoded."""
+        return any(name in MEDIA for name in self.config.modalities)
+
+    def completed(self, source: Source) -> Source:
+        """Read, once for all windows, what a source gives for modalities beyond sound and pictures."""
+        tensors, notes = dict(source.tensors), {}
+        for name in self.config.modalities:
+            if name in MEDIA or name in tensors or name not in source.extras:
+                continue
+            if name not in MODALITIES:
+                notes[name] = f"nothing reads it; call register_modality({name!r}, …) first"
+                continue
+            value, notes[name] = MODALITIES[name].tensor(source.extras[name])
+            if value is not None:
+                tensors[name] = value
+        return replace(source, tensors=tensors, notes=notes)
+
+    def read(
+        self,
+        path: str | Path,
+        audio_path: str | Path | None = None,
+        span: tuple[float, float] | None = None,
+    ) -> Iterator[Clip]:
+        """Yield the windows of a media file, or of a span of it.
+
+        The sound may lie in a file of its own, which is read whole: it begins with the span.
+        """
+        video = self.config.video if "video" in self.config.modalities else None
+        audio = "audio" in self.config.modalities
+        if video is None and not audio:
+            names = " and ".join(self.config.modalities)
+            raise MediaError(f"{path}: the model reads {names}, which no file holds; give tensors")
+        if video is None and audio_path is not None:
+            path, audio_path, span = audio_path, None, None
+        windows = partial(
+            decode.windows,
+            seconds=self.config.window_seconds,
+            hop=self.hop,
+            frames=video.frames if video else 1,
+            max_side=_LONGEST_SIDE,
+            sampling=self.sampling,
+            # Clips are decoded side by side: threads of their own would only get in each other's way.
+            threads=1 if self.side_by_side else None,
+            backend=self.backend,
+        )
+        start, end = span or (0.0, None)
+        pictures = windows(
+            path, start=start, end=end, audio=audio and audio_path is None, video=video is not None
+        )
+        if audio_path is None or not audio:
+            yield from pictures
+            return
+        yield from joined(pictures, windows(audio_path, audio=True, video=False))
+
+    def read_shard(self, path: str) -> Iterator[Clip]:
+        """Yield the windows of a clip that lies in a prepared shard."""
+        video = self.config.video if "video" in self.config.modalities else None
+        return shards.shard_windows(
+            path,
+            self.config.window_seconds,
+            video.frames if video else None,
+            audio="audio" in self.config.modalities,
+            video=video is not None,
+        )
+
+    def __call__(self, source: Source, clip: Clip) -> Window:
+        """Prepare one window of a source."""
+        values: dict[str, Tensor | None] = {}
+        notes: dict[str, str] = {}
+        for name in self.config.modalities:
+            if name == "audio":
+                value, note = self._audio(clip)
+            elif name == "video":
+                value, note = self._video(clip, source.cropped)
+            elif name not in source.tensors:
+                value, note = None, source.notes.get(name) or _NOT_GIVEN
+            elif bool(torch.isfinite(source.tensors[name]).all()):
+                value, note = source.tensors[name], ""
+            else:
+                value, note = None, "the tensor holds NaN or infinite values"
+            values[name] = value
+            if value is None:
+                notes[name] = note
+        return Window(values, notes, clip.start, clip.end, clip.note)
+
+    @staticmethod
+    def _audio(clip: Clip) -> tuple[Tensor | None, str]:
+        if clip.audio is None or clip.audio.numel() == 0:
+            return None, "no sound track"
+        if not bool(torch.isfinite(clip.audio).all()):
+            return None, "the sound holds NaN or infinite values"
+        if clip.is_silent():
+            return None, "silent"
+        return clip.audio, ""
+
+    def _video(self, clip: Clip, cropped: bool) -> tuple[Tensor | None, str]:
+        video = self.config.video
+        assert video is not None
+        if clip.frames is None or len(clip.frames) == 0:
+            return None, "no pictures"
+        frames = clip.frames
+        if video.faces == "detect" and not cropped:
+            if self.cropper is None:
+                return (
+                    None,
+                    "no face detector (give --face-model, or run: ter-fast data fetch-models)",
+                )
+            frames, kept = self.cropper.crop(clip.frames)
+            if len(kept) == 0:
+                count = len(clip.frames)
+                return None, f"no face found in {count} sampled frame{'s' if count > 1 else ''}"
+        return resize_frames(frames, video.size, video.channels), ""
+
+
+def preparer_of(
+    config: ModelConfig,
+    faces: str | None = None,
+    face_model: str | Path | None = None,
+    *,
+    window: float | None = None,
+    hop: float | None = None,
+    decode: str | None = None,
+    sampling: Sampling = "exact",
+) -> Preparer:
+    """Return what turns clips into the inputs of a model; see `Model.preparer`.
+
+    Raises:
+        ModelError: faces, a window or a hop that cannot be.
+        MediaError: there is no such decoder or sampling, or it is not installed.
+    """
+    if decode is not None:
+        choose(decode)
+    check_sampling(decode, sampling)
+    for name, seconds in (("window", window), ("hop", hop)):
+        if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
+            raise ModelError(f"{name} is {seconds}; expected seconds, from 0.01 to {MAX_SECONDS:g}")
+    if window is not None:
+        config = replace(config, window_seconds=window)
+    if config.video is None:
+        return Preparer(config, None, hop, decode, sampling)
+    if faces is not None:
+        config = replace(config, video=replace(config.video, faces=faces))
+    cropper = None
+    if config.video is not None and config.video.faces == "detect":
+        from ter_fast.media.faces.cropper import FaceCropper, default_face_model
+
+        file = face_model or default_face_model()
+        if file is not None:
+            cropper = FaceCropper(file, size=max(96, config.video.size))
+    return Preparer(config, cropper, hop, decode, sampling)
+
+
+@torch.no_grad()
+def clip_evidence(
+    model: Model, clips: Sequence[Sequence[Window]], empty: dict[str, Tensor], batch_size: int = 16
+) -> Evidence:
+    """Run the experts over the windows of N clips: the clips' evidence.
+
+    A clip's evidence for a modality is the mean over the windows where it is present, so that length
+    alone makes nothing more certain. Windows of like length are run together.
+    """
+    flat = [(owner, window) for owner, windows in enumerate(clips) for window in windows]
+    flat.sort(key=lambda pair: pair[1].length)
+    device = next(model.parameters()).device
+    shape = (len(model.config.modalities), len(clips))
+    total = torch.zeros(*shape, len(model.config.labels), device=device)
+    count = torch.zeros(shape, device=device)
+    for begin in range(0, len(flat), batch_size):
+        part = flat[begin : begin + batch_size]
+        values, mask = window_evidence(model, [window for _, window in part], empty)
+        owner = torch.tensor([each for each, _ in part], device=device)
+        total.index_add_(1, owner, values)
+        count.index_add_(1, owner, mask.to(count.dtype))
+        release()
+    return Evidence(total / count.clamp_min(1)[..., None], count > 0)
+
+
+def noted_evidence(
+    model: Model, windows: Sequence[Window], empty: Mapping[str, Tensor]
+) -> list[tuple[Tensor, Tensor, dict[str, float]]]:
+    """Run the experts over B windows at once, and note how familiar each is to them.
+
+    Returns:
+        By window, on the CPU: evidence `(V, K)`, mask `(V,)` bool, and familiarity by present modality.
+    """
+    with noted_familiarity(dict(model.experts.items())) as weights:
+        values, mask = window_evidence(model, windows, empty)
+    shares = {name: weight.tolist() for name, weight in weights.items()}
+    names = model.config.modalities
+    return [
+        # A view would keep the whole batch in memory for as long as the prediction.
+        (
+            value.clone(),
+            there.clone(),
+            {
+                n: shares[n][row]
+                for n, here in zip(names, there.tolist(), strict=True)
+                if here and n in shares
+            },
+        )
+        for row, (value, there) in enumerate(
+            zip(values.cpu().unbind(1), mask.cpu().unbind(1), strict=True)
+        )
+    ]
+
+
+@torch.no_grad()
+def window_evidence(
+    model: Model, windows: Sequence[Window], empty: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Run the experts over B windows at once: evidence `(V, B, K)` and mask `(V, B)`."""
+    device = next(model.parameters()).device
+    if not empty:
+        shape = (len(model.config.modalities), len(windows))
+        nothing = torch.zeros(*shape, len(model.config.labels), device=device)
+        return nothing, torch.zeros(shape, dtype=torch.bool, device=device)
+    return model.evidence(collate([each.values for each in windows], empty).to(device))

@@ -1,0 +1,162 @@
+"""Predictions of a camera, a microphone, a pipe or a stream, with bounded delay."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ter_fast.errors import MediaError, TerFastError
+from ter_fast.media.clip import Clip
+from ter_fast.media.decode.live import LiveStats, live_windows
+from ter_fast.media.decode.live_buffer import WindowGrid
+from ter_fast.media.memory import release
+from ter_fast.media.threads import use_one_core
+from ter_fast.predict.aggregate import Record, conclude, window_predictions
+from ter_fast.predict.inference import Preparer, noted_evidence
+from ter_fast.predict.prediction import Prediction
+from ter_fast.predict.sources import Source
+
+if TYPE_CHECKING:
+    from ter_fast.model import Model
+
+
+class Live(Iterator[Prediction]):
+    """Iterate over the predictions of a stream's windows, as they end.
+
+    A thread reads and decodes at the stream's own pace. Of the windows that have ended, only the
+    latest waits: while the model is busy, older ones give way to it and are counted in `dropped`. So a
+    prediction is never later than its window's end by more than `max_delay` of decoding, and the time
+    that the model takes for two windows.
+
+    Use it as a context manager, or call `close`, to stop early.
+
+    Args:
+        model: the model; it evaluates while it predicts a window, and is left as it was.
+        source: `/dev/video0`, `alsa:default` or another device of FFmpeg, a URL (`rtsp://…`), `-` for
+            standard input, a named pipe, or a file, which is read at its own pace.
+        preparer: of the model; its window and hop are those of the stream.
+        max_delay: seconds that decoding may lag before it takes key frames alone.
+
+    Attributes:
+        stats: seconds read, pictures skipped, packets damaged.
+        dropped: windows that were over before the model was free.
+
+    Raises:
+        MediaError: (while iterating) the source cannot be opened, or broke off.
+
+    Example:
+        >>> from ter_fast.model import Model
+        >>> model = Model.build(["calm", "angry"], modalities=("audio",))
+        >>> next(Live(model, "gone.wav", model.preparer()))
+        Traceback (most recent call last):
+        ter_fast.errors.MediaError: gone.wav cannot be opened ...
+    """
+
+    def __init__(
+        self, model: Model, source: str, preparer: Preparer, *, max_delay: float = 1.0
+    ) -> None:
+        config = preparer.config
+        video = config.video if "video" in config.modalities else None
+        self._model, self._preparer = model, preparer
+        self._source = Source(source, lambda: iter(()))
+        grid = WindowGrid(
+            config.window_seconds,
+            preparer.hop or config.window_seconds,
+            video.frames if video else 1,
+            "audio" in config.modalities,
+            video is not None,
+        )
+        if not (grid.audio or grid.video):
+            names = " and ".join(config.modalities)
+            raise MediaError(f"{source}: the model reads {names}, which no stream holds")
+        self.stats = LiveStats()
+        self.dropped = 0
+        self._latest: Clip | None = None
+        self._error: TerFastError | None = None
+        self._stop = self._ended = False
+        self._changed = threading.Condition()
+        # A device that answers nothing may not keep the program from ending.
+        self._thread = threading.Thread(
+            target=self._read, args=(grid, max_delay), name="ter_fast-live", daemon=True
+        )
+        self._thread.start()
+
+    def __next__(self) -> Prediction:
+        """Wait for the next window, and predict it."""
+        with self._changed:
+            # A wait without end could not be interrupted on every platform.
+            while self._latest is None and not (self._ended or self._stop):
+                self._changed.wait(0.5)
+            clip, self._latest = self._latest, None
+        if self._stop:
+            raise StopIteration
+        if clip is not None:
+            return self._predict(clip)
+        self.close()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        raise StopIteration
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop reading."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading and let the source go; no prediction follows."""
+        self._stop = True
+        self._thread.join(timeout=2.0)
+
+    def _read(self, grid: WindowGrid, max_delay: float) -> None:
+        windows = live_windows(
+            self._source.name, grid, self.stats, lambda: self._stop, max_delay=max_delay
+        )
+        error: TerFastError | None = None
+        use_one_core()
+        try:
+            for clip in windows:
+                with self._changed:
+                    self.dropped += self._latest is not None
+                    self._latest = clip
+                    self._changed.notify()
+        except TerFastError as failure:
+            error = failure
+        except Exception as failure:  # the reader of the predictions must learn of it
+            error = MediaError(f"{self._source.name} could not be read ({failure})")
+        with self._changed:
+            self._error, self._ended = error, True
+            self._changed.notify()
+
+    def _predict(self, clip: Clip) -> Prediction:
+        window = self._preparer(self._source, clip)
+        record = Record(self._source.name, ended=True)
+        training = self._model.training
+        self._model.eval()
+        try:
+            (noted,) = noted_evidence(self._model, [window], self._preparer.empty)
+        finally:
+            self._model.train(training)
+        release()
+        record.fill(record.add(window), *noted)
+        config = self._model.config
+        if config.window_thresholds:
+            return window_predictions(config, record)[0]
+        found = conclude(config, [record])[0]
+        if found.trusted is None or found.threshold is None:
+            return found
+        return replace(found, reasons=(*found.reasons, _OF_CLIPS))
+
+
+_OF_CLIPS = "the threshold is of whole clips: each window of the stream is taken for one"

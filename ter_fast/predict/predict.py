@@ -1,0 +1,230 @@
+"""From sources to predictions: windows through the experts as they come, then one answer per clip."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ter_fast.data.modalities import MEDIA
+from ter_fast.errors import MediaError, ModelError
+from ter_fast.experts.config import ModelConfig
+from ter_fast.media.clip import SAMPLE_RATE, Clip
+from ter_fast.media.decode import cut
+from ter_fast.media.memory import release
+from ter_fast.media.threads import leaving_cores, worker_count
+from ter_fast.predict.aggregate import Record, conclude
+from ter_fast.predict.inference import Preparer, Window, noted_evidence
+from ter_fast.predict.prediction import Prediction, Predictions
+from ter_fast.predict.sources import Source, dataset_sources, sources_of
+from ter_fast.predict.streaming import streamed
+
+if TYPE_CHECKING:
+    from ter_fast.data import Dataset
+    from ter_fast.model import Model
+
+OneSource = str | Path | Clip | Mapping[str, Any]
+ManySources = Sequence[OneSource]
+
+
+def predict(
+    model: Model,
+    source: OneSource | ManySources | Dataset,
+    preparer: Preparer,
+    batch_size: int = 16,
+    workers: int | None = None,
+    progress: bool = False,
+) -> Prediction | Predictions:
+    """Predict whatever `Model.predict` takes; see there for the arguments and errors."""
+    from ter_fast.data import Dataset
+
+    one = isinstance(source, Clip) or (isinstance(source, Mapping) and not _is_tensors(source))
+    if isinstance(source, Dataset):
+        sources = dataset_sources(source, preparer)
+    elif isinstance(source, Mapping) and not one:
+        sources = _tensor_sources(source, model.config, preparer)
+    elif isinstance(source, (str, Path, Clip, Mapping)):
+        sources = _sources_of_one(source, preparer, "clip")
+    else:
+        sources = [
+            found
+            for index, each in enumerate(source)
+            for found in _sources_of_one(each, preparer, f"clip {index}")
+        ]
+    stream: Any = _predicted(model, sources, preparer, batch_size, workers)
+    with closing(stream):
+        shown = stream
+        if progress:
+            from rich.console import Console
+            from rich.progress import track
+
+            # Standard output is for results, and a bar that redraws itself is noise in a file.
+            console = Console(stderr=True)
+            shown = track(
+                stream, "predicting", total=len(sources), transient=True,
+                console=console, disable=not console.is_terminal,
+            )  # fmt: skip
+        with leaving_cores(min(worker_count(workers), len(sources))):
+            results: list[Prediction] = list(shown)
+    if one or isinstance(source, (str, Path)):
+        # A folder without media stands for itself; a bad file in a folder is one row among others.
+        alone = one or [each.path for each in results] == [str(source)]
+        if alone and results[0].error:
+            raise MediaError(results[0].error)
+        if one or not Path(str(source)).is_dir():
+            return results[0]
+    return Predictions(results)
+
+
+def _is_tensors(source: Mapping[str, Any]) -> bool:
+    return "path" not in source and all(isinstance(value, Tensor) for value in source.values())
+
+
+def _sources_of_one(source: OneSource, preparer: Preparer, name: str) -> list[Source]:
+    if isinstance(source, Clip):
+        return [Source(source.path or name, partial(_windows, source, preparer))]
+    if isinstance(source, Mapping):
+        return [_source_with_extras(source, preparer, name)]
+    return sources_of([source], preparer)
+
+
+def _source_with_extras(given: Mapping[str, Any], preparer: Preparer, name: str) -> Source:
+    """Make a source of a clip and what lies beside it: {"path": a file or a Clip, modality: a value}."""
+    extras = {key: value for key, value in given.items() if key != "path"}
+    path = given.get("path")
+    known = [each for each in preparer.config.modalities if each not in MEDIA]
+    if unknown := [key for key in extras if key not in known]:
+        raise ModelError(
+            f"beside a clip's path the model reads {', '.join(known) or 'nothing'}; given "
+            f"{', '.join(unknown)} (a batch is a mapping of torch tensors alone)"
+        )
+    if path is None or not preparer.reads_media:
+        label = name if path is None else str(getattr(path, "path", path) or name)
+        nothing = Clip(None, None, None, None, 0.0, 0.0)
+        return Source(label, lambda: iter([nothing]), extras=extras)
+    if not isinstance(path, (str, Path, Clip)) or (
+        not isinstance(path, Clip) and Path(path).is_dir()
+    ):
+        raise ModelError(f"the path beside {', '.join(extras)} is {path!r}; give one file or Clip")
+    return replace(_sources_of_one(path, preparer, name)[0], extras=extras)
+
+
+def _windows(clip: Clip, preparer: Preparer) -> Iterator[Clip]:
+    config = preparer.config
+    return cut(
+        clip, config.window_seconds, config.video.frames if config.video else 1, preparer.hop
+    )
+
+
+def _tensor_sources(
+    tensors: Mapping[str, Tensor], config: ModelConfig, preparer: Preparer
+) -> list[Source]:
+    """Make a source of each row of a mapping of tensors."""
+    if unknown := [name for name in tensors if name not in config.modalities]:
+        raise ModelError(
+            f"the model has no modality {', '.join(unknown)}; it has {', '.join(config.modalities)}"
+        )
+    sizes = {name: len(value) for name, value in tensors.items()}
+    if len(set(sizes.values())) != 1:
+        raise ModelError(
+            f"tensors by modality need the same number of rows; given {sizes or 'no tensors'}"
+        )
+    forms = {"audio": ("(B, samples) floating point", 2), "video": ("(B, T, H, W, 3) uint8", 5)}
+    for name, value in tensors.items():
+        form, dimensions = forms.get(name, ("(B, …)", value.ndim))
+        if value.ndim != dimensions or (name == "audio" and not value.is_floating_point()):
+            raise ModelError(f"{name} is {value.dtype} {tuple(value.shape)}; expected {form}")
+    others = {name: value for name, value in tensors.items() if name not in forms}
+    preparer.empty |= {name: value.new_zeros(0, *value.shape[2:]) for name, value in others.items()}
+
+    def windows(row: int) -> Iterator[Clip]:
+        frames = times = sound = None
+        end = 0.0
+        if "video" in tensors:
+            pictures = Clip.from_arrays(tensors["video"][row].cpu())
+            frames, times, end = pictures.frames, pictures.times, pictures.end
+        if "audio" in tensors:
+            # Not through `from_arrays`, which refuses NaN: here NaN costs this modality, not the row.
+            sound = tensors["audio"][row].float().cpu()
+            end = max(end, len(sound) / SAMPLE_RATE)
+        return _windows(Clip(None, frames, times, sound, 0.0, end), preparer)
+
+    return [
+        Source(
+            f"row {row}",
+            partial(windows, row),
+            tensors={name: value[row].cpu() for name, value in others.items()},
+        )
+        for row in range(next(iter(sizes.values())))
+    ]
+
+
+def _predicted(
+    model: Model,
+    sources: Sequence[Source],
+    preparer: Preparer,
+    batch_size: int,
+    workers: int | None,
+) -> Generator[Prediction, None, None]:
+    """Yield the prediction of each source, in order; at most a batch of windows waits in memory."""
+    cut = _cut_of(model.config, preparer)
+    records: deque[Record] = deque()
+    waiting: list[tuple[Record, int, Window]] = []
+
+    def flush() -> list[Prediction]:
+        _run(model, waiting, preparer, batch_size)
+        waiting.clear()
+        release()
+        done = []
+        while records and (records[0].complete or records[0].error):
+            done.append(records.popleft())
+        return conclude(model.config, done, cut)
+
+    training = model.training
+    model.eval()
+    try:
+        with closing(streamed(sources, preparer, workers)) as stream:
+            for index, item in stream:
+                if not records or records[-1].ended:
+                    records.append(Record(sources[index].name))
+                record = records[-1]
+                if isinstance(item, Window):
+                    waiting.append((record, record.add(item), item))
+                else:
+                    record.ended, record.error = True, "" if item is None else str(item)
+                if len(waiting) >= batch_size or len(records) > 4 * batch_size:
+                    yield from flush()
+            yield from flush()
+    finally:
+        model.train(training)
+
+
+@torch.no_grad()
+def _run(
+    model: Model,
+    waiting: Sequence[tuple[Record, int, Window]],
+    preparer: Preparer,
+    batch_size: int,
+) -> None:
+    """Run the experts over windows, a batch at a time, and note what they say."""
+    for begin in range(0, len(waiting), batch_size):
+        part = waiting[begin : begin + batch_size]
+        found = noted_evidence(model, [each[2] for each in part], preparer.empty)
+        for (record, place, _), noted in zip(part, found, strict=True):
+            record.fill(place, *noted)
+
+
+def _cut_of(config: ModelConfig, preparer: Preparer) -> str:
+    """Say how clips are cut, where not as those that the thresholds were set on; else ""."""
+    own, seconds, hop = config.window_seconds, preparer.config.window_seconds, preparer.hop
+    if not config.thresholds or (seconds == own and hop in (None, own)):
+        return ""
+    apart = f" every {hop:g} s" if hop not in (None, seconds) else ""
+    return f"cut in windows of {seconds:g} s{apart}; the threshold was set on windows of {own:g} s"

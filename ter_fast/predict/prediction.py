@@ -1,0 +1,307 @@
+"""What a model answers: one `Prediction` per clip, and `Predictions`, the table of many."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from ter_fast.errors import TerFastError
+from ter_fast.opinions.opinion import Opinion
+
+if TYPE_CHECKING:
+    import pandas
+
+    from ter_fast.predict.timeline import Timeline
+
+_NAN = float("nan")
+_TABLES_HINT = "pip install 'ter_fast[tables]'"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The emotion that a clip was estimated to show or sound like, and whether to act on it.
+
+    The label is the emotion the expression was acted or perceived as, not what a person feels.
+
+    Attributes:
+        path: the file, or a name for what was not a file.
+        start: start of the clip in seconds.
+        end: end of the clip in seconds.
+        label: the class with the largest probability; "" when nothing could be predicted.
+        probabilities: by class, alpha_k / S of the fused opinion.
+        confidence: of the model's kind, in [0, 1].
+        trusted: True when the confidence reaches the threshold (and the modalities do not disagree
+            beyond the limit); False when not; None when there is no threshold to compare with.
+        threshold: the trusted threshold for the modalities that were present.
+        uncertainty: vacuity K / S of the fused opinion.
+        conflict: mass that Dempster's rule discards between the modalities.
+        disagreement: mean over pairs of modalities of how far they contradict each other.
+        opinion: the fused opinion, evidence `(K,)`; None when nothing could be predicted.
+        opinions: by modality what its expert says, None where it was masked. The fused opinion rests on
+            these as discounted by each modality's reliability, where the model has learned one.
+        labels: class names in the order of the evidence.
+        reasons: why it is not trusted, and why a modality is missing or not believed.
+        error: what was wrong with the file; "" when nothing was.
+        promise: what is promised of trusted predictions like this one, and for whom (which clips or
+            speakers); "" when it is not trusted, or its threshold comes without a guarantee.
+        made_of: makes the predictions of its windows; None where it was not cut. See `windows`.
+    """
+
+    path: str
+    start: float = _NAN
+    end: float = _NAN
+    label: str = ""
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    confidence: float = _NAN
+    trusted: bool | None = False
+    threshold: float | None = None
+    uncertainty: float = _NAN
+    conflict: float = _NAN
+    disagreement: float = _NAN
+    opinion: Opinion | None = field(default=None, repr=False)
+    opinions: Mapping[str, Opinion | None] = field(default_factory=dict, repr=False)
+    labels: tuple[str, ...] = field(default=(), repr=False)
+    reasons: tuple[str, ...] = ()
+    error: str = ""
+    promise: str = ""
+    made_of: Callable[[], Sequence[Prediction]] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+    @cached_property
+    def windows(self) -> Predictions:
+        """The windows that it was cut in, each with its own prediction, start and end.
+
+        A clip that was not cut is its own only window. The windows of others are held to the
+        thresholds of windows (`calibrate(…, unit="window")`), never to those of whole clips: without,
+        `trusted` is None.
+        """
+        return Predictions([self] if self.made_of is None else self.made_of())
+
+    def timeline(self) -> Timeline:
+        """Return belief, uncertainty and trust over the windows, to draw or to read.
+
+        `prediction.timeline().save("clip.svg")` draws it.
+
+        Raises:
+            TerFastError: the clip failed.
+        """
+        from ter_fast.predict.timeline import Timeline
+
+        return Timeline.of(self)
+
+    def subtitles(self, path: str | Path) -> None:
+        """Write subtitles that say label and trust over time: .srt or .vtt, by the name's ending.
+
+        Raises:
+            TerFastError: another ending, or the clip failed.
+        """
+        from ter_fast.predict.subtitles import write_subtitles
+
+        write_subtitles(self, path)
+
+    def row(self) -> dict[str, Any]:
+        """Return the prediction as one row of the table, columns in their fixed order."""
+        row: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in (
+                "path", "start", "end", "label", "confidence", "trusted", "threshold",
+                "uncertainty", "conflict", "disagreement",
+            )
+        }  # fmt: skip
+        row |= {f"p_{label}": self.probabilities.get(label, _NAN) for label in self.labels}
+        for name, opinion in self.opinions.items():
+            row[f"{name}_label"] = "" if opinion is None else self.labels[int(opinion.prediction)]
+            row[f"{name}_confidence"] = _NAN if opinion is None else float(opinion.confidence)
+            row[f"{name}_uncertainty"] = _NAN if opinion is None else float(opinion.uncertainty)
+        row["reasons"] = "; ".join(self.reasons)
+        row["error"] = self.error
+        return {
+            name: None if isinstance(value, float) and math.isnan(value) else value
+            for name, value in row.items()
+        }
+
+
+class Predictions(Sequence[Prediction]):
+    """Predictions of many clips, as a sequence and as a table.
+
+    Example:
+        >>> table = Predictions([Prediction("a.wav", label="anger", confidence=0.9, trusted=True)])
+        >>> table[0].label, len(table), table.trusted.paths
+        ('anger', 1, ['a.wav'])
+    """
+
+    def __init__(self, predictions: Sequence[Prediction]) -> None:
+        self._predictions = tuple(predictions)
+
+    @overload
+    def __getitem__(self, index: int) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> Predictions: ...
+    def __getitem__(self, index: int | slice) -> Prediction | Predictions:
+        if isinstance(index, slice):
+            return Predictions(self._predictions[index])
+        return self._predictions[index]
+
+    def __len__(self) -> int:
+        return len(self._predictions)
+
+    def __iter__(self) -> Iterator[Prediction]:
+        return iter(self._predictions)
+
+    def __repr__(self) -> str:
+        return f"Predictions({len(self)} clips, {len(self.trusted)} trusted, {len(self.failed)} failed)"
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths in order."""
+        return [each.path for each in self]
+
+    @property
+    def trusted(self) -> Predictions:
+        """Those that are trusted."""
+        return Predictions([each for each in self if each.trusted])
+
+    @property
+    def failed(self) -> Predictions:
+        """Those whose file could not be used."""
+        return Predictions([each for each in self if each.error])
+
+    @property
+    def windows(self) -> Predictions:
+        """The windows of every clip, a row each; a clip that was not cut, or failed, is one row."""
+        return Predictions([window for each in self for window in each.windows])
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a DataFrame with one row per prediction.
+
+        Raises:
+            TerFastError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise TerFastError(
+                f"to_pandas and to_parquet need pandas and pyarrow: {_TABLES_HINT}"
+            ) from error
+        rows = self._rows()
+        frame = pandas.DataFrame(rows, columns=list(rows[0]) if rows else ["path"])
+        text = [name for name in frame.columns if name in _TEXT_COLUMNS or name.endswith("_label")]
+        numbers = frame.columns.difference([*text, "trusted"])
+        return frame.astype(
+            {**dict.fromkeys(numbers, "float64"), **({"trusted": "boolean"} if rows else {})}
+        )
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the table as CSV (UTF-8), empty where a value is missing; all of it or nothing."""
+        rows = self._rows()
+
+        def write(target: Path) -> None:
+            with target.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, list(rows[0]) if rows else ["path"])
+                writer.writeheader()
+                writer.writerows(rows)
+
+        write_atomically(path, write)
+
+    def to_jsonl(self, path: str | Path) -> None:
+        """Write one JSON object per line, null where a value is missing; all of it or nothing."""
+        write_atomically(
+            path, lambda target: target.write_text(self.to_json_lines(), encoding="utf-8")
+        )
+
+    def to_json_lines(self) -> str:
+        """Return the text that `to_jsonl` writes."""
+        return "".join(
+            json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in self._rows()
+        )
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write the table as Parquet; all of it or nothing.
+
+        Raises:
+            TerFastError: pandas or pyarrow is not installed.
+        """
+        frame = self.to_pandas()
+        try:
+            import pyarrow  # noqa: F401 - pandas' own message would not name our extra
+        except ImportError as error:
+            raise TerFastError(
+                f"to_pandas and to_parquet need pandas and pyarrow: {_TABLES_HINT}"
+            ) from error
+        write_atomically(path, lambda target: frame.to_parquet(target, index=False))
+
+    def save(self, path: str | Path) -> None:
+        """Write the table in the format that the name's ending says: .csv, .parquet or .jsonl.
+
+        Raises:
+            TerFastError: another ending.
+        """
+        writers = {".csv": self.to_csv, ".parquet": self.to_parquet, ".jsonl": self.to_jsonl}
+        writers[check_table_name(path)](path)
+
+    def _rows(self) -> list[dict[str, Any]]:
+        rows = [each.row() for each in self]
+        # A row whose file failed has no classes or modalities of its own: the fullest row gives the columns.
+        columns = max((list(row) for row in rows), key=len, default=[])
+        return [{name: row.get(name) for name in columns} for row in rows]
+
+
+def check_table_name(path: str | Path) -> str:
+    """Return a table file's ending, in small letters.
+
+    Raises:
+        TerFastError: no table can be written under that name, so that a caller learns it before the work.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in TABLE_SUFFIXES:
+        raise TerFastError(
+            f"cannot write {path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}"
+        )
+    return suffix
+
+
+TABLE_SUFFIXES = (".csv", ".parquet", ".jsonl")
+_TEXT_COLUMNS = frozenset({"path", "label", "reasons", "error"})
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Call `write` on a temporary file beside `path`, then move it there: all of it or nothing.
+
+    Raises:
+        TerFastError: the folder is missing or cannot be written to.
+    """
+    target = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
+        )
+    except OSError as error:
+        raise TerFastError(
+            f"cannot write {target}: {error.strerror}; choose a folder that exists"
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        # mkstemp makes files that only their owner can read; give what a plain open() would have given.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(target)
+    except OSError as error:
+        raise TerFastError(
+            f"cannot write {target}: {error.strerror or error}; make room there or choose another place"
+        ) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()

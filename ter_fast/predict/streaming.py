@@ -1,0 +1,125 @@
+"""Reads and prepares clips in threads, in order, in memory that their length does not change."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from queue import SimpleQueue
+from threading import Semaphore
+
+from ter_fast.errors import MediaError, TerFastError
+from ter_fast.media.clip import Clip
+from ter_fast.media.threads import thread_pool, worker_count
+from ter_fast.predict.inference import Preparer, Window
+from ter_fast.predict.sources import Source
+
+Item = Window | TerFastError | None
+"""What a source yields: its windows, and last its error, or None where it was read to its end."""
+
+
+def streamed(
+    sources: Sequence[Source], preparer: Preparer, workers: int | None = None
+) -> Generator[tuple[int, Item], None, None]:
+    """Read and prepare clips in threads; yield their windows one by one, clip after clip.
+
+    Each clip ends with its error, or with None. Of each clip at most eight windows wait in memory, and
+    at most two clips per worker are begun, so memory does not grow with the length of a file. FFmpeg and
+    OpenCV release the interpreter lock, so threads use every core without copying pictures between
+    processes; torch computes on one core in each.
+
+    Raises:
+        DataError: `workers` is no whole number of at least 1.
+    """
+    workers = worker_count(workers)
+    preparer.side_by_side = min(workers, len(sources)) > 1
+    with thread_pool(workers, "ter_fast") as pool:
+        begun: deque[tuple[int, _Lane]] = deque()
+        try:
+            for index, source in enumerate(sources):
+                begun.append((index, lane := _Lane()))
+                pool.submit(_read, source, preparer, lane)
+                if len(begun) > 2 * workers:
+                    yield from _drained(begun)
+            while begun:
+                yield from _drained(begun)
+        finally:
+            for _, lane in begun:
+                lane.close()
+
+
+class _Lane:
+    """A queue with room for a few windows, which its reader may close to send the writer home."""
+
+    def __init__(self, room: int = 8) -> None:
+        self._items: SimpleQueue[Item] = SimpleQueue()
+        self._room = Semaphore(room)
+        self.closed = False
+
+    def put(self, item: Item) -> bool:
+        """Add an item once there is room; False says that nobody reads any more."""
+        self._room.acquire()
+        if not self.closed:
+            self._items.put(item)
+        return not self.closed
+
+    def get(self) -> Item:
+        item = self._items.get()
+        self._room.release()
+        return item
+
+    def close(self) -> None:
+        self.closed = True
+        self._room.release()
+
+
+def _drained(begun: deque[tuple[int, _Lane]]) -> Iterator[tuple[int, Item]]:
+    index, lane = begun[0]
+    while isinstance(item := lane.get(), Window):
+        yield index, item
+    begun.popleft()
+    yield index, item
+
+
+def _read(source: Source, preparer: Preparer, lane: _Lane) -> None:
+    """Put the windows of one source on its lane, and how it ended."""
+    if lane.closed:
+        return
+    found = False
+    error: TerFastError | None = None
+    try:
+        source = preparer.completed(source)
+        # A reader that goes away early must not leave the file open until the garbage is collected.
+        with closing(_generated(source.windows())) as clips:
+            for clip in clips:
+                found = True
+                if not lane.put(preparer(source, clip)):
+                    return
+        if not found:
+            error = MediaError(f"{source.name} holds neither pictures nor sound; check the file")
+    except TerFastError as failure:
+        error = failure
+    except BaseException as failure:  # whatever it is, who reads this lane waits for its end
+        error = MediaError(
+            f"{source.name} could not be read ({type(failure).__name__}: {failure}); convert it with ffmpeg"
+        )
+    lane.put(error)
+
+
+def _generated(clips: Iterator[Clip]) -> Generator[Clip, None, None]:
+    yield from clips
+
+
+def prepared(
+    sources: Sequence[Source], preparer: Preparer, workers: int | None = None
+) -> Iterator[tuple[int, list[Window] | TerFastError]]:
+    """Read and prepare clips in threads; yield each clip's windows, or its error, in order."""
+    windows: list[Window] = []
+    # Closed with this generator, so that the threads end with it.
+    with closing(streamed(sources, preparer, workers)) as items:
+        for index, item in items:
+            if isinstance(item, Window):
+                windows.append(item)
+                continue
+            yield index, windows if item is None else item
+            windows = []

@@ -1,0 +1,98 @@
+"""Subtitles of what a clip shows: SubRip (.srt) and WebVTT (.vtt)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ter_fast.errors import TerFastError
+from ter_fast.predict.prediction import Prediction, write_atomically
+from ter_fast.predict.timeline import Span, Timeline
+
+SUFFIXES = (".srt", ".vtt")
+"""Endings of the subtitles that can be written."""
+
+
+def write_subtitles(prediction: Prediction, path: str | Path) -> None:
+    """Write a clip's subtitles in the format that the name's ending says; all of it or nothing.
+
+    Raises:
+        TerFastError: another ending, the clip failed, or the folder is missing.
+    """
+    suffix = check_subtitles_name(path)
+    text = srt(prediction) if suffix == ".srt" else vtt(prediction)
+    write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
+
+
+def check_subtitles_name(path: str | Path) -> str:
+    """Return a subtitle file's ending, in small letters.
+
+    Raises:
+        TerFastError: no subtitles can be written under that name, so that a caller learns it before
+            the work.
+
+    Example:
+        >>> check_subtitles_name("holiday.VTT")
+        '.vtt'
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise TerFastError(
+            f"cannot write the subtitles {path}: expected a name that ends in {' or '.join(SUFFIXES)}"
+        )
+    return suffix
+
+
+def srt(prediction: Prediction) -> str:
+    """Return the SubRip text: windows that say the same and touch are one subtitle.
+
+    Example:
+        >>> srt(Prediction("a.mp4", 0.0, 2.5, "calm", trusted=True)).splitlines()
+        ['1', '00:00:00,000 --> 00:00:02,500', 'calm (trusted)']
+    """
+    blocks = [
+        f"{number}\n{_time(span.start, ',')} --> {_time(span.end, ',')}\n{_one_line(_said(span))}\n"
+        for number, span in enumerate(_shown(prediction), 1)
+    ]
+    return "\n".join(blocks)
+
+
+def vtt(prediction: Prediction) -> str:
+    """Return the WebVTT text, as `srt`; what its markup would read as tags is escaped.
+
+    Example:
+        >>> vtt(Prediction("a.mp4", 0.0, 2.5, "calm", trusted=False)).splitlines()
+        ['WEBVTT', '', '00:00:00.000 --> 00:00:02.500', 'calm (not trusted)']
+    """
+    blocks = [
+        f"{_time(span.start, '.')} --> {_time(span.end, '.')}\n{_escaped(_one_line(_said(span)))}\n"
+        for span in _shown(prediction)
+    ]
+    return "\n".join(["WEBVTT\n", *blocks])
+
+
+def _shown(prediction: Prediction) -> list[Span]:
+    """List the stretches with a label that last: a picture lasts no time, and has no subtitle."""
+    return [
+        span for span in Timeline.of(prediction).spans() if span.label and span.end > span.start
+    ]
+
+
+def _said(span: Span) -> str:
+    if span.trusted is None:
+        return span.label
+    return f"{span.label} ({'trusted' if span.trusted else 'not trusted'})"
+
+
+def _one_line(text: str) -> str:
+    # An empty line would end the subtitle, and an arrow would begin its times.
+    return " ".join(text.split()).replace("-->", "→")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _time(seconds: float, point: str) -> str:
+    milliseconds = round(seconds * 1000)
+    whole, rest = divmod(milliseconds, 1000)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}{point}{rest:03}"

@@ -1,0 +1,8 @@
+"""Recipes: from labelled clips to a calibrated model, by one description of experts, training and thresholds."""
+
+from __future__ import annotations
+
+from ter_fast.train.recipes.recipe import Member, Recipe, shipped
+from ter_fast.train.recipes.training import train
+
+__all__ = ["Member", "Recipe", "shipped", "train"]

@@ -1,0 +1,164 @@
+"""Training after a recipe."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ter_fast.data import Dataset, with_validation
+from ter_fast.errors import DataError
+from ter_fast.experts.config import VideoInput
+from ter_fast.model import Model
+from ter_fast.train.recipes.recipe import Member, Recipe
+
+# Beside a trained member: what it and its data were.
+KEY = "recipe.sha256"
+
+
+def train(
+    recipe: Recipe,
+    *datasets: Dataset,
+    out: str | Path,
+    validation_share: float = 0.1,
+    checkpoints: str | Path | None = None,
+    face_model: str | Path | None = None,
+    max_unreadable: int | float = 0.05,
+    progress: bool = True,
+) -> Model:
+    r"""Train every member that the data have a modality for, join them, and set the thresholds.
+
+    Where the recipe says so, the last layer of a modality's members together is learned anew before they are
+    joined with the others. Members go to `out/experts`, and are not trained again when they are there; the
+    model goes to `out`. Each learns from the split "train" and stops on "validation", on which thresholds
+    are set too: evaluate on other groups.
+
+    Args:
+        recipe: what to train.
+        *datasets: one that has several modalities, or one for each; no modality may be in two.
+        out: folder for the model.
+        validation_share: of the groups held out where the data have no validation split.
+        checkpoints: folder in which a member that is cut off keeps its state after each epoch.
+        face_model: YuNet's ONNX file; None for the one that was fetched.
+        max_unreadable: files that may be unreadable, a number or a share.
+        progress: show it.
+
+    Returns:
+        The model, as it lies in `out`.
+
+    Raises:
+        DataError: data for none of the recipe's modalities, one in two datasets, or a folder that
+            holds a member trained otherwise.
+
+    Example:
+        >>> train(Recipe.read("default"), out="mine")
+        Traceback (most recent call last):
+        ter_fast.errors.DataError: the recipe default has experts of audio and video; the data have ...
+    """
+    folder = Path(out)
+    owners = _owners(recipe, datasets)
+    split = {id(each): with_validation(each, validation_share) for each in owners.values()}
+    # All are built first: an encoder that there is not shows before hours of training.
+    untrained = [
+        (f"{modality}-{number}-{member.encoder}", member, split[id(owner)], _build(member, owner))
+        for modality, owner in owners.items()
+        for number, member in enumerate(recipe.experts[modality], 1)
+    ]
+    members: dict[str, list[Model]] = {}
+    for name, member, data, model in untrained:
+        key, place = _key(model, member, data), folder / "experts" / name
+        trained = _trained_before(place, key)
+        if trained is None:
+            trained = model.fit(
+                data,
+                **asdict(member.settings),
+                checkpoints=None if checkpoints is None else Path(checkpoints) / name,
+                resume=True,
+                face_model=face_model,
+                max_unreadable=max_unreadable,
+                progress=progress,
+            )
+            trained.save_pretrained(place)
+            (place / KEY).write_text(key + "\n", encoding="utf-8")
+        members.setdefault(member.modality, []).append(trained)
+    experts: dict[str, Any] = {**members}
+    for modality, options in recipe.last_layer.items():
+        if modality in members:
+            alone: dict[str, Any] = {modality: members[modality]}
+            settings: dict[str, Any] = {**options}
+            experts[modality] = Model.from_experts(rule=recipe.rule, **alone).fit_last_layer(
+                split[id(owners[modality])],
+                **settings,
+                face_model=face_model,
+                max_unreadable=max_unreadable,
+                progress=progress,
+            )
+    joined = Model.from_experts(rule=recipe.rule, **experts)
+    # Hours of training are not lost to a validation split that no threshold can be set on.
+    joined.save_pretrained(folder)
+    calibration = dict(recipe.calibrate)
+    # One modality has nothing to disagree with.
+    if len(owners) < 2:
+        calibration.pop("disagreement_quantile", None)
+        calibration.pop("disagreement_limit", None)
+    held = [each.split("validation") for each in split.values()]
+    joined.calibrate(*held, face_model=face_model, progress=progress, **calibration)
+    joined.save_pretrained(folder)
+    return joined
+
+
+def _owners(recipe: Recipe, datasets: Sequence[Dataset]) -> dict[str, Dataset]:
+    """Return the dataset that each modality of the recipe is learned from."""
+    owners: dict[str, Dataset] = {}
+    for modality in recipe.experts:
+        having = [each for each in datasets if modality in each.modalities]
+        if len(having) > 1:
+            raise DataError(
+                f"{' and '.join(each.name for each in having)} both have {modality}; give them as one "
+                "dataset (A+B), or one that lacks it"
+            )
+        if having:
+            owners[modality] = having[0]
+    if not owners:
+        there = sorted({name for each in datasets for name in each.modalities})
+        raise DataError(
+            f"the recipe {recipe.name} has experts of {' and '.join(recipe.experts)}; the data have "
+            f"{' and '.join(there) or 'none'}"
+        )
+    return owners
+
+
+def _build(member: Member, data: Dataset) -> Model:
+    return Model.build(
+        data.labels,
+        {member.modality: (member.encoder, member.options)},
+        video=VideoInput(**member.video) if member.video else None,
+        seed=member.settings.seed,
+    )
+
+
+def _key(model: Model, member: Member, data: Dataset) -> str:
+    """Return what tells a member and its data from others."""
+    clips = [
+        (Path(each.path).name, each.label, each.split, each.group)
+        for each in (*data.split("train"), *data.split("validation"))
+    ]
+    said = (data.name, data.labels, clips, asdict(model.config), asdict(member.settings))
+    return hashlib.sha256(repr(said).encode()).hexdigest()
+
+
+def _trained_before(place: Path, key: str) -> Model | None:
+    """Return the member that an earlier run left, None where there is none.
+
+    Raises:
+        DataError: what lies there was trained otherwise.
+    """
+    if not (place / KEY).is_file():
+        return None
+    if (place / KEY).read_text(encoding="utf-8").strip() != key:
+        raise DataError(
+            f"{place} was trained otherwise or on other data; remove it, or give another folder for the model"
+        )
+    return Model.from_pretrained(place)

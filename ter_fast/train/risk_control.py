@@ -1,0 +1,225 @@
+"""Calibration that keeps a promise: what is held out, what is tested, and what is then said."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ter_fast.errors import DataError
+from ter_fast.experts.config import TrustedThreshold
+from ter_fast.predict.labelled import Labelled
+from ter_fast.trust.criterion import recorded_scores
+from ter_fast.trust.outcomes import Outcomes
+from ter_fast.trust.thresholds import grid_from, guaranteed, sweep
+
+if TYPE_CHECKING:
+    from ter_fast.data import Dataset
+    from ter_fast.model import Model
+
+Flags = NDArray[np.bool_]
+
+UNITS = ("groups", "clips")
+_HELD_OUT, _HELD_OUT_TO_COMPARE = 0.2, 0.5
+_OF_PAIRS = (
+    "; calibrated on label-matched pairs of clips of two corpora, so for clips of one person it holds only as "
+    "far as the modalities are independent given the emotion"
+)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What `calibrate` is asked to promise.
+
+    Attributes:
+        risk: largest share of wrong predictions among the trusted ones.
+        delta: largest probability that the promise is broken.
+        unit: "groups" for new speakers, "clips" for further clips of the same ones.
+        share: of the units, held out to choose whatever is chosen before the test.
+        seed: of that choice.
+    """
+
+    risk: float
+    delta: float
+    unit: str
+    share: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        for name, value in (("risk", self.risk), ("delta", self.delta)):
+            if not 0 < value < 1:
+                raise DataError(f"{name} is {value}; give a share inside (0, 1), such as 0.1")
+        if self.unit not in UNITS:
+            raise DataError(f"promise is {self.unit!r}; expected one of {', '.join(UNITS)}")
+
+    def hold_out(self, found: Sequence[Labelled]) -> list[Labelled]:
+        """Note in each dataset what is held out of it.
+
+        A group, or a file, that several of them hold is held out of all or of none: what is chosen on
+        someone's face is not tested on that one's voice.
+        """
+        held: frozenset[str] = frozenset()
+        seen: frozenset[str] = frozenset()
+        # The smallest first, so that each has some of its own.
+        for data in sorted(found, key=lambda each: len(set(self._names(each)))):
+            held |= self.held_out(data, seen)
+            seen |= frozenset(self._names(data))
+        return [replace(each, held=self.rows(each, held)) for each in found]
+
+    def held_out(self, data: Labelled, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+        """Choose, of those not seen before, groups or files that choose the levels and are not tested."""
+        names = np.array(sorted(set(self._names(data)) - seen), object)
+        size = min(max(1, round(self.share * len(names))), len(names) - 1)
+        return frozenset(np.random.default_rng(self.seed).permutation(names)[:size].tolist())
+
+    def rows(self, data: Labelled, held: frozenset[str]) -> tuple[bool, ...]:
+        """Say which clips of the data, or of a part of them, are held out, (N,)."""
+        return tuple(name in held for name in self._names(data))
+
+    def _names(self, data: Labelled | Outcomes) -> tuple[str, ...]:
+        return data.groups if self.unit == "groups" else data.paths
+
+    def record(self, modalities: str, answers: Outcomes, held: Flags) -> TrustedThreshold:
+        """Return the threshold for these modalities and what is promised of it.
+
+        Args:
+            modalities: joined by "+".
+            answers: to the clips that have them.
+            held: (N,) those that are held out.
+
+        Raises:
+            DataError: no threshold can be promised; the message says why and how many would do.
+        """
+        self._refuse_what_cannot_be_promised(answers)
+        # Confidences above the disagreement limit are NaN there: what is promised is about the rest.
+        confidence, correct = answers.ranked, answers.correct
+        if np.isnan(confidence[held]).all():
+            raise DataError(
+                f"none of the {int(held.sum())} clips that were held out to choose the levels can be trusted at "
+                "any; give more data"
+            )
+        groups = np.array(answers.groups)[~held] if self.unit == "groups" else None
+        found = guaranteed(
+            confidence[~held],
+            correct[~held],
+            self.risk,
+            self.delta,
+            grid=grid_from(confidence[held]),
+            groups=groups,
+        )
+        if (threshold := found.threshold) is None:
+            raise DataError(self._why_none(found.reason, found.samples_needed, answers, held))
+        found = replace(found, scope=modalities)
+        tested = sweep(confidence[~held], correct[~held])
+        return TrustedThreshold(
+            threshold,
+            f"risk={self.risk:g}",
+            answers.name,
+            found.n,
+            answers.pairing,
+            recorded_scores(tested.at(threshold), tested.accept_all_f1),
+            promise=found.promise + (_OF_PAIRS if answers.pairing else ""),
+            guarantee={
+                "risk": self.risk,
+                "delta": self.delta,
+                "method": found.method,
+                "unit": found.unit,
+                "clips": found.n,
+                "groups": found.groups,
+                "held_out": int(held.sum()),
+                "accepted": found.accepted,
+                "errors": found.errors,
+                "bound": found.bound,
+            },
+        )
+
+    def _refuse_what_cannot_be_promised(self, data: Outcomes) -> None:
+        names = set(self._names(data))
+        if self.unit == "groups" and data.pairing:
+            raise DataError(
+                "label-matched pairs cross the speakers of two corpora, so that nothing can be promised for new "
+                "speakers; promise='clips' promises it for further pairs"
+            )
+        if self.unit == "groups" and "" in names:
+            raise DataError(
+                "some clips name no group, so that nothing can be promised for new speakers; name the speakers, "
+                "or give promise='clips'"
+            )
+        if len(names) < 2:
+            raise DataError(
+                f"{len(names)} {self.unit}, of which some must be held out to choose the levels; give more"
+            )
+
+    def _why_none(self, reason: str, needed: int | None, data: Outcomes, held: Flags) -> str:
+        apart = len({name for name, out in zip(self._names(data), held, strict=True) if out})
+        text = f"{reason} (besides {apart} that were held out to choose the levels"
+        if needed is not None:
+            text += f"; about {math.ceil(needed / (1 - self.share))} in all"
+        text += ")"
+        if self.unit == "groups":
+            text += (
+                "; promise='clips' asks for less: it is about further clips of the same speakers"
+            )
+        return text
+
+
+def asked_promise(
+    criterion: str | None,
+    risk: float | None,
+    delta: float | None,
+    unit: str | None,
+    comparing: bool,
+    seed: int,
+) -> Promise | None:
+    """Return the promise that the arguments of `calibrate` ask for; None without a risk.
+
+    Args:
+        criterion: what else chooses the threshold.
+        risk: largest share of wrong predictions among the trusted ones.
+        delta: largest probability that the promise is broken; None for 0.05.
+        unit: "groups" or "clips"; None for the first.
+        comparing: kinds of confidence are compared on what is held out, which takes more of it.
+        seed: of what is held out.
+
+    Raises:
+        DataError: a criterion beside a risk, or a delta or unit without one.
+    """
+    if risk is None:
+        if delta is not None or unit is not None:
+            raise DataError("delta and promise say how a risk is to be kept; give risk as well")
+        return None
+    if criterion is not None:
+        raise DataError(
+            f"a risk and the criterion {criterion!r} both choose the threshold; give one of them"
+        )
+    share = _HELD_OUT_TO_COMPARE if comparing else _HELD_OUT
+    return Promise(risk, 0.05 if delta is None else delta, unit or UNITS[0], share, seed)
+
+
+def warn_of_known_clips(model: Model, datasets: Sequence[Dataset]) -> None:
+    """Warn of data by which, going by their names and splits, the model was trained or stopped."""
+    known = {
+        (name, split)
+        for record in model.config.training
+        for name in record.data.split("+")
+        for split in record.samples
+    }
+    given = {
+        (name, sample.split)
+        for dataset in datasets
+        for name in dataset.name.split("+")
+        for sample in dataset
+    }
+    if known & given:
+        names = ", ".join(f"{name} {split}" for name, split in sorted(known & given))
+        warnings.warn(
+            f"the model was trained or stopped by {names}: a promise needs clips that had no part in the "
+            "model, and may not hold when it is made on these",
+            UserWarning,
+            stacklevel=3,
+        )

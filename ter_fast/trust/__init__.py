@@ -1,0 +1,1 @@
+"""Trust: thresholds, metrics and calibration over arrays of answers; knows neither media nor models."""
