@@ -14,7 +14,8 @@ import pytest
 from ter_fast import Model, VideoInput
 from ter_fast.data import Dataset, load_dataset
 from ter_fast.data.shards import ShardSettings, prepare_shards
-from ter_fast.media.decode.dali import DaliSettings, ShardLoader
+from ter_fast.data.shards.dali import ShardLoader
+from ter_fast.media.decode.dali import DaliSettings
 from ter_fast.predict.sources import dataset_sources
 from ter_fast.predict.streaming import prepared
 
@@ -34,9 +35,9 @@ class Epoch:
     model: Model
 
     def windows(self, dataset: Dataset) -> int:
-        preparer = self.model.preparer()
-        sources = dataset_sources(dataset, preparer)
-        return sum(len(found) for _, found in prepared(sources, preparer, THREADS))
+        preprocessor = self.model.preprocessor()
+        sources = dataset_sources(dataset, preprocessor)
+        return sum(len(found) for _, found in prepared(sources, preprocessor, THREADS))
 
 
 def by_dali(epoch: Epoch) -> int:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from ter_fast.data.modalities import read_vectors, register_modality
 from ter_fast.errors import DataError, MediaError, ModelError, TerFastError
-from ter_fast.experts.config import ExpertConfig, ModelConfig, TrustedThreshold, VideoInput
-from ter_fast.experts.encoders.cnn import register_encoder
+from ter_fast.experts.config import ExpertConfig, ModelConfig, VideoInput
+from ter_fast.experts.encoders.registry import register_encoder
 from ter_fast.media.clip import Clip
 from ter_fast.media.features import Batch
 from ter_fast.model import Model
@@ -16,6 +16,7 @@ from ter_fast.opinions.opinion import Opinion, evidence_from_logits
 from ter_fast.opinions.uncertainty import DirichletUncertainty, uncertainty
 from ter_fast.predict.prediction import Prediction, Predictions
 from ter_fast.trust import metrics, thresholds
+from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 if TYPE_CHECKING:
     from ter_fast.multiview import TrustedClassifier

@@ -28,7 +28,7 @@ from helpers.local_hub import local_hub
 from ter_fast import Model
 from ter_fast.cli import app
 from ter_fast.data.modalities import MODALITIES
-from ter_fast.experts.encoders.cnn import ENCODERS
+from ter_fast.experts.encoders.registry import ENCODERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))

@@ -12,11 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ter_fast.experts.config import ModelConfig, TrustedThreshold
+from ter_fast.experts.config import ModelConfig
 from ter_fast.trust.subgroups import Breakdown
+from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.evaluation import Evaluation
     from ter_fast.trust.metrics import Comparison
 
 

@@ -34,7 +34,7 @@ def chosen_encoders(
         >>> chosen_encoders(["face=vector_mlp:size=35"], ["face"], 1)
         {'face': ('vector_mlp', {'size': 35})}
     """
-    from ter_fast.model import DEFAULT_ENCODERS
+    from ter_fast.experts.network import DEFAULT_ENCODERS
 
     found: dict[str, tuple[str, dict[str, Any]]] = {}
     for text in given:

@@ -16,7 +16,7 @@ from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, Mode
 from ter_fast.errors import TerFastError
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.evaluation import Evaluation
     from ter_fast.model import Model
 
 

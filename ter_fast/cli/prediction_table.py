@@ -13,7 +13,7 @@ from rich.text import Text
 from ter_fast.experts.config import ModelConfig
 from ter_fast.opinions.opinion import Opinion
 from ter_fast.predict.prediction import Prediction, Predictions
-from ter_fast.predict.timeline import clock
+from ter_fast.predict.spans import clock
 
 _NOTICE = "Labels are expressions as acted or perceived, not what a person feels."
 

@@ -149,7 +149,7 @@ def scores(
         >>> found["accuracy"], found["aurc"]
         (1.0, 0.0)
     """
-    from ter_fast.trust.metrics import calibration_error as reliability
+    from ter_fast.trust.metrics.calibration_error import reliability
     from ter_fast.trust.thresholds import sweep
 
     prediction = probability.argmax(1)

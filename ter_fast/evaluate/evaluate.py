@@ -2,142 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
+from ter_fast.evaluate.evaluation import Evaluation
 from ter_fast.experts.provenance import known_groups, warn_of_known_groups
 from ter_fast.predict.labelled import label, modalities_present, outcomes, pair, restricted
-from ter_fast.predict.prediction import write_atomically
 from ter_fast.trust import metrics
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import Figure, bootstrap_of, differences, figures_of
-from ter_fast.trust.subgroups import Breakdown, break_down
+from ter_fast.trust.results import bootstrap_of, figures_of
+from ter_fast.trust.subgroups import break_down
 from ter_fast.trust.thresholds import sweep
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
-    from ter_fast.model import Model
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a model did on labelled data.
-
-    Attributes:
-        name: of the data.
-        modalities: that were used, joined by "+"; "" where a model has no such parts.
-        pairing: "label-matched" for pairs of clips of two corpora, else "".
-        samples: clips measured: those that have all of these modalities.
-        excluded: clips that lack one of them.
-        groups: speakers or sources among them.
-        without_confidence: clips whose confidence is NaN: counted, never trusted.
-        threshold: trusted threshold in force; None when the model is not calibrated for these.
-        figures: by name (see `ter_fast.trust.results.figures_of`), each with its interval.
-        aurc_by_confidence: area under the risk-coverage curve by kind of confidence: which ranks
-            errors best.
-        breakdowns: by what clips were grouped by ("class", "predicted class", "sex", "group", …), then by
-            its values.
-        confusion: rows true, columns predicted, in the order of `labels`.
-        trusted_confusion: the same of trusted predictions alone; None without a threshold.
-        labels: class names.
-        errors: what was wrong with files that could not be used.
-        note: what limits the intervals, such as few groups; "" for nothing.
-        outcomes: every clip's answer.
-        known_groups: speakers or sources that the model learned from, going by their names; figures on
-            them flatter it.
-    """
-
-    name: str
-    modalities: str
-    pairing: str
-    samples: int
-    excluded: int
-    groups: int
-    without_confidence: int
-    threshold: float | None
-    figures: Mapping[str, Figure]
-    aurc_by_confidence: Mapping[str, float]
-    breakdowns: Mapping[str, Mapping[str, Breakdown]]
-    confusion: tuple[tuple[int, ...], ...]
-    trusted_confusion: tuple[tuple[int, ...], ...] | None
-    labels: tuple[str, ...]
-    errors: tuple[str, ...]
-    note: str
-    outcomes: Outcomes = field(repr=False, compare=False)
-    known_groups: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain Python values, for JSON; the clips' answers apart."""
-        return {
-            each.name: _plain(getattr(self, each.name))
-            for each in fields(self)
-            if each.name != "outcomes"
-        }
-
-    def to_json(self, path: str | Path) -> None:
-        """Write the figures as JSON, null where a figure has no value; all of it or nothing."""
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        # A file name need not be text; its stray bytes are written as escapes.
-        write_atomically(
-            path, lambda target: target.write_text(text, "utf-8", errors="backslashreplace")
-        )
-
-    def compare(
-        self, other: Evaluation, resamples: int = 2000, seed: int = 0
-    ) -> dict[str, metrics.Comparison]:
-        """Return this model's figures minus another's on the same clips, resampled in pairs.
-
-        Two intervals that overlap do not make two models alike: on the same clips they err together.
-
-        Args:
-            other: of another model, on the same data.
-            resamples: bootstrap draws of whole groups.
-            seed: of the draws.
-
-        Raises:
-            DataError: the other answers are not to the same clips.
-        """
-        return differences(self.outcomes, other.outcomes, resamples, seed)
-
-    def save(self, folder: str | Path) -> Path:
-        """Write the report: a page to read, and the pictures and tables behind it.
-
-        Args:
-            folder: made if it is not there. It gets `index.html`, which needs no other file,
-                `figures/` (PNG and SVG), `tables/` (CSV) and `evaluation.json`.
-
-        Returns:
-            The page.
-
-        Raises:
-            TerFastError: matplotlib or Jinja2 is missing, or the folder cannot be written to.
-        """
-        from ter_fast.evaluate.report import write_report
-
-        return write_report(self, folder)
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON knows; NaN and infinity, which it does not know, become None."""
-    if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    if isinstance(value, (Figure, Breakdown)):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    from ter_fast.experts.network import Network
 
 
 def evaluate(
-    model: Model,
+    model: Network,
     *datasets: Dataset,
     modalities: Sequence[str] | None = None,
     by: Sequence[str] | None = None,

@@ -15,10 +15,12 @@ from ter_fast.errors import DataError, TerFastError
 from ter_fast.media.clip import Clip
 from ter_fast.media.corrupt import CORRUPTIONS, corrupt, corrupt_audio
 from ter_fast.media.corrupt.suite import clip_key
-from ter_fast.predict.inference import Preparer, Window
 from ter_fast.predict.prepare import PreparedData
-from ter_fast.predict.sources import Source, dataset_sources
+from ter_fast.predict.preprocessor import Preprocessor
+from ter_fast.predict.source import Source
+from ter_fast.predict.sources import dataset_sources
 from ter_fast.predict.streaming import prepared
+from ter_fast.predict.windows import Window
 
 
 class Voice(NamedTuple):
@@ -37,12 +39,12 @@ class Pictures:
 
     Attributes:
         dataset: where the clips come from.
-        preparer: of a model that has all modalities, so that windows are those of the clean clips.
+        preprocessor: of a model that has all modalities, so that windows are those of the clean clips.
         kept: by clip, corruption and severity, the tensor of each window by its start.
     """
 
     dataset: Dataset
-    preparer: Preparer
+    preprocessor: Preprocessor
     kept: dict[tuple[str, str, int], dict[float, Tensor | None]] = field(default_factory=dict)
 
     def of(self, samples: Sequence[Sample], name: str, severity: int) -> None:
@@ -54,12 +56,12 @@ class Pictures:
         new = [each for each in samples if (each.name, name, severity) not in self.kept]
         if not new:
             return
-        sources = dataset_sources(replace(self.dataset, samples=tuple(new)), self.preparer)
+        sources = dataset_sources(replace(self.dataset, samples=tuple(new)), self.preprocessor)
         changed = [
-            _changed(source, sample, name, severity, self.preparer)
+            _changed(source, sample, name, severity, self.preprocessor)
             for source, sample in zip(sources, new, strict=True)
         ]
-        for place, windows in prepared(changed, self.preparer):
+        for place, windows in prepared(changed, self.preprocessor):
             if isinstance(windows, TerFastError):
                 raise DataError(f"{windows} (it could be read before; are the data complete?)")
             self.kept[new[place].name, name, severity] = {
@@ -75,13 +77,13 @@ class Pictures:
 
 
 def _changed(
-    source: Source, sample: Sample, name: str, severity: int, preparer: Preparer
+    source: Source, sample: Sample, name: str, severity: int, preprocessor: Preprocessor
 ) -> Source:
     change = partial(
         corrupt,
         name=name,
         severity=severity,
-        cropper=None if source.cropped else preparer.cropper,
+        cropper=None if source.cropped else preprocessor.cropper,
         key=clip_key(sample.name),
     )
 

@@ -14,10 +14,10 @@ from ter_fast.errors import DataError
 from ter_fast.experiments.corruption import Pictures
 from ter_fast.experiments.plan import Experiment
 from ter_fast.experiments.signals import signal
-from ter_fast.media.clip import SAMPLE_RATE
+from ter_fast.media.resampling import SAMPLE_RATE
 from ter_fast.model import Model
-from ter_fast.predict.inference import Window
 from ter_fast.predict.prepare import PreparedData, prepare
+from ter_fast.predict.windows import Window
 
 Rows = NDArray[np.int64]
 
@@ -97,7 +97,7 @@ def load(experiment: Experiment, dataset: Dataset, model: Model, folder: Path) -
         name: _strangers(experiment, what, model, folder, data)
         for name, what in experiment.strangers.items()
     }
-    return Material(data, kept, folds, strangers, Pictures(kept, model.preparer()))
+    return Material(data, kept, folds, strangers, Pictures(kept, model.preprocessor()))
 
 
 def split(experiment: Experiment, dataset: Dataset) -> tuple[Fold, ...]:

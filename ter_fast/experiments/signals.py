@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ter_fast.media.clip import SAMPLE_RATE
+from ter_fast.media.resampling import SAMPLE_RATE
 
 Sound = np.ndarray[tuple[int], np.dtype[np.float64]]
 

@@ -3,52 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
 
 from ter_fast.errors import ModelError
 from ter_fast.experts.config import ModelConfig
-from ter_fast.experts.encoders.cnn import build_encoder, register_encoder
-
-if TYPE_CHECKING:
-    from ter_fast.experts.expert import Expert
-
-
-@register_encoder("ensemble")
-class Ensemble(nn.Module):
-    """Encoders side by side: features [f_1, …, f_M] / M.
-
-    A linear layer [W_1, …, W_M] on them gives the mean of the logits that each member's layer gives.
-
-    Args:
-        members: of each member its "encoder" and its "options".
-
-    Raises:
-        ValueError: no members.
-
-    Reference:
-        Lakshminarayanan et al., "Simple and scalable predictive uncertainty estimation using deep
-        ensembles", 2017, for members trained apart; Genest and Zidek, "Combining probability
-        distributions", 1986, for the mean of logits (the logarithmic opinion pool).
-    """
-
-    def __init__(self, members: Sequence[Mapping[str, Any]]) -> None:
-        super().__init__()
-        if not members:
-            raise ValueError("an ensemble needs members, each with its encoder and options")
-        self.members = nn.ModuleList(
-            build_encoder(each["encoder"], each["options"]) for each in members
-        )
-        self.out_features = sum(int(getattr(each, "out_features")) for each in self.members)  # noqa: B009
-
-    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Encode what the members encode, to `(B, out_features)`."""
-        features = [member(values, lengths) for member in self.members]
-        return torch.cat(features, -1) / len(self.members)
+from ter_fast.experts.encoders.ensemble import Ensemble
+from ter_fast.experts.expert import Expert
 
 
 def ensemble_config(configs: Sequence[ModelConfig], modality: str) -> ModelConfig:

@@ -8,10 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import ter_fast.experts.encoders.voice  # noqa: F401 (registers its encoders)
-import ter_fast.experts.ensembles
 from ter_fast.experts.config import ExpertConfig
-from ter_fast.experts.encoders.cnn import build_encoder
+from ter_fast.experts.encoders import build_encoder
 from ter_fast.experts.out_of_distribution import Familiarity
 from ter_fast.opinions.fusion import fuse
 from ter_fast.opinions.opinion import evidence_from_logits

@@ -5,26 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from shutil import copyfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import Tensor, nn
 
 from ter_fast.errors import DataError, ModelError, TerFastError
 from ter_fast.experts.card import MARK, CardFacts, Given, card_text, parameters_in
 from ter_fast.experts.config import ModelConfig
-from ter_fast.predict.prediction import write_atomically
+from ter_fast.media.files import write_atomically
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
-    from ter_fast.model import Model
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 CARD, FACTS = "README.md", "card.json"
 
 
-def save(model: Model, folder: str | Path) -> None:
+def save(config: ModelConfig, state: Mapping[str, Tensor], folder: str | Path) -> None:
     """Write a model's two files and its card into a folder, each all of it or nothing.
 
     A card that someone else wrote (`README.md` without this package's mark) is left alone. Figures in
@@ -43,22 +46,22 @@ def save(model: Model, folder: str | Path) -> None:
         raise TerFastError(
             f"cannot write {target}: {error.strerror}; choose another folder"
         ) from error
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    weights_by_name = {name: value.detach().cpu().contiguous() for name, value in state.items()}
 
     # The configuration is put in place between writing and moving the weights: if either cannot be
     # written, the model that lay there before stays whole.
     def write(weights: Path) -> None:
         try:
-            save_file(state, weights, {"format": "pt"})
+            save_file(weights_by_name, weights, {"format": "pt"})
         except SafetensorError as error:
             raise TerFastError(
                 f"cannot write {target / WEIGHTS}: {error}; make room or choose another folder"
             ) from error
-        text = model.config.to_json(weights_sha256=_sha256(weights))
+        text = config.to_json(weights_sha256=_sha256(weights))
         write_atomically(target / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
 
     write_atomically(target / WEIGHTS, write)
-    config, model_sum = _config_in(target)
+    kept, model_sum = _config_in(target)
     try:
         facts = CardFacts.read(target / FACTS, model_sum)
         if facts == CardFacts():
@@ -67,7 +70,7 @@ def save(model: Model, folder: str | Path) -> None:
         # Damaged figures are no reason not to save; whoever writes the card next is told.
         facts = CardFacts()
     if not holds_own_card(target):
-        card = _card(target, config, facts)
+        card = _card(target, kept, facts)
         write_atomically(target / CARD, lambda path: _write_text(path, card))
 
 
@@ -104,7 +107,7 @@ def write_card(
         TerFastError: the folder cannot be written to.
 
     Example:
-        >>> from ter_fast.model import Model
+        >>> from ter_fast import Model
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Model.build(["calm", "tense"], modalities=("audio",)).save_pretrained(folder)
         ...     card = write_card(folder, title="Calm or tense").read_text(encoding="utf-8")
@@ -130,7 +133,7 @@ def read_facts(folder: str | Path) -> tuple[ModelConfig, CardFacts]:
         DataError: card.json is damaged.
 
     Example:
-        >>> from ter_fast.model import Model
+        >>> from ter_fast import Model
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Model.build(["calm", "tense"], modalities=("audio",)).save_pretrained(folder)
         ...     config, facts = read_facts(folder)
@@ -161,7 +164,8 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def push(
-    model: Model,
+    config: ModelConfig,
+    state: Mapping[str, Tensor],
     name: str,
     *,
     folder: str | Path | None = None,
@@ -179,7 +183,7 @@ def push(
 
     with tempfile.TemporaryDirectory(prefix="ter_fast-") as made:
         staged = Path(made)
-        save(model, staged)
+        save(config, state, staged)
         if folder is not None:
             own = Path(folder)
             if _config_in(own)[1] != _config_in(staged)[1]:
@@ -207,8 +211,10 @@ def push(
     return str(done.commit_url)
 
 
-def load(kind: type[Model], name: str | Path, revision: str | None = None) -> Model:
-    """Load a model by bundled name, folder or hub id.
+def load(
+    build: Callable[[ModelConfig], _Network], name: str | Path, revision: str | None = None
+) -> _Network:
+    """Load a model by bundled name, folder or hub id; `build` makes one from its configuration.
 
     Raises:
         ModelError: nothing of that name, a file is missing or altered, or the configuration is wrong.
@@ -224,7 +230,7 @@ def load(kind: type[Model], name: str | Path, revision: str | None = None) -> Mo
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    model = kind(config)
+    model = build(config)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (RuntimeError, SafetensorError) as error:

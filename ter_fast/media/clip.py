@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 
 from ter_fast.errors import MediaError
-
-SAMPLE_RATE = 16_000
-"""Samples per second of every `Clip.audio`, in Hz."""
+from ter_fast.media.resampling import SAMPLE_RATE, resample
 
 _SILENCE_BLOCK = SAMPLE_RATE // 20
 
@@ -78,6 +76,7 @@ class Clip:
     start: float
     end: float
     note: str = ""
+    _read: ClassVar[Callable[..., Clip] | None] = None
 
     def __post_init__(self) -> None:
         """Refuse tensors that no later stage could read."""
@@ -144,9 +143,8 @@ class Clip:
             Traceback (most recent call last):
             ter_fast.errors.MediaError: nowhere.mp4 does not exist; check the path.
         """
-        from ter_fast.media import decode
-
-        return decode.read(path, **options)
+        assert cls._read is not None  # set by ter_fast.media.decode, which is built on this class
+        return cls._read(path, **options)
 
     @classmethod
     def from_arrays(
@@ -285,7 +283,5 @@ def _audio_from(audio: npt.ArrayLike | Tensor, rate: int) -> Tensor:
     if sound.ndim == 2:
         sound = sound.mean(dim=0)
     if rate != SAMPLE_RATE:
-        from ter_fast.media.decode.pyav_audio import resample
-
         sound = resample(sound, rate)
     return sound.clamp(-1.0, 1.0).contiguous()

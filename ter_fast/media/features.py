@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ter_fast.media.clip import SAMPLE_RATE
+from ter_fast.media.clip import MediaInfo
+from ter_fast.media.resampling import SAMPLE_RATE
 
 _POWER_FLOOR = 1e-10
 
@@ -211,3 +213,15 @@ def collate(
             row[: len(value)] = value
         inputs[name] = padded
     return Batch(inputs, lengths)
+
+
+def longest_side(info: MediaInfo, size: int) -> int | None:
+    """Return the long side of a picture whose short side is `size`, or None where no size is stated.
+
+    Example:
+        >>> longest_side(MediaInfo("a.mp4", 1.0, 0.0, True, False, width=640, height=360), 180)
+        320
+    """
+    if not info.width or not info.height:
+        return None
+    return math.ceil(size * max(info.width, info.height) / min(info.width, info.height))

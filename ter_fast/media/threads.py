@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
+from typing import Any, TypeVar
 
 import torch
 
@@ -14,6 +16,7 @@ from ter_fast.errors import DataError
 
 _MOST = 8
 _SETTING = Lock()
+_Result = TypeVar("_Result")
 
 
 def worker_count(workers: int | None) -> int:
@@ -51,6 +54,37 @@ def thread_pool(workers: int, name: str) -> ThreadPoolExecutor:
     begun: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     gpu = torch.cuda.current_device() if begun else None
     return ThreadPoolExecutor(workers, name, initializer=_begin, initargs=(gpu,))
+
+
+def in_order(
+    work: Callable[..., _Result], *items: Iterable[Any], workers: int, name: str = "ter_fast"
+) -> Generator[_Result, None, None]:
+    """Call `work` on the items in threads, and yield what it returns in their order.
+
+    At most twice as many results wait as there are threads, so memory does not grow with the items.
+
+    Args:
+        work: What to do; several iterables give it an argument each.
+        *items: What to do it on, of equal length.
+        workers: Threads, each on one core.
+        name: Of the threads.
+
+    Example:
+        >>> list(in_order(str.upper, ["a", "b"], workers=2))
+        ['A', 'B']
+    """
+    with thread_pool(workers, name) as pool:
+        waiting: deque[Future[_Result]] = deque()
+        try:
+            for given in zip(*items, strict=True):
+                waiting.append(pool.submit(work, *given))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _begin(gpu: int | None) -> None:

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS, Opinion
-from ter_fast.predict.inference import Evidence, clip_evidence
+from ter_fast.predict.evidence import Evidence, clip_evidence
 from ter_fast.predict.prepare import prepare
 from ter_fast.trust.outcomes import ModalityOutcomes, Outcomes
 from ter_fast.trust.reliability import fit_reliability
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 _PAIRED = "label-matched"
 Entry = TypeVar("Entry")
@@ -56,7 +56,7 @@ class Labelled:
     held: tuple[bool, ...] = ()
 
 
-def label(model: Model, dataset: Dataset, *, by_window: bool = False, **options: Any) -> Labelled:
+def label(model: Network, dataset: Dataset, *, by_window: bool = False, **options: Any) -> Labelled:
     """Decode a labelled dataset and run the experts on it; `options` are those of `prepare`.
 
     `by_window` takes each window of a clip for a clip of its own, of the same label and group.
@@ -150,13 +150,13 @@ def _agreed(first: Mapping[str, str], second: Mapping[str, str]) -> Mapping[str,
     }
 
 
-def modalities_present(model: Model, data: Labelled) -> tuple[str, ...]:
+def modalities_present(model: Network, data: Labelled) -> tuple[str, ...]:
     """Return the modalities that the data hold for at least one clip."""
     there = data.evidence.mask.any(1).tolist()
     return tuple(name for name, has in zip(model.config.modalities, there, strict=True) if has)
 
 
-def restricted(model: Model, data: Labelled, modalities: Sequence[str]) -> Labelled:
+def restricted(model: Network, data: Labelled, modalities: Sequence[str]) -> Labelled:
     """Keep the clips that have all of these modalities, and of them only these."""
     chosen = torch.tensor([name in modalities for name in model.config.modalities])
     found = subset(data, data.evidence.mask[chosen].all(0).numpy())
@@ -183,7 +183,7 @@ def subset(data: Labelled, rows: NDArray[np.bool_]) -> Labelled:
     )
 
 
-def with_pairs(model: Model, data: Sequence[Labelled], seed: int) -> list[Labelled]:
+def with_pairs(model: Network, data: Sequence[Labelled], seed: int) -> list[Labelled]:
     """Add label-matched pairs for two modalities that no dataset has together.
 
     Raises:
@@ -203,7 +203,7 @@ def with_pairs(model: Model, data: Sequence[Labelled], seed: int) -> list[Labell
     return found
 
 
-def fit_reliabilities(model: Model, data: Sequence[Labelled]) -> dict[str, float]:
+def fit_reliabilities(model: Network, data: Sequence[Labelled]) -> dict[str, float]:
     """Learn the reliability of each modality from the clips of data that hold several.
 
     Where some clips are held out to choose on, only these are used. Every group counts alike.
@@ -247,7 +247,7 @@ def fit_reliabilities(model: Model, data: Sequence[Labelled]) -> dict[str, float
     }
 
 
-def outcomes(model: Model, data: Labelled) -> Outcomes:
+def outcomes(model: Network, data: Labelled) -> Outcomes:
     """Return what the model answers for labelled clips, with the threshold of their modalities."""
     opinion, each = model.opinions(data.evidence.values, data.evidence.mask)
     names = modalities_present(model, data)

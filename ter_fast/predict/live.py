@@ -15,12 +15,13 @@ from ter_fast.media.decode.live_buffer import WindowGrid
 from ter_fast.media.memory import release
 from ter_fast.media.threads import use_one_core
 from ter_fast.predict.aggregate import Record, conclude, window_predictions
-from ter_fast.predict.inference import Preparer, noted_evidence
+from ter_fast.predict.evidence import noted_evidence
 from ter_fast.predict.prediction import Prediction
-from ter_fast.predict.sources import Source
+from ter_fast.predict.preprocessor import Preprocessor
+from ter_fast.predict.source import Source
 
 if TYPE_CHECKING:
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 
 class Live(Iterator[Prediction]):
@@ -37,7 +38,7 @@ class Live(Iterator[Prediction]):
         model: the model; it evaluates while it predicts a window, and is left as it was.
         source: `/dev/video0`, `alsa:default` or another device of FFmpeg, a URL (`rtsp://…`), `-` for
             standard input, a named pipe, or a file, which is read at its own pace.
-        preparer: of the model; its window and hop are those of the stream.
+        preprocessor: of the model; its window and hop are those of the stream.
         max_delay: seconds that decoding may lag before it takes key frames alone.
 
     Attributes:
@@ -48,23 +49,23 @@ class Live(Iterator[Prediction]):
         MediaError: (while iterating) the source cannot be opened, or broke off.
 
     Example:
-        >>> from ter_fast.model import Model
+        >>> from ter_fast import Model
         >>> model = Model.build(["calm", "angry"], modalities=("audio",))
-        >>> next(Live(model, "gone.wav", model.preparer()))
+        >>> next(Live(model, "gone.wav", model.preprocessor()))
         Traceback (most recent call last):
         ter_fast.errors.MediaError: gone.wav cannot be opened ...
     """
 
     def __init__(
-        self, model: Model, source: str, preparer: Preparer, *, max_delay: float = 1.0
+        self, model: Network, source: str, preprocessor: Preprocessor, *, max_delay: float = 1.0
     ) -> None:
-        config = preparer.config
+        config = preprocessor.config
         video = config.video if "video" in config.modalities else None
-        self._model, self._preparer = model, preparer
+        self._model, self._preprocessor = model, preprocessor
         self._source = Source(source, lambda: iter(()))
         grid = WindowGrid(
             config.window_seconds,
-            preparer.hop or config.window_seconds,
+            preprocessor.hop or config.window_seconds,
             video.frames if video else 1,
             "audio" in config.modalities,
             video is not None,
@@ -140,12 +141,12 @@ class Live(Iterator[Prediction]):
             self._changed.notify()
 
     def _predict(self, clip: Clip) -> Prediction:
-        window = self._preparer(self._source, clip)
+        window = self._preprocessor(self._source, clip)
         record = Record(self._source.name, ended=True)
         training = self._model.training
         self._model.eval()
         try:
-            (noted,) = noted_evidence(self._model, [window], self._preparer.empty)
+            (noted,) = noted_evidence(self._model, [window], self._preprocessor.empty)
         finally:
             self._model.train(training)
         release()

@@ -16,28 +16,32 @@ from torch import Tensor
 from ter_fast.data.modalities import MEDIA
 from ter_fast.errors import MediaError, ModelError
 from ter_fast.experts.config import ModelConfig
-from ter_fast.media.clip import SAMPLE_RATE, Clip
+from ter_fast.media.clip import Clip
 from ter_fast.media.decode import cut
 from ter_fast.media.memory import release
+from ter_fast.media.resampling import SAMPLE_RATE
 from ter_fast.media.threads import leaving_cores, worker_count
 from ter_fast.predict.aggregate import Record, conclude
-from ter_fast.predict.inference import Preparer, Window, noted_evidence
+from ter_fast.predict.evidence import noted_evidence
 from ter_fast.predict.prediction import Prediction, Predictions
-from ter_fast.predict.sources import Source, dataset_sources, sources_of
+from ter_fast.predict.preprocessor import Preprocessor
+from ter_fast.predict.source import Source
+from ter_fast.predict.sources import dataset_sources, sources_of
 from ter_fast.predict.streaming import streamed
+from ter_fast.predict.windows import Window
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 OneSource = str | Path | Clip | Mapping[str, Any]
 ManySources = Sequence[OneSource]
 
 
 def predict(
-    model: Model,
+    model: Network,
     source: OneSource | ManySources | Dataset,
-    preparer: Preparer,
+    preprocessor: Preprocessor,
     batch_size: int = 16,
     workers: int | None = None,
     progress: bool = False,
@@ -47,18 +51,18 @@ def predict(
 
     one = isinstance(source, Clip) or (isinstance(source, Mapping) and not _is_tensors(source))
     if isinstance(source, Dataset):
-        sources = dataset_sources(source, preparer)
+        sources = dataset_sources(source, preprocessor)
     elif isinstance(source, Mapping) and not one:
-        sources = _tensor_sources(source, model.config, preparer)
+        sources = _tensor_sources(source, model.config, preprocessor)
     elif isinstance(source, (str, Path, Clip, Mapping)):
-        sources = _sources_of_one(source, preparer, "clip")
+        sources = _sources_of_one(source, preprocessor, "clip")
     else:
         sources = [
             found
             for index, each in enumerate(source)
-            for found in _sources_of_one(each, preparer, f"clip {index}")
+            for found in _sources_of_one(each, preprocessor, f"clip {index}")
         ]
-    stream: Any = _predicted(model, sources, preparer, batch_size, workers)
+    stream: Any = _predicted(model, sources, preprocessor, batch_size, workers)
     with closing(stream):
         shown = stream
         if progress:
@@ -87,25 +91,25 @@ def _is_tensors(source: Mapping[str, Any]) -> bool:
     return "path" not in source and all(isinstance(value, Tensor) for value in source.values())
 
 
-def _sources_of_one(source: OneSource, preparer: Preparer, name: str) -> list[Source]:
+def _sources_of_one(source: OneSource, preprocessor: Preprocessor, name: str) -> list[Source]:
     if isinstance(source, Clip):
-        return [Source(source.path or name, partial(_windows, source, preparer))]
+        return [Source(source.path or name, partial(_windows, source, preprocessor))]
     if isinstance(source, Mapping):
-        return [_source_with_extras(source, preparer, name)]
-    return sources_of([source], preparer)
+        return [_source_with_extras(source, preprocessor, name)]
+    return sources_of([source], preprocessor)
 
 
-def _source_with_extras(given: Mapping[str, Any], preparer: Preparer, name: str) -> Source:
+def _source_with_extras(given: Mapping[str, Any], preprocessor: Preprocessor, name: str) -> Source:
     """Make a source of a clip and what lies beside it: {"path": a file or a Clip, modality: a value}."""
     extras = {key: value for key, value in given.items() if key != "path"}
     path = given.get("path")
-    known = [each for each in preparer.config.modalities if each not in MEDIA]
+    known = [each for each in preprocessor.config.modalities if each not in MEDIA]
     if unknown := [key for key in extras if key not in known]:
         raise ModelError(
             f"beside a clip's path the model reads {', '.join(known) or 'nothing'}; given "
             f"{', '.join(unknown)} (a batch is a mapping of torch tensors alone)"
         )
-    if path is None or not preparer.reads_media:
+    if path is None or not preprocessor.reads_media:
         label = name if path is None else str(getattr(path, "path", path) or name)
         nothing = Clip(None, None, None, None, 0.0, 0.0)
         return Source(label, lambda: iter([nothing]), extras=extras)
@@ -113,18 +117,18 @@ def _source_with_extras(given: Mapping[str, Any], preparer: Preparer, name: str)
         not isinstance(path, Clip) and Path(path).is_dir()
     ):
         raise ModelError(f"the path beside {', '.join(extras)} is {path!r}; give one file or Clip")
-    return replace(_sources_of_one(path, preparer, name)[0], extras=extras)
+    return replace(_sources_of_one(path, preprocessor, name)[0], extras=extras)
 
 
-def _windows(clip: Clip, preparer: Preparer) -> Iterator[Clip]:
-    config = preparer.config
+def _windows(clip: Clip, preprocessor: Preprocessor) -> Iterator[Clip]:
+    config = preprocessor.config
     return cut(
-        clip, config.window_seconds, config.video.frames if config.video else 1, preparer.hop
+        clip, config.window_seconds, config.video.frames if config.video else 1, preprocessor.hop
     )
 
 
 def _tensor_sources(
-    tensors: Mapping[str, Tensor], config: ModelConfig, preparer: Preparer
+    tensors: Mapping[str, Tensor], config: ModelConfig, preprocessor: Preprocessor
 ) -> list[Source]:
     """Make a source of each row of a mapping of tensors."""
     if unknown := [name for name in tensors if name not in config.modalities]:
@@ -142,7 +146,9 @@ def _tensor_sources(
         if value.ndim != dimensions or (name == "audio" and not value.is_floating_point()):
             raise ModelError(f"{name} is {value.dtype} {tuple(value.shape)}; expected {form}")
     others = {name: value for name, value in tensors.items() if name not in forms}
-    preparer.empty |= {name: value.new_zeros(0, *value.shape[2:]) for name, value in others.items()}
+    preprocessor.empty |= {
+        name: value.new_zeros(0, *value.shape[2:]) for name, value in others.items()
+    }
 
     def windows(row: int) -> Iterator[Clip]:
         frames = times = sound = None
@@ -154,7 +160,7 @@ def _tensor_sources(
             # Not through `from_arrays`, which refuses NaN: here NaN costs this modality, not the row.
             sound = tensors["audio"][row].float().cpu()
             end = max(end, len(sound) / SAMPLE_RATE)
-        return _windows(Clip(None, frames, times, sound, 0.0, end), preparer)
+        return _windows(Clip(None, frames, times, sound, 0.0, end), preprocessor)
 
     return [
         Source(
@@ -167,19 +173,19 @@ def _tensor_sources(
 
 
 def _predicted(
-    model: Model,
+    model: Network,
     sources: Sequence[Source],
-    preparer: Preparer,
+    preprocessor: Preprocessor,
     batch_size: int,
     workers: int | None,
 ) -> Generator[Prediction, None, None]:
     """Yield the prediction of each source, in order; at most a batch of windows waits in memory."""
-    cut = _cut_of(model.config, preparer)
+    cut = _cut_of(model.config, preprocessor)
     records: deque[Record] = deque()
     waiting: list[tuple[Record, int, Window]] = []
 
     def flush() -> list[Prediction]:
-        _run(model, waiting, preparer, batch_size)
+        _run(model, waiting, preprocessor, batch_size)
         waiting.clear()
         release()
         done = []
@@ -190,7 +196,7 @@ def _predicted(
     training = model.training
     model.eval()
     try:
-        with closing(streamed(sources, preparer, workers)) as stream:
+        with closing(streamed(sources, preprocessor, workers)) as stream:
             for index, item in stream:
                 if not records or records[-1].ended:
                     records.append(Record(sources[index].name))
@@ -208,22 +214,22 @@ def _predicted(
 
 @torch.no_grad()
 def _run(
-    model: Model,
+    model: Network,
     waiting: Sequence[tuple[Record, int, Window]],
-    preparer: Preparer,
+    preprocessor: Preprocessor,
     batch_size: int,
 ) -> None:
     """Run the experts over windows, a batch at a time, and note what they say."""
     for begin in range(0, len(waiting), batch_size):
         part = waiting[begin : begin + batch_size]
-        found = noted_evidence(model, [each[2] for each in part], preparer.empty)
+        found = noted_evidence(model, [each[2] for each in part], preprocessor.empty)
         for (record, place, _), noted in zip(part, found, strict=True):
             record.fill(place, *noted)
 
 
-def _cut_of(config: ModelConfig, preparer: Preparer) -> str:
+def _cut_of(config: ModelConfig, preprocessor: Preprocessor) -> str:
     """Say how clips are cut, where not as those that the thresholds were set on; else ""."""
-    own, seconds, hop = config.window_seconds, preparer.config.window_seconds, preparer.hop
+    own, seconds, hop = config.window_seconds, preprocessor.config.window_seconds, preprocessor.hop
     if not config.thresholds or (seconds == own and hop in (None, own)):
         return ""
     apart = f" every {hop:g} s" if hop not in (None, seconds) else ""

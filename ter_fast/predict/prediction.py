@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from ter_fast.errors import TerFastError
+from ter_fast.media.files import write_atomically
 from ter_fast.opinions.opinion import Opinion
+from ter_fast.predict.subtitles import write_subtitles
+from ter_fast.predict.timeline import Timeline
 
 if TYPE_CHECKING:
     import pandas
-
-    from ter_fast.predict.timeline import Timeline
 
 _NAN = float("nan")
 _TABLES_HINT = "pip install 'ter_fast[tables]'"
@@ -95,8 +93,6 @@ class Prediction:
         Raises:
             TerFastError: the clip failed.
         """
-        from ter_fast.predict.timeline import Timeline
-
         return Timeline.of(self)
 
     def subtitles(self, path: str | Path) -> None:
@@ -105,9 +101,7 @@ class Prediction:
         Raises:
             TerFastError: another ending, or the clip failed.
         """
-        from ter_fast.predict.subtitles import write_subtitles
-
-        write_subtitles(self, path)
+        write_subtitles(self.timeline(), path)
 
     def row(self) -> dict[str, Any]:
         """Return the prediction as one row of the table, columns in their fixed order."""
@@ -272,36 +266,3 @@ def check_table_name(path: str | Path) -> str:
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".jsonl")
 _TEXT_COLUMNS = frozenset({"path", "label", "reasons", "error"})
-
-
-def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary file beside `path`, then move it there: all of it or nothing.
-
-    Raises:
-        TerFastError: the folder is missing or cannot be written to.
-    """
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
-        )
-    except OSError as error:
-        raise TerFastError(
-            f"cannot write {target}: {error.strerror}; choose a folder that exists"
-        ) from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        # mkstemp makes files that only their owner can read; give what a plain open() would have given.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(target)
-    except OSError as error:
-        raise TerFastError(
-            f"cannot write {target}: {error.strerror or error}; make room there or choose another place"
-        ) from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from ter_fast.errors import DataError, TerFastError
-from ter_fast.predict.inference import Window
+from ter_fast.predict.preprocessor import preprocessor_of
 from ter_fast.predict.sources import dataset_sources
 from ter_fast.predict.streaming import prepared
+from ter_fast.predict.windows import Window
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset, Sample
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 LISTED = 100
 """How many unreadable files an error or a warning lists before it only counts."""
@@ -133,7 +134,7 @@ def _listed(errors: Sequence[str]) -> str:
 
 
 def prepare(
-    model: Model,
+    model: Network,
     dataset: Dataset,
     *,
     progress: bool = True,
@@ -163,9 +164,9 @@ def prepare(
             f"{dataset.name} has the classes {', '.join(unknown)} that the model lacks (it has {', '.join(known)}); "
             "merge or drop them"
         )
-    preparer = model.preparer(face_model=face_model)
-    sources = dataset_sources(dataset, preparer)
-    reading: Any = prepared(sources, preparer, workers)
+    preprocessor = preprocessor_of(model.config, face_model=face_model)
+    sources = dataset_sources(dataset, preprocessor)
+    reading: Any = prepared(sources, preprocessor, workers)
     stream: Iterable[tuple[int, list[Window] | TerFastError]] = reading
     if progress:
         from rich.console import Console
@@ -210,7 +211,7 @@ def prepare(
         labels,
         targets,
         tuple(chosen),
-        preparer.empty,
+        preprocessor.empty,
         tuple(errors),
         tuple(unreadable),
     )

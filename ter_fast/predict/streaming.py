@@ -11,15 +11,16 @@ from threading import Semaphore
 from ter_fast.errors import MediaError, TerFastError
 from ter_fast.media.clip import Clip
 from ter_fast.media.threads import thread_pool, worker_count
-from ter_fast.predict.inference import Preparer, Window
-from ter_fast.predict.sources import Source
+from ter_fast.predict.preprocessor import Preprocessor
+from ter_fast.predict.source import Source
+from ter_fast.predict.windows import Window
 
 Item = Window | TerFastError | None
 """What a source yields: its windows, and last its error, or None where it was read to its end."""
 
 
 def streamed(
-    sources: Sequence[Source], preparer: Preparer, workers: int | None = None
+    sources: Sequence[Source], preprocessor: Preprocessor, workers: int | None = None
 ) -> Generator[tuple[int, Item], None, None]:
     """Read and prepare clips in threads; yield their windows one by one, clip after clip.
 
@@ -32,13 +33,13 @@ def streamed(
         DataError: `workers` is no whole number of at least 1.
     """
     workers = worker_count(workers)
-    preparer.side_by_side = min(workers, len(sources)) > 1
+    preprocessor.side_by_side = min(workers, len(sources)) > 1
     with thread_pool(workers, "ter_fast") as pool:
         begun: deque[tuple[int, _Lane]] = deque()
         try:
             for index, source in enumerate(sources):
                 begun.append((index, lane := _Lane()))
-                pool.submit(_read, source, preparer, lane)
+                pool.submit(_read, source, preprocessor, lane)
                 if len(begun) > 2 * workers:
                     yield from _drained(begun)
             while begun:
@@ -81,19 +82,19 @@ def _drained(begun: deque[tuple[int, _Lane]]) -> Iterator[tuple[int, Item]]:
     yield index, item
 
 
-def _read(source: Source, preparer: Preparer, lane: _Lane) -> None:
+def _read(source: Source, preprocessor: Preprocessor, lane: _Lane) -> None:
     """Put the windows of one source on its lane, and how it ended."""
     if lane.closed:
         return
     found = False
     error: TerFastError | None = None
     try:
-        source = preparer.completed(source)
+        source = preprocessor.completed(source)
         # A reader that goes away early must not leave the file open until the garbage is collected.
         with closing(_generated(source.windows())) as clips:
             for clip in clips:
                 found = True
-                if not lane.put(preparer(source, clip)):
+                if not lane.put(preprocessor(source, clip)):
                     return
         if not found:
             error = MediaError(f"{source.name} holds neither pictures nor sound; check the file")
@@ -111,12 +112,12 @@ def _generated(clips: Iterator[Clip]) -> Generator[Clip, None, None]:
 
 
 def prepared(
-    sources: Sequence[Source], preparer: Preparer, workers: int | None = None
+    sources: Sequence[Source], preprocessor: Preprocessor, workers: int | None = None
 ) -> Iterator[tuple[int, list[Window] | TerFastError]]:
     """Read and prepare clips in threads; yield each clip's windows, or its error, in order."""
     windows: list[Window] = []
     # Closed with this generator, so that the threads end with it.
-    with closing(streamed(sources, preparer, workers)) as items:
+    with closing(streamed(sources, preprocessor, workers)) as items:
         for index, item in items:
             if isinstance(item, Window):
                 windows.append(item)

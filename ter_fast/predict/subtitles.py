@@ -5,21 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from ter_fast.errors import TerFastError
-from ter_fast.predict.prediction import Prediction, write_atomically
-from ter_fast.predict.timeline import Span, Timeline
+from ter_fast.media.files import write_atomically
+from ter_fast.predict.spans import Span
+from ter_fast.predict.timeline import Timeline
 
 SUFFIXES = (".srt", ".vtt")
 """Endings of the subtitles that can be written."""
 
 
-def write_subtitles(prediction: Prediction, path: str | Path) -> None:
+def write_subtitles(timeline: Timeline, path: str | Path) -> None:
     """Write a clip's subtitles in the format that the name's ending says; all of it or nothing.
 
     Raises:
-        TerFastError: another ending, the clip failed, or the folder is missing.
+        TerFastError: another ending, or the folder is missing.
     """
     suffix = check_subtitles_name(path)
-    text = srt(prediction) if suffix == ".srt" else vtt(prediction)
+    text = srt(timeline) if suffix == ".srt" else vtt(timeline)
     write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
 
 
@@ -42,39 +43,39 @@ def check_subtitles_name(path: str | Path) -> str:
     return suffix
 
 
-def srt(prediction: Prediction) -> str:
+def srt(timeline: Timeline) -> str:
     """Return the SubRip text: windows that say the same and touch are one subtitle.
 
     Example:
-        >>> srt(Prediction("a.mp4", 0.0, 2.5, "calm", trusted=True)).splitlines()
+        >>> from ter_fast import Prediction
+        >>> srt(Prediction("a.mp4", 0.0, 2.5, "calm", trusted=True).timeline()).splitlines()
         ['1', '00:00:00,000 --> 00:00:02,500', 'calm (trusted)']
     """
     blocks = [
         f"{number}\n{_time(span.start, ',')} --> {_time(span.end, ',')}\n{_one_line(_said(span))}\n"
-        for number, span in enumerate(_shown(prediction), 1)
+        for number, span in enumerate(_shown(timeline), 1)
     ]
     return "\n".join(blocks)
 
 
-def vtt(prediction: Prediction) -> str:
+def vtt(timeline: Timeline) -> str:
     """Return the WebVTT text, as `srt`; what its markup would read as tags is escaped.
 
     Example:
-        >>> vtt(Prediction("a.mp4", 0.0, 2.5, "calm", trusted=False)).splitlines()
+        >>> from ter_fast import Prediction
+        >>> vtt(Prediction("a.mp4", 0.0, 2.5, "calm", trusted=False).timeline()).splitlines()
         ['WEBVTT', '', '00:00:00.000 --> 00:00:02.500', 'calm (not trusted)']
     """
     blocks = [
         f"{_time(span.start, '.')} --> {_time(span.end, '.')}\n{_escaped(_one_line(_said(span)))}\n"
-        for span in _shown(prediction)
+        for span in _shown(timeline)
     ]
     return "\n".join(["WEBVTT\n", *blocks])
 
 
-def _shown(prediction: Prediction) -> list[Span]:
+def _shown(timeline: Timeline) -> list[Span]:
     """List the stretches with a label that last: a picture lasts no time, and has no subtitle."""
-    return [
-        span for span in Timeline.of(prediction).spans() if span.label and span.end > span.start
-    ]
+    return [span for span in timeline.spans() if span.label and span.end > span.start]
 
 
 def _said(span: Span) -> str:

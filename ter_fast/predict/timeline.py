@@ -7,39 +7,48 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ter_fast.errors import TerFastError
-from ter_fast.predict.prediction import Prediction, Predictions, write_atomically
+from ter_fast.media.files import write_atomically
+from ter_fast.predict.spans import Span, merge
+from ter_fast.predict.timeline_plot import STYLE, draw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ter_fast.opinions.opinion import Opinion
+
 SUFFIXES = (".svg", ".png", ".pdf")
 """Endings of the pictures that can be written."""
 
-TOUCH = 1e-6
-"""Seconds between stretches that still touch."""
 
+class _Answer(Protocol):
+    """What a timeline needs of a prediction; `ter_fast.Prediction` is one."""
 
-@dataclass(frozen=True)
-class Span:
-    """A stretch of time on which the answer does not change.
-
-    Attributes:
-        start: seconds.
-        end: seconds.
-        label: the class; "" where nothing could be predicted.
-        trusted: as of the windows in it.
-    """
-
-    start: float
-    end: float
-    label: str
-    trusted: bool | None
+    @property
+    def path(self) -> str: ...
+    @property
+    def start(self) -> float: ...
+    @property
+    def end(self) -> float: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def trusted(self) -> bool | None: ...
+    @property
+    def uncertainty(self) -> float: ...
+    @property
+    def opinion(self) -> Opinion | None: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def windows(self) -> Sequence[_Answer]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +68,7 @@ class Timeline:
 
     Example:
         >>> import torch
-        >>> from ter_fast.opinions.opinion import Opinion
+        >>> from ter_fast import Opinion, Prediction
         >>> calm = Prediction(
         ...     "a.mp4", 0.0, 8.0, "calm", trusted=True, labels=("angry", "calm"),
         ...     opinion=Opinion(torch.tensor([0.0, 6.0])), uncertainty=0.25,
@@ -70,14 +79,14 @@ class Timeline:
     """
 
     path: str
-    windows: Predictions
+    windows: Sequence[_Answer]
     labels: tuple[str, ...]
     edges: npt.NDArray[np.float64]
     belief: npt.NDArray[np.float64]
     uncertainty: npt.NDArray[np.float64]
 
     @classmethod
-    def of(cls, prediction: Prediction) -> Timeline:
+    def of(cls, prediction: _Answer) -> Timeline:
         """Build the timeline of a clip from the predictions of its windows.
 
         Raises:
@@ -104,13 +113,7 @@ class Timeline:
         """Return the stretches of equal label and trust; neighbours that agree and touch are one."""
         rows = zip(self.edges.tolist(), self.windows, strict=True)
         spans = [Span(start, end, each.label, each.trusted) for (start, end), each in rows]
-        runs: list[list[Span]] = []
-        for span in spans:
-            if runs and _joins(runs[-1][-1], span):
-                runs[-1].append(span)
-            else:
-                runs.append([span])
-        return [Span(run[0].start, run[-1].end, run[0].label, run[0].trusted) for run in runs]
+        return merge(spans, key=lambda span: (span.label, span.trusted))
 
     def save(self, path: str | Path) -> None:
         """Write the picture: .svg, .png or .pdf, by the name's ending; all of it or nothing.
@@ -120,8 +123,6 @@ class Timeline:
         """
         suffix = check_picture_name(path)
         from matplotlib import style
-
-        from ter_fast.predict.timeline_plot import STYLE
 
         figure = self.figure()
 
@@ -135,8 +136,6 @@ class Timeline:
 
     def figure(self) -> Figure:
         """Draw the beliefs stacked to 1 with the uncertainty, and below them label and trust."""
-        from ter_fast.predict.timeline_plot import draw
-
         return draw(self)
 
 
@@ -165,26 +164,7 @@ def check_picture_name(path: str | Path) -> str:
     return suffix
 
 
-def clock(seconds: float) -> str:
-    """Return seconds as minutes and seconds, with hours where there are some.
-
-    Example:
-        >>> clock(62.0), clock(3725.0), clock(0.25)
-        ('1:02', '1:02:05', '0:00.25')
-    """
-    whole, hundredths = divmod(round(seconds * 100), 100)
-    part = f".{hundredths:02}".rstrip("0").rstrip(".")
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    return (f"{hours}:{minutes:02}" if hours else str(minutes)) + f":{rest:02}{part}"
-
-
-def _joins(first: Span, second: Span) -> bool:
-    alike = (first.label, first.trusted) == (second.label, second.trusted)
-    return alike and abs(first.end - second.start) < TOUCH
-
-
-def _edges(windows: Sequence[Prediction]) -> npt.NDArray[np.float64]:
+def _edges(windows: Sequence[_Answer]) -> npt.NDArray[np.float64]:
     edges = np.array([[each.start, each.end] for each in windows], np.float64)
     for before, behind in pairwise(range(len(edges))):
         if edges[before, 1] > edges[behind, 0]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ter_fast.predict.timeline import TOUCH, Span, Timeline, clock
+from ter_fast.predict.spans import TOUCH, Span, clock, merge
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,15 +40,33 @@ STYLE: dict[str, Any] = {
 """How matplotlib shall draw, whatever the user's own settings."""
 
 
-def draw(timeline: Timeline) -> Figure:
+class _Drawable(Protocol):
+    """What is drawn of a timeline; `ter_fast.predict.timeline.Timeline` is one."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def windows(self) -> Sequence[Any]: ...
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def edges(self) -> npt.NDArray[np.float64]: ...
+    @property
+    def belief(self) -> npt.NDArray[np.float64]: ...
+    @property
+    def uncertainty(self) -> npt.NDArray[np.float64]: ...
+    def spans(self) -> list[Span]: ...
+
+
+def draw(timeline: _Drawable) -> Figure:
     """Draw a clip's beliefs stacked to 1 with the uncertainty, and below them label and trust.
 
     Args:
         timeline: of the clip.
 
     Example:
-        >>> from ter_fast.predict.prediction import Prediction
-        >>> figure = draw(Timeline.of(Prediction("a.mp4", 0.0, 8.0, "calm", labels=("calm",))))
+        >>> from ter_fast import Prediction
+        >>> figure = draw(Prediction("a.mp4", 0.0, 8.0, "calm", labels=("calm",)).timeline())
         >>> [ax.get_ylabel() for ax in figure.axes]
         ['belief', '']
     """
@@ -65,7 +84,7 @@ def draw(timeline: Timeline) -> Figure:
         return figure
 
 
-def _draw_belief(timeline: Timeline, ax: Axes) -> None:
+def _draw_belief(timeline: _Drawable, ax: Axes) -> None:
     times, rows = _steps(timeline.edges)
     base = np.zeros(len(times))
     for name, belief, colour in _layers(timeline):
@@ -81,7 +100,7 @@ def _draw_belief(timeline: Timeline, ax: Axes) -> None:
     ax.set_xlim(timeline.edges[0, 0], max(timeline.edges[-1, 1], timeline.edges[0, 0] + 1e-3))
 
 
-def _layers(timeline: Timeline) -> list[tuple[str, npt.NDArray[np.float64], str]]:
+def _layers(timeline: _Drawable) -> list[tuple[str, npt.NDArray[np.float64], str]]:
     """List the classes to draw: the seven of most belief, the others together."""
     share = np.nansum(timeline.belief, axis=0)
     order = np.argsort(-share, kind="stable").tolist()
@@ -95,7 +114,7 @@ def _layers(timeline: Timeline) -> list[tuple[str, npt.NDArray[np.float64], str]
     return layers
 
 
-def _draw_spans(timeline: Timeline, ax: Axes) -> None:
+def _draw_spans(timeline: _Drawable, ax: Axes) -> None:
     looks: dict[bool | None, dict[str, Any]] = {
         True: {"facecolor": _TRUSTED},
         False: {"facecolor": "white", "edgecolor": _NOT_TRUSTED, "hatch": "////"},
@@ -126,16 +145,10 @@ def _draw_spans(timeline: Timeline, ax: Axes) -> None:
     ax.set_xlabel("solid green: trusted   hatched: not trusted   grey: no threshold")
 
 
-def _named(timeline: Timeline) -> list[tuple[float, float, str]]:
+def _named(timeline: _Drawable) -> list[tuple[float, float, str]]:
     """List the stretches of equal label, whether trusted or not."""
-    runs: list[list[Span]] = []
-    for span in timeline.spans():
-        last = runs[-1][-1] if runs else None
-        if last and last.label == span.label and abs(last.end - span.start) < TOUCH:
-            runs[-1].append(span)
-        else:
-            runs.append([span])
-    return [(run[0].start, run[-1].end, run[0].label) for run in runs if run[0].label]
+    named = merge(timeline.spans(), key=lambda span: span.label)
+    return [(span.start, span.end, span.label) for span in named if span.label]
 
 
 _VERDICTS: dict[int, bool | None] = {0: None, 1: False, 2: True}
@@ -165,7 +178,7 @@ def _tick(whole: float) -> float:
     return next((each for each in _TICKS if whole / each <= 10), whole / 10)
 
 
-def _title(timeline: Timeline) -> str:
+def _title(timeline: _Drawable) -> str:
     trusted = sum(span.end - span.start for span in timeline.spans() if span.trusted)
     whole = float(timeline.edges[-1, 1] - timeline.edges[0, 0])
     known = any(each.trusted is not None for each in timeline.windows)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ter_fast.media.clip import SAMPLE_RATE
 from ter_fast.media.features import Batch, collate
+from ter_fast.media.resampling import SAMPLE_RATE
 from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.settings import Settings
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
-from ter_fast.experts.config import ModelConfig, TrustedThreshold
+from ter_fast.experts.config import ModelConfig
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS
 from ter_fast.predict.labelled import (
     Labelled,
@@ -30,16 +30,17 @@ from ter_fast.train.risk_control import Promise, asked_promise, warn_of_known_cl
 from ter_fast.trust.criterion import by_criterion, parse
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.thresholds import sweep
+from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 BEST = "best"
 
 
 def calibrate(
-    model: Model,
+    model: Network,
     *datasets: Dataset,
     criterion: str | None = None,
     risk: float | None = None,
@@ -52,7 +53,7 @@ def calibrate(
     reliability: bool = False,
     seed: int = 0,
     **options: Any,
-) -> Model:
+) -> Network:
     """Set the model's trusted thresholds on validation data, one for each set of modalities.
 
     By a `criterion`, a disagreement limit does not move the thresholds; it only takes trust away from
@@ -202,12 +203,12 @@ class _Part:
         rows = len(self.data.labels)
         return np.array(self.data.held or (True,) * rows, np.bool_)
 
-    def to_choose(self, model: Model) -> Outcomes:
+    def to_choose(self, model: Network) -> Outcomes:
         """Return the answers to the clips that may be used to choose anything."""
         return outcomes(model, self.data).subset(self.held)
 
 
-def _parts(model: Model, found: Sequence[Labelled]) -> Iterator[_Part]:
+def _parts(model: Network, found: Sequence[Labelled]) -> Iterator[_Part]:
     """List every set of modalities with the clips that have it.
 
     Data that hold just these modalities go before a part of data that hold more.
@@ -222,7 +223,7 @@ def _parts(model: Model, found: Sequence[Labelled]) -> Iterator[_Part]:
                 yield _Part("+".join(some), part, size == len(modalities))
 
 
-def _best_confidence(model: Model, parts: Sequence[_Part], limit: float | None) -> str:
+def _best_confidence(model: Network, parts: Sequence[_Part], limit: float | None) -> str:
     areas = []
     for part in parts:
         found = _areas(replace(part.to_choose(model), disagreement_limit=limit))
@@ -234,7 +235,7 @@ def _best_confidence(model: Model, parts: Sequence[_Part], limit: float | None) 
 
 
 def _thresholds(
-    model: Model, parts: Sequence[_Part], rule: Promise | str
+    model: Network, parts: Sequence[_Part], rule: Promise | str
 ) -> dict[str, TrustedThreshold]:
     records: dict[str, TrustedThreshold] = {}
     refused: list[str] = []

@@ -23,7 +23,7 @@ from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.settings import Settings
 
 if TYPE_CHECKING:
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 LATEST = "latest.ckpt"
 BEST = "best.ckpt"
@@ -87,7 +87,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def run_of(
-    model: Model, train: PreparedData, validation: PreparedData, settings: Settings, processes: int
+    model: Network,
+    train: PreparedData,
+    validation: PreparedData,
+    settings: Settings,
+    processes: int,
 ) -> dict[str, Any]:
     """Return what makes a run: settings, number of processes, and digests of the model and the data."""
     first = hashlib.sha256(model.config.to_json().encode())

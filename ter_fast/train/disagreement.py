@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
-from ter_fast.predict.inference import Evidence
+from ter_fast.predict.evidence import Evidence
 from ter_fast.predict.labelled import Labelled, outcomes
 
 if TYPE_CHECKING:
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 YOUDEN = "youden"
 
@@ -80,7 +80,7 @@ def check_limit(given: float | str | None, quantile: float | None) -> None:
 
 
 def limit_of(
-    model: Model,
+    model: Network,
     data: Sequence[Labelled],
     given: float | str | None,
     quantile: float | None,
@@ -106,7 +106,7 @@ def limit_of(
     return None if limit is not None and math.isinf(limit) else limit
 
 
-def _youden(model: Model, data: Sequence[Labelled], seed: int) -> float:
+def _youden(model: Network, data: Sequence[Labelled], seed: int) -> float:
     right = np.sort(_of_right(model, data, "disagreement_limit"))
     wrong = np.sort(
         np.concatenate([_of(model, mismatched(each, seed)) for each in data if each.paths])
@@ -118,7 +118,7 @@ def _youden(model: Model, data: Sequence[Labelled], seed: int) -> float:
     return _rounded(limits[int((within - slipped).argmax())])
 
 
-def _of_right(model: Model, data: Sequence[Labelled], option: str) -> NDArray[np.float64]:
+def _of_right(model: Network, data: Sequence[Labelled], option: str) -> NDArray[np.float64]:
     """Return the disagreement of the clips that are predicted right, (N,)."""
     found = [_of(model, each)[outcomes(model, each).correct] for each in data if each.paths]
     values = np.concatenate(found) if found else np.empty(0)
@@ -129,7 +129,7 @@ def _of_right(model: Model, data: Sequence[Labelled], option: str) -> NDArray[np
     return values
 
 
-def _of(model: Model, data: Labelled) -> NDArray[np.float64]:
+def _of(model: Network, data: Labelled) -> NDArray[np.float64]:
     found = outcomes(model, data).disagreement
     return np.empty(0) if found is None else found
 

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ter_fast.predict.inference import Window, window_evidence
+from ter_fast.predict.evidence import window_evidence
+from ter_fast.predict.windows import Window
 
 if TYPE_CHECKING:
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ class Encoded:
 
 @torch.no_grad()
 def encode(
-    model: Model,
+    model: Network,
     clips: Sequence[Sequence[Window]],
     empty: Mapping[str, Tensor],
     batch_size: int = 64,

@@ -24,11 +24,11 @@ from ter_fast.train.validation import fit_scale
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 
 def fit(
-    model: Model,
+    model: Network,
     train: Dataset,
     validation: Dataset | None = None,
     *,
@@ -40,7 +40,7 @@ def fit(
     devices: int | None = None,
     strategy: str = "auto",
     **settings: Any,
-) -> Model:
+) -> Network:
     """Train a model in place, from the weights it has, and return it at its best validation epoch.
 
     The loss is `TrustedCELoss` over the fused opinion and, where there are several, each modality.
@@ -151,14 +151,14 @@ def fit(
 
 
 def fit_familiarity(
-    model: Model,
+    model: Network,
     train: Dataset,
     validation: Dataset | None = None,
     *,
     progress: bool = True,
     face_model: str | Path | None = None,
     max_unreadable: int | float = 0.05,
-) -> Model:
+) -> Network:
     """Let a trained model, in place, discount from now on its opinions on what is unlike its training data.
 
     Each expert whose modality the data hold learns where the features of the training clips lie and how
@@ -206,7 +206,7 @@ def fit_familiarity(
 
 
 def _learn_familiarity(
-    model: Model, train: PreparedData, validation: PreparedData, data: str
+    model: Network, train: PreparedData, validation: PreparedData, data: str
 ) -> None:
     try:
         learn_familiarity(model, train, validation, data)

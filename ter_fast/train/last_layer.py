@@ -26,14 +26,14 @@ from ter_fast.train.validation import fit_scale
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 CLASS_BALANCE, PENALTY = 0.5, 1e-3
 _STEPS = 500
 
 
 def fit_last_layer(
-    model: Model,
+    model: Network,
     train: Dataset,
     validation: Dataset | None = None,
     *,
@@ -42,7 +42,7 @@ def fit_last_layer(
     progress: bool = True,
     face_model: str | Path | None = None,
     max_unreadable: int | float = 0.05,
-) -> Model:
+) -> Network:
     r"""Retrain the last layer of a model of one modality, in place, with the classes of each corpus weighed.
 
     An encoder trained on corpora of unequal size knows more of the small ones than its last layer, which

@@ -10,11 +10,11 @@ from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.encoded import Encoded, encode
 
 if TYPE_CHECKING:
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 
 def learn_familiarity(
-    model: Model, train: PreparedData, validation: PreparedData, data: str = ""
+    model: Network, train: PreparedData, validation: PreparedData, data: str = ""
 ) -> None:
     """Put into each expert whose modality the data hold what is familiar to it, by window.
 
@@ -73,7 +73,7 @@ def _learned(
         raise DataError(f"what is familiar to {name} cannot be learned: {error}") from error
 
 
-def drop_familiarity(model: Model) -> bool:
+def drop_familiarity(model: Network) -> bool:
     """Let every opinion of a model stand as it is again; say whether any was discounted before."""
     names = [name for name, each in model.config.experts.items() if each.familiarity is not None]
     for name in names:

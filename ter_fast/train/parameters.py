@@ -9,10 +9,10 @@ from ter_fast.experts.encoders.pretrained import PretrainedEncoder
 from ter_fast.train.settings import Settings
 
 if TYPE_CHECKING:
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 
-def parameter_groups(model: Model, settings: Settings) -> list[dict[str, Any]]:
+def parameter_groups(model: Network, settings: Settings) -> list[dict[str, Any]]:
     """Return the model's parameters as an optimizer takes them, what learns of backbones at its own rate.
 
     Raises:

@@ -12,17 +12,17 @@ from ter_fast.train.precision import precision_here
 from ter_fast.train.settings import Settings
 
 if TYPE_CHECKING:
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 
 def fit_prepared(
-    model: Model,
+    model: Network,
     train: PreparedData,
     validation: PreparedData,
     settings: Settings,
     *,
     progress: bool = False,
-) -> Model:
+) -> Network:
     """Train a model in place on clips that lie in memory already, to its best validation epoch.
 
     No groups are compared, no evidence scale is fitted, no record and no checkpoint is kept: `fit` does

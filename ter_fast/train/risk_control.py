@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
-from ter_fast.experts.config import TrustedThreshold
 from ter_fast.predict.labelled import Labelled
 from ter_fast.trust.criterion import recorded_scores
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.thresholds import grid_from, guaranteed, sweep
+from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 Flags = NDArray[np.bool_]
 
@@ -201,7 +201,7 @@ def asked_promise(
     return Promise(risk, 0.05 if delta is None else delta, unit or UNITS[0], share, seed)
 
 
-def warn_of_known_clips(model: Model, datasets: Sequence[Dataset]) -> None:
+def warn_of_known_clips(model: Network, datasets: Sequence[Dataset]) -> None:
     """Warn of data by which, going by their names and splits, the model was trained or stopped."""
     known = {
         (name, split)

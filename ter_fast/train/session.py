@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ter_fast.opinions.losses import TrustedCELoss
-from ter_fast.predict.inference import clip_evidence
+from ter_fast.predict.evidence import clip_evidence
 from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.batches import Loader, training_loader, window_counts
 from ter_fast.train.checkpoints import LATEST, Best, found_run, run_of
@@ -21,12 +21,12 @@ from ter_fast.train.settings import Settings
 from ter_fast.train.validation import scores
 
 if TYPE_CHECKING:
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
     from ter_fast.train.task import Task
 
 
 def learn(
-    model: Model,
+    model: Network,
     train: PreparedData,
     validation: PreparedData,
     settings: Settings,
@@ -114,7 +114,7 @@ def _where(kept: dict[str, Any], settings: Settings, folder: Path) -> str:
     return f"going on after epoch {kept['epochs']} of {settings.epochs}, from {folder / LATEST}"
 
 
-def _strategy(strategy: str, several: bool, model: Model) -> Any:
+def _strategy(strategy: str, several: bool, model: Network) -> Any:
     if strategy != "auto" or not several:
         return strategy
     from lightning.pytorch.strategies import DDPStrategy

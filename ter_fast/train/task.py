@@ -20,7 +20,7 @@ from ter_fast.train.parameters import parameter_groups
 from ter_fast.train.settings import Settings
 
 if TYPE_CHECKING:
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 _QUICK = 10.0
 
@@ -40,7 +40,7 @@ class Task(lightning.LightningModule):
 
     def __init__(
         self,
-        model: Model,
+        model: Network,
         loss: TrustedCELoss,
         settings: Settings,
         loader: Callable[[int, int], Loader],

@@ -7,16 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ter_fast.errors import DataError
-from ter_fast.predict.inference import Evidence, clip_evidence
+from ter_fast.predict.evidence import Evidence, clip_evidence
 from ter_fast.predict.prepare import PreparedData
 from ter_fast.trust.metrics import unweighted_average_recall
 from ter_fast.trust.scaling import fit_evidence_scale
 
 if TYPE_CHECKING:
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 
-def scores(model: Model, found: Evidence, data: PreparedData) -> dict[str, float]:
+def scores(model: Network, found: Evidence, data: PreparedData) -> dict[str, float]:
     """Return nll, accuracy and uar of the fused opinions on the evidence of all clips."""
     fused, _ = model.opinions(found.values.cpu(), found.mask.cpu())
     likelihood = (fused.probability.clamp_min(1e-12).log() * data.targets).sum(-1)
@@ -27,7 +27,7 @@ def scores(model: Model, found: Evidence, data: PreparedData) -> dict[str, float
     }
 
 
-def fit_scale(model: Model, data: PreparedData) -> None:
+def fit_scale(model: Network, data: PreparedData) -> None:
     """Put the factor on the one expert's evidence that minimizes the validation clips' NLL."""
     name = model.config.modalities[0]
     evidence = clip_evidence(model, data.clips, data.empty, 64).values[0]

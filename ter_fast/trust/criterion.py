@@ -8,9 +8,9 @@ from typing import get_args
 import numpy as np
 
 from ter_fast.errors import DataError
-from ter_fast.experts.config import TrustedThreshold
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.thresholds import Criterion, Sweep, TrustedScores, sweep
+from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 
 def by_criterion(criterion: str, answers: Outcomes) -> TrustedThreshold:

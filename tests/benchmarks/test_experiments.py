@@ -38,7 +38,7 @@ from ter_fast.experts.out_of_distribution import FamiliarityConfig
 from ter_fast.media.corrupt import CORRUPTIONS, corrupt
 from ter_fast.media.corrupt.suite import clip_key
 from ter_fast.model import Model
-from ter_fast.predict.inference import clip_evidence
+from ter_fast.predict.evidence import clip_evidence
 from ter_fast.predict.prepare import PreparedData, prepare
 from ter_fast.predict.sources import dataset_sources
 from ter_fast.train.encoded import encode
@@ -290,13 +290,13 @@ def test_pictures_are_corrupted_before_they_are_scaled(films: Path, name: str) -
     material, model = films_of(films)
     data = selected(material.data, range(3), ["audio", "video"])
     changed = corrupted(data, name, 4, pictures=material.pictures)
-    preparer = model.preparer()
-    sources = dataset_sources(replace(material.dataset, samples=data.samples), preparer)
+    preprocessor = model.preprocessor()
+    sources = dataset_sources(replace(material.dataset, samples=data.samples), preprocessor)
     for before, after, source, sample in zip(
         data.clips, changed, sources, data.samples, strict=True
     ):
         (clip,) = source.windows()
-        expected = preparer(source, corrupt(clip, name, 4, key=clip_key(sample.name)))
+        expected = preprocessor(source, corrupt(clip, name, 4, key=clip_key(sample.name)))
         one, other = after[0].values["video"], expected.values["video"]
         assert one is not None
         assert other is not None
@@ -307,7 +307,7 @@ def test_pictures_are_corrupted_before_they_are_scaled(films: Path, name: str) -
         assert after[0].values["audio"] is before[0].values["audio"]
     # What was decoded for one row is not decoded again for the next.
     unable: Any = object()
-    again = corrupted(data, name, 4, pictures=replace(material.pictures, preparer=unable))
+    again = corrupted(data, name, 4, pictures=replace(material.pictures, preprocessor=unable))
     assert again[0][0].values["video"] is changed[0][0].values["video"]
     with pytest.raises(DataError, match="give pictures"):
         corrupted(data, name, 4)
@@ -598,7 +598,7 @@ def test_answers_are_discounted_as_the_models_are() -> None:
 
 
 def _window() -> Any:
-    from ter_fast.predict.inference import Window
+    from ter_fast.predict.windows import Window
 
     return Window({}, {}, 0.0, 1.0)
 

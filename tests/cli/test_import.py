@@ -13,7 +13,7 @@ from ter_fast.cli import app
 from ter_fast.cli.encoders import chosen_encoders
 from ter_fast.cli.imports import import_code
 from ter_fast.data.modalities import MODALITIES
-from ter_fast.experts.encoders.cnn import ENCODERS
+from ter_fast.experts.encoders.registry import ENCODERS
 
 CODE = """
 import torch

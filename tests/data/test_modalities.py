@@ -30,7 +30,7 @@ from ter_fast.data import Dataset, load_dataset
 from ter_fast.data.modalities import MODALITIES, Modality
 from ter_fast.data.shards import ShardSettings, load_shards, prepare_shards, verify_shards
 from ter_fast.data.shards.plan import make_plan
-from ter_fast.predict.inference import clip_evidence
+from ter_fast.predict.evidence import clip_evidence
 from ter_fast.predict.prepare import prepare
 
 SIZE = 6

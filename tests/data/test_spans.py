@@ -83,9 +83,9 @@ def test_a_span_twice_is_refused(manifest: Path, film: Path) -> None:
 
 def test_only_the_span_is_read(manifest: Path, film: Path) -> None:
     model = tiny_model("audio", "video", window_seconds=1.0)
-    preparer = model.preparer()
+    preprocessor = model.preprocessor()
     for sample, source in zip(load_dataset(str(manifest)), dataset_sources(
-        load_dataset(str(manifest)), preparer), strict=True):  # fmt: skip
+        load_dataset(str(manifest)), preprocessor), strict=True):  # fmt: skip
         start, end = sample.span or (0.0, SECONDS)
         windows = list(source.windows())
         assert source.name == sample.name
@@ -138,14 +138,14 @@ def test_sound_of_its_own_begins_with_the_span(film: Path, tmp_path: Path) -> No
     sample = Sample(str(film), "a", "", "g", attributes={"audio_path": str(turn)}, span=(2.0, 3.0))
     data = Dataset("mine", ("a",), (sample,), "CC0", ("audio", "video"))
     model = tiny_model("audio", "video", window_seconds=1.0)
-    first, second = dataset_sources(data, model.preparer())[0].windows()
+    first, second = dataset_sources(data, model.preprocessor())[0].windows()
     alone = decode.read(turn, video=False)
     assert first.audio.equal(alone.audio[:16_000])
     assert [number_of(x) for x in first.frames] == [21, 23, 26, 28]
     # The sound is longer than the span, and goes on where the film would have.
     assert (second.start, second.end, second.frames) == (3.0, 3.5, None)
     sound_alone = tiny_model("audio", window_seconds=2.0)
-    [only] = dataset_sources(data, sound_alone.preparer())[0].windows()
+    [only] = dataset_sources(data, sound_alone.preprocessor())[0].windows()
     assert only.audio.equal(alone.audio)
 
 
@@ -164,8 +164,8 @@ def test_the_note_of_the_sound_is_kept_beside_that_of_the_film(film: Path, tmp_p
     half.write_bytes(sound.read_bytes()[: sound.stat().st_size // 2])
     notes = {path: decode.read(path).note for path in (cut, half)}
     assert all(notes.values())
-    preparer = tiny_model("audio", "video", window_seconds=1.0).preparer()
-    first = next(preparer.read(cut, half))
+    preprocessor = tiny_model("audio", "video", window_seconds=1.0).preprocessor()
+    first = next(preprocessor.read(cut, half))
     assert first.note == f"{notes[cut]}; the sound: {notes[half]}"
 
 
@@ -207,7 +207,7 @@ def test_shards_hold_spans(manifest: Path, tmp_path: Path) -> None:
     model = tiny_model("audio", "video", window_seconds=1.0)
     windows = {
         sample.label: list(source.windows())
-        for sample, source in zip(again, dataset_sources(again, model.preparer()), strict=True)
+        for sample, source in zip(again, dataset_sources(again, model.preprocessor()), strict=True)
     }
     assert [windows["a"][0].start, windows["b"][0].start, windows["c"][0].start] == [0.5, 2, 0]
     assert windows["b"][-1].end == pytest.approx(4.5)

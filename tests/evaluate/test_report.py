@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from ter_fast import TerFastError
-from ter_fast.evaluate.evaluate import Evaluation, measure
+from ter_fast.evaluate.evaluate import measure
+from ter_fast.evaluate.evaluation import Evaluation
 from ter_fast.evaluate.report import write_report
 from ter_fast.evaluate.report.canvas import HEAT_OPACITY
 from ter_fast.evaluate.report.curves import risk_curve, thinned

@@ -77,10 +77,10 @@ def test_cells_are_predictions_of_corrupted_clips(
     name: str, films: Dataset, found: Robustness
 ) -> None:
     model = both()
-    preparer = model.preparer()
+    preprocessor = model.preprocessor()
     for cell in found.of(name)[1:]:
         for row, sample in enumerate(films):
-            (clip,) = list(preparer.read(sample.path))
+            (clip,) = list(preprocessor.read(sample.path))
             damaged = corrupt(clip, name, cell.severity)
             if damaged.frames is None and damaged.audio is None:
                 continue

@@ -17,7 +17,8 @@ from sklearn.metrics import accuracy_score, recall_score
 from helpers.tiny import QUIET, tiny_model, tone_corpus, with_threshold
 from ter_fast import DataError, Model
 from ter_fast.data import Dataset, Sample, load_dataset
-from ter_fast.evaluate.evaluate import Evaluation, measure
+from ter_fast.evaluate.evaluate import measure
+from ter_fast.evaluate.evaluation import Evaluation
 from ter_fast.experts.card import (
     MOST_LISTED,
     CardFacts,

@@ -12,14 +12,9 @@ from torch.nn import functional as F
 from helpers.tiny import noisy_tone, stripes
 from ter_fast.errors import ModelError
 from ter_fast.experts.encoders import cnn as encoders
-from ter_fast.experts.encoders.cnn import (
-    AttentivePooling,
-    FrameCNN,
-    LogMelCNN,
-    VectorMLP,
-    build_encoder,
-    register_encoder,
-)
+from ter_fast.experts.encoders.cnn import FrameCNN, LogMelCNN, VectorMLP
+from ter_fast.experts.encoders.pooling import AttentivePooling
+from ter_fast.experts.encoders.registry import build_encoder, register_encoder
 from ter_fast.experts.encoders.voice import VoiceEncoder, VoiceMLP
 from ter_fast.media import augment
 from ter_fast.media.features import collate

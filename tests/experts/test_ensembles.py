@@ -10,7 +10,7 @@ import torch
 
 from helpers.tiny import noisy_tone, tiny_model
 from ter_fast import Model, ModelError
-from ter_fast.experts.encoders.cnn import build_encoder
+from ter_fast.experts.encoders.registry import build_encoder
 from ter_fast.media.features import Batch, collate
 
 LABELS = ("calm", "tense", "wild")

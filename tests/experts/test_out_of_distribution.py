@@ -24,7 +24,7 @@ from ter_fast import DataError, Model, ModelConfig, ModelError
 from ter_fast.cli import app
 from ter_fast.data import Dataset, Sample, load_dataset
 from ter_fast.experiments.signals import signal
-from ter_fast.experts.encoders.cnn import register_encoder
+from ter_fast.experts.encoders.registry import register_encoder
 from ter_fast.experts.expert import Expert
 from ter_fast.experts.out_of_distribution import (
     Familiarity,
@@ -34,8 +34,9 @@ from ter_fast.experts.out_of_distribution import (
 )
 from ter_fast.media.features import Batch, collate
 from ter_fast.predict.aggregate import Record, conclude
-from ter_fast.predict.inference import Window, noted_evidence
+from ter_fast.predict.evidence import noted_evidence
 from ter_fast.predict.prepare import PreparedData
+from ter_fast.predict.windows import Window
 from ter_fast.train import Settings, drop_familiarity, fit_prepared
 from ter_fast.train.encoded import encode
 from ter_fast.train.out_of_distribution import learn_familiarity

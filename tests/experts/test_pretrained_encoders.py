@@ -21,9 +21,9 @@ from ter_fast.cli.encoders import chosen_encoders, video_input
 from ter_fast.cli.information import model_table
 from ter_fast.data import Dataset, Sample, load_dataset
 from ter_fast.experts.config import TrainingRecord
-from ter_fast.experts.encoders.cnn import build_encoder
 from ter_fast.experts.encoders.pretrained import loading
 from ter_fast.experts.encoders.pretrained.pictures import PictureInput
+from ter_fast.experts.encoders.registry import build_encoder
 from ter_fast.train import Settings
 from ter_fast.train.parameters import parameter_groups
 

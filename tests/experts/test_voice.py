@@ -10,8 +10,8 @@ from torch import nn
 
 from helpers.tiny import noisy_tone
 from ter_fast.errors import ModelError
-from ter_fast.experts.encoders.cnn import build_encoder
 from ter_fast.experts.encoders.functionals import VoiceFunctionals
+from ter_fast.experts.encoders.registry import build_encoder
 from ter_fast.experts.encoders.voice import VoiceEncoder, VoiceMLP, _learn_from_one
 
 RATE = 16_000

@@ -11,7 +11,8 @@ import torch
 
 from helpers.media import tone, write_media
 from ter_fast.errors import MediaError
-from ter_fast.media.clip import SAMPLE_RATE, Clip
+from ter_fast.media.clip import Clip
+from ter_fast.media.resampling import SAMPLE_RATE
 
 PICTURES = np.zeros((4, 6, 8, 3), np.uint8)
 

@@ -15,9 +15,10 @@ from helpers.tiny import film_corpus, noisy_tone, tiny_model, write_wav
 from ter_fast import Clip, DataError, MediaError
 from ter_fast.data import Dataset, Sample, load_dataset
 from ter_fast.data.shards import ShardSettings, load_shards, prepare_shards, shard_windows
+from ter_fast.data.shards.dali import ShardLoader
 from ter_fast.media import decode
 from ter_fast.media.decode import dali_films
-from ter_fast.media.decode.dali import DaliBatch, DaliSettings, ShardLoader
+from ter_fast.media.decode.dali import DaliBatch, DaliSettings
 from ter_fast.media.decode.dali_films import FilmLoader
 from ter_fast.media.decode.pyav import PyAVMedia
 from ter_fast.media.features import LogMel, normalize_frames, resize_frames

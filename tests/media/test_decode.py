@@ -13,8 +13,9 @@ import torch
 
 from helpers.media import number_of, numbered, tone, write_media
 from ter_fast.media import decode
-from ter_fast.media.clip import SAMPLE_RATE, Clip
+from ter_fast.media.clip import Clip
 from ter_fast.media.decode import pyav_video
+from ter_fast.media.resampling import SAMPLE_RATE
 
 SECOND = [i * 0.04 for i in range(25)]
 THREE_SECONDS = [i * 0.04 for i in range(75)]

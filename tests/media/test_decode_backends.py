@@ -233,7 +233,7 @@ def test_a_backend_that_does_not_load_says_so_before_any_file(
     with pytest.raises(MediaError, match=said):
         decode.batches([film], backend="torchcodec")
     with pytest.raises(MediaError, match=said):
-        tiny_model("audio").preparer(decode="torchcodec")
+        tiny_model("audio").preprocessor(decode="torchcodec")
 
 
 def test_batches_hold_what_read_gives(film: Path, tmp_path: Path) -> None:

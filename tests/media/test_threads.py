@@ -20,8 +20,7 @@ from ter_fast import Clip, DataError, Model
 from ter_fast.data import Dataset, check_dataset
 from ter_fast.data.shards import prepare_shards
 from ter_fast.evaluate.robustness import evaluate_corrupted
-from ter_fast.media.decode.loading import in_order
-from ter_fast.media.threads import leaving_cores, thread_pool, use_one_core, worker_count
+from ter_fast.media.threads import in_order, leaving_cores, thread_pool, use_one_core, worker_count
 
 CORES = 4
 
@@ -122,7 +121,7 @@ def test_a_worker_starts_no_threads_of_its_own() -> None:
         return found
 
     before = native_threads()
-    assert max(in_order(["clip"] * workers, load, workers)) <= before + workers
+    assert max(in_order(load, ["clip"] * workers, workers=workers)) <= before + workers
 
 
 def spied(model: Model, monkeypatch: pytest.MonkeyPatch) -> list[tuple[bool, int]]:

@@ -32,7 +32,7 @@ from ter_fast import Clip, DataError, MediaError, Model, ModelError, Predictions
 from ter_fast.data import load_dataset
 from ter_fast.media import decode
 from ter_fast.media import memory as _memory
-from ter_fast.predict.sources import Source
+from ter_fast.predict.source import Source
 from ter_fast.predict.streaming import streamed
 
 BOTH = "audio+video"
@@ -222,7 +222,7 @@ def test_only_a_few_windows_wait_and_threads_and_files_are_let_go(model: Model) 
 
     before = threading.active_count()
     sources = [Source(str(i), endless) for i in range(5)]  # type: ignore[arg-type]
-    stream = streamed(sources, model.preparer(), workers=2)
+    stream = streamed(sources, model.preprocessor(), workers=2)
     for _ in range(50):
         assert next(stream)[0] == 0
     assert made < 50 + 2 * 10
@@ -241,7 +241,7 @@ def test_a_clip_that_breaks_in_the_middle_costs_only_itself(model: Model) -> Non
     from ter_fast.predict.predict import _predicted
 
     sources = [good, Source("bad", breaks), good]  # type: ignore[arg-type]
-    found = list(_predicted(model, sources, model.preparer(), 4, 2))
+    found = list(_predicted(model, sources, model.preprocessor(), 4, 2))
     assert [each.path for each in found] == ["good", "bad", "good"]
     assert found[1].error.startswith("bad could not be read (ValueError: worn out)")
     assert list(found[1].windows) == [found[1]]

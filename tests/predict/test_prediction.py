@@ -15,7 +15,7 @@ import torch
 
 from helpers.tiny import film, noisy_tone, tiny_model, with_threshold, write_wav
 from ter_fast import Model, Opinion, Prediction, Predictions, TerFastError
-from ter_fast.predict.prediction import write_atomically
+from ter_fast.media.files import write_atomically
 
 COLUMNS = [
     "path", "start", "end", "label", "confidence", "trusted", "threshold",

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ter_fast import Opinion, Prediction, Predictions, TerFastError
+from ter_fast.predict.spans import Span, clock
 from ter_fast.predict.subtitles import srt, vtt
-from ter_fast.predict.timeline import Span, Timeline, clock
+from ter_fast.predict.timeline import Timeline
 
 LABELS = ("anger", "calm & <b>", "joy")
 
@@ -168,15 +169,15 @@ def test_subtitles_say_label_and_trust_over_time(tmp_path: Path) -> None:
 
 def test_no_label_can_break_the_file() -> None:
     nasty = replace(window(0, 2), label="a\n\n9\n00:00 --> 00:01")
-    assert srt(nasty).count("\n\n") == 0
-    assert srt(nasty).count("-->") == 1
-    assert vtt(nasty).count("-->") == 1
+    assert srt(nasty.timeline()).count("\n\n") == 0
+    assert srt(nasty.timeline()).count("-->") == 1
+    assert vtt(nasty.timeline()).count("-->") == 1
 
 
 def test_nothing_to_say_is_an_empty_file() -> None:
-    assert srt(window(0, 5, None)) == ""
-    assert vtt(window(0, 5, None)) == "WEBVTT\n"
-    assert srt(window(0, 0)) == ""
+    assert srt(window(0, 5, None).timeline()) == ""
+    assert vtt(window(0, 5, None).timeline()) == "WEBVTT\n"
+    assert srt(window(0, 0).timeline()) == ""
 
 
 @pytest.mark.parametrize(("value", "text"), [(59.999, "1:00"), (3599.999, "1:00:00"), (0, "0:00")])

@@ -17,9 +17,9 @@ import torch
 from helpers.tiny import QUIET, film_corpus, predicted, tone_corpus, with_threshold
 from ter_fast import DataError, Model, ModelError
 from ter_fast.data import Dataset, load_dataset
-from ter_fast.experts.config import TrainingRecord, TrustedThreshold
+from ter_fast.experts.config import TrainingRecord
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS
-from ter_fast.predict.inference import Evidence
+from ter_fast.predict.evidence import Evidence
 from ter_fast.predict.labelled import Labelled, label, outcomes, pair, subset
 from ter_fast.train import calibrate
 from ter_fast.train.disagreement import mismatched
@@ -27,6 +27,7 @@ from ter_fast.train.risk_control import Promise
 from ter_fast.trust.criterion import between, by_criterion
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.thresholds import sweep
+from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 
 @pytest.mark.parametrize("criterion", ["balance", "f1", "coverage=0.5"])

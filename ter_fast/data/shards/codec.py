@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ter_fast.errors import MediaError
-from ter_fast.media.clip import SAMPLE_RATE
+from ter_fast.media.resampling import SAMPLE_RATE
 
 _FULL_SCALE = 32768.0
 

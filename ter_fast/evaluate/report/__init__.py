@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ter_fast.errors import TerFastError
+from ter_fast.evaluate.evaluation import Evaluation
+from ter_fast.evaluate.robustness import Robustness
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
     from ter_fast.evaluate.report.sections import Section
-    from ter_fast.evaluate.robustness import Robustness
 
 __all__ = ["write_report", "write_robustness"]
 
@@ -135,3 +135,6 @@ def _move(made: Path, target: Path, page: str) -> None:
         place = target / file.relative_to(made)
         place.parent.mkdir(exist_ok=True)
         file.replace(place)
+
+
+Evaluation._write, Robustness._write = write_report, write_robustness

@@ -29,7 +29,7 @@ from ter_fast.evaluate.report.formatting import confidence_of, count, disagreein
 from ter_fast.trust.thresholds import Sweep, TrustedScores, sweep
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.evaluation import Evaluation
 
 Floats = NDArray[np.float64]
 

@@ -25,10 +25,10 @@ from ter_fast.evaluate.report.canvas import (
 )
 from ter_fast.evaluate.report.formatting import confidence_of, disagreeing, number
 from ter_fast.trust.metrics import ReliabilityCurve
-from ter_fast.trust.metrics import calibration_error as reliability
+from ter_fast.trust.metrics.calibration_error import reliability
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.evaluation import Evaluation
 
 Numbers = NDArray[np.floating[Any]]
 Flags = NDArray[np.bool_]

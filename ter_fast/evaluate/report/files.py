@@ -13,13 +13,13 @@ from ter_fast.evaluate.report.curves import risk_curve, thinned
 from ter_fast.evaluate.report.modalities import ModalitySummary, beliefs_of, summaries_of
 from ter_fast.evaluate.report.sections import breakdown_names
 from ter_fast.evaluate.report.tables import RISKS, trust_table
-from ter_fast.trust.metrics import calibration_error as reliability
+from ter_fast.trust.metrics.calibration_error import reliability
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.results import Figure
 from ter_fast.trust.thresholds import sweep
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.evaluation import Evaluation
 
 Value = str | float | int | bool | None
 

@@ -27,7 +27,7 @@ from ter_fast.trust.results import Figure
 from ter_fast.trust.subgroups import Breakdown
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.evaluation import Evaluation
 
 _ROW = 30.0
 _FRAME = 92.0

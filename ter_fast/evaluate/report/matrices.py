@@ -13,7 +13,7 @@ from ter_fast.evaluate.report.canvas import HEAT, HEAT_OPACITY, INK, WIDTH, Plot
 from ter_fast.evaluate.report.formatting import clean, shortened
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.evaluation import Evaluation
 
 Counts = Sequence[Sequence[int]]
 

@@ -16,7 +16,7 @@ from ter_fast.evaluate.report.sections import Section
 from ter_fast.evaluate.report.summary import facts_of
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.evaluation import Evaluation
 
 _FOLDER = Path(__file__).parent
 

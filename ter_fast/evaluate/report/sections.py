@@ -33,7 +33,7 @@ from ter_fast.evaluate.report.tables import (
 from ter_fast.trust.thresholds import sweep
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.evaluation import Evaluation
 
 MOST_MISSED = 8
 """Classes named that are never predicted."""

@@ -23,7 +23,7 @@ from ter_fast.evaluate.report.formatting import (
 from ter_fast.evaluate.report.tables import TrustTable, trust_table
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.evaluation import Evaluation
 
 MOST_NAMES = 160
 """Letters of the classes in the head of the page; the confusion matrix names all."""

@@ -29,7 +29,7 @@ from ter_fast.trust.subgroups import Breakdown
 from ter_fast.trust.thresholds import Sweep
 
 if TYPE_CHECKING:
-    from ter_fast.evaluate.evaluate import Evaluation
+    from ter_fast.evaluate.evaluation import Evaluation
 
 RISKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 """Errors among accepted predictions whose coverage is told."""

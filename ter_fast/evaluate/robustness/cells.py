@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.media.corrupt.suite import Level
-from ter_fast.predict.prediction import write_atomically
+from ter_fast.media.files import write_atomically
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.results import Figure
 
@@ -118,6 +118,7 @@ class Robustness:
     trends: Mapping[str, Trend]
     errors: tuple[str, ...]
     note: str
+    _write: ClassVar[Callable[[Robustness, str | Path], Path] | None] = None
 
     def of(self, corruption: str) -> list[Cell]:
         """Return the clean cell and those of a corruption, by severity."""
@@ -167,9 +168,8 @@ class Robustness:
         Raises:
             TerFastError: matplotlib or Jinja2 is missing, or the folder cannot be written to.
         """
-        from ter_fast.evaluate.report import write_robustness
-
-        return write_robustness(self, folder)
+        assert Robustness._write is not None  # set by ter_fast.evaluate.report, which reads this class
+        return Robustness._write(self, folder)
 
 
 def level_text(level: Level | None) -> str:

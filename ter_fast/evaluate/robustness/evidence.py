@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,13 +15,14 @@ from ter_fast.media.clip import Clip
 from ter_fast.media.corrupt import CORRUPTIONS, corrupt
 from ter_fast.media.corrupt.suite import clip_key
 from ter_fast.media.features import collate
-from ter_fast.media.threads import thread_pool, worker_count
-from ter_fast.predict.inference import Preparer
-from ter_fast.predict.sources import Source, dataset_sources
+from ter_fast.media.threads import in_order, worker_count
+from ter_fast.predict.preprocessor import Preprocessor
+from ter_fast.predict.source import Source
+from ter_fast.predict.sources import dataset_sources
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset, Sample
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 CLEAN = ("", 0)
 """The cell that nothing was done to."""
@@ -67,10 +66,10 @@ class Voice:
 
 
 def corrupted_evidence(
-    model: Model,
+    model: Network,
     dataset: Dataset,
     cells: Sequence[CellName],
-    preparer: Preparer,
+    preprocessor: Preprocessor,
     *,
     seed: int = 0,
     workers: int | None = None,
@@ -86,7 +85,7 @@ def corrupted_evidence(
         model: in evaluation mode.
         dataset: labelled clips.
         cells: corruption and severity of each cell; the clean one is added in front.
-        preparer: turns windows into what the experts read.
+        preprocessor: turns windows into what the experts read.
         seed: of the corruptions.
         workers: threads, each on one core; by default one per core, at most 8.
         progress: show a progress bar.
@@ -96,12 +95,12 @@ def corrupted_evidence(
             whole number of at least 1.
     """
     every = (CLEAN, *cells)
-    sources = dataset_sources(dataset, preparer)
+    sources = dataset_sources(dataset, preprocessor)
     pool = _voices(dataset, sources, seed) if {name for name, _ in cells} & {*_NEED_OTHERS} else []
-    work = _Worker(model, preparer, every, pool, seed)
+    work = _Worker(model, preprocessor, every, pool, seed)
     found: list[tuple[Tensor, Tensor]] = []
     rows, errors = [], []
-    stream = _in_order(work, sources, dataset, worker_count(workers))
+    stream = in_order(work, sources, dataset, workers=worker_count(workers))
     for index, result in enumerate(_shown(stream, len(sources), dataset.name, progress)):
         if isinstance(result, TerFastError):
             errors.append(str(result))
@@ -118,8 +117,8 @@ def corrupted_evidence(
 
 @dataclass(frozen=True)
 class _Worker:
-    model: Model
-    preparer: Preparer
+    model: Network
+    preprocessor: Preprocessor
     cells: tuple[CellName, ...]
     pool: Sequence[Voice]
     seed: int
@@ -143,16 +142,16 @@ class _Worker:
         config, device = self.model.config, self.model.device
         shape = len(self.cells), len(config.modalities)
         total = torch.zeros(*shape, len(config.labels))
-        source = self.preparer.completed(source)
+        source = self.preprocessor.completed(source)
         count = torch.zeros(shape)
         for clip in source.windows():
             for begin in range(0, len(self.cells), _AT_ONCE):
                 part = slice(begin, begin + _AT_ONCE)
                 prepared = [
-                    self.preparer(source, self._changed(clip, sample, cell)).values
+                    self.preprocessor(source, self._changed(clip, sample, cell)).values
                     for cell in self.cells[part]
                 ]
-                batch = collate(prepared, self.preparer.empty).to(device)
+                batch = collate(prepared, self.preprocessor.empty).to(device)
                 values, mask = self.model.evidence(batch)
                 total[part] += values.transpose(0, 1).cpu()
                 count[part] += mask.T.cpu()
@@ -176,7 +175,7 @@ class _Worker:
             severity,
             seed=self.seed,
             others=others,
-            cropper=None if sample.attributes.get("crop") == "face" else self.preparer.cropper,
+            cropper=None if sample.attributes.get("crop") == "face" else self.preprocessor.cropper,
             key=clip_key(sample.name),
         )
 
@@ -219,23 +218,6 @@ def _voices(dataset: Dataset, sources: Sequence[Source], seed: int) -> list[Voic
 
 
 Result = tuple[Tensor, Tensor] | TerFastError
-
-
-def _in_order(
-    work: _Worker, sources: Sequence[Source], dataset: Dataset, workers: int
-) -> Iterator[Result]:
-    with thread_pool(workers, "ter_fast") as threads:
-        waiting: deque[Future[Result]] = deque()
-        try:
-            for source, sample in zip(sources, dataset, strict=True):
-                waiting.append(threads.submit(work, source, sample))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 def _shown(

@@ -17,21 +17,22 @@ from ter_fast.evaluate.robustness.cells import Cell, Robustness, Trend
 from ter_fast.evaluate.robustness.evidence import CellName, CorruptedEvidence, corrupted_evidence
 from ter_fast.experts.provenance import known_groups, warn_of_known_groups
 from ter_fast.media.corrupt import CORRUPTIONS, SEVERITIES, chosen
-from ter_fast.predict.inference import Evidence
+from ter_fast.predict.evidence import Evidence
 from ter_fast.predict.labelled import Labelled, outcomes
+from ter_fast.predict.preprocessor import preprocessor_of
 from ter_fast.trust.metrics import Bootstrap, Replicates
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.results import Figure
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 Measured = tuple[Cell, dict[str, Replicates]]
 
 
 def evaluate_corrupted(
-    model: Model,
+    model: Network,
     dataset: Dataset,
     corruptions: str | Sequence[str] = "suite",
     *,
@@ -104,7 +105,7 @@ def evaluate_corrupted(
     model.eval()
     try:
         evidence = corrupted_evidence(
-            model, dataset, cells, model.preparer(face_model=face_model),
+            model, dataset, cells, preprocessor_of(model.config, face_model=face_model),
             seed=seed, workers=workers, progress=progress,
         )  # fmt: skip
     finally:
@@ -113,7 +114,7 @@ def evaluate_corrupted(
 
 
 def _modalities(
-    model: Model, dataset: Dataset, modalities: Sequence[str] | None
+    model: Network, dataset: Dataset, modalities: Sequence[str] | None
 ) -> tuple[str, ...]:
     possible = [name for name in model.config.modalities if name in dataset.modalities]
     wanted = tuple(possible if modalities is None else modalities)
@@ -126,7 +127,7 @@ def _modalities(
 
 
 def _measured(
-    model: Model,
+    model: Network,
     dataset: Dataset,
     found: CorruptedEvidence,
     names: Sequence[str],
@@ -180,7 +181,7 @@ def _measured(
 
 
 def _cell(
-    model: Model, data: Labelled, name: CellName, threshold: float | None, draws: Bootstrap
+    model: Network, data: Labelled, name: CellName, threshold: float | None, draws: Bootstrap
 ) -> Measured:
     answers = outcomes(model, data)
     answered = data.evidence.mask.any(0).numpy()
@@ -200,7 +201,7 @@ def _cell(
     return Cell(name[0], name[1], level, figures, answers, trusted), drawn
 
 
-def _trusted(model: Model, answers: Outcomes, mask: Tensor) -> NDArray[np.bool_]:
+def _trusted(model: Network, answers: Outcomes, mask: Tensor) -> NDArray[np.bool_]:
     """Hold each clip to the threshold of the modalities that it has left, as `predict` does."""
     limits = np.full(len(answers), np.nan)
     for key, record in model.config.thresholds.items():

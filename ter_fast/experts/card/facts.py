@@ -115,7 +115,7 @@ class CardFacts:
         """Return what a card cannot say of a model from what is known of it, each a sentence.
 
         Example:
-            >>> from ter_fast.model import Model
+            >>> from ter_fast import Model
             >>> config = Model.build(["calm", "tense"], modalities=("audio",)).config
             >>> CardFacts().gaps(config)[0]
             'how good it is: no evaluation was given (ter-fast evaluate --out x.json)'

@@ -39,7 +39,7 @@ def card_text(
         sizes: by modality, how many parameters its expert has.
 
     Example:
-        >>> from ter_fast.model import Model
+        >>> from ter_fast import Model
         >>> config = Model.build(["calm", "tense"], modalities=("audio",)).config
         >>> card_text(config).splitlines()[1]
         'license: other'

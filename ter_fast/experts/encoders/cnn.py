@@ -1,20 +1,12 @@
-"""Encoders: one module per modality, from a batch's tensors to one feature vector per sample.
-
-An encoder is any `nn.Module` with `forward(values, lengths) -> (B, out_features)` and the attribute
-`out_features`. Register one under a name with `register_encoder` and a model can be built from, saved
-with and loaded by that name.
-"""
+"""The encoders that are trained from scratch: of sound, of pictures, and of feature vectors."""
 
 from __future__ import annotations
-
-import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ter_fast.errors import ModelError
+from ter_fast.experts.encoders.pooling import AttentivePooling
+from ter_fast.experts.encoders.registry import register_encoder
 from ter_fast.media.augment import (
     WaveformAugmentation,
     add_pixel_noise,
@@ -24,117 +16,6 @@ from ter_fast.media.augment import (
     stretch,
 )
 from ter_fast.media.features import LogMel, normalize_frames
-
-ENCODERS: dict[str, Callable[..., nn.Module]] = {}
-_Encoder = TypeVar("_Encoder", bound=Callable[..., nn.Module])
-
-
-def register_encoder(name: str) -> Callable[[_Encoder], _Encoder]:
-    """Register a class or factory of encoders under `name`.
-
-    Its keyword arguments must be plain JSON values: they are what `config.json` stores.
-
-    Raises:
-        ValueError: the name is taken by another encoder.
-
-    Example:
-        >>> @register_encoder("doctest_mean")
-        ... class Mean(nn.Module):
-        ...     def __init__(self, size: int) -> None:
-        ...         super().__init__()
-        ...         self.out_features = size
-        ...
-        ...     def forward(self, values, lengths):
-        ...         return values.mean(1)
-        >>> build_encoder("doctest_mean", {"size": 3}).out_features
-        3
-    """
-
-    def register(encoder: _Encoder) -> _Encoder:
-        taken = ENCODERS.setdefault(name, encoder)
-        if taken.__qualname__ != encoder.__qualname__ or taken.__module__ != encoder.__module__:
-            raise ValueError(
-                f"encoder name {name!r} is taken by {taken.__module__}.{taken.__qualname__}"
-            )
-        ENCODERS[name] = encoder
-        return encoder
-
-    return register
-
-
-def build_encoder(name: str, options: Mapping[str, Any]) -> nn.Module:
-    """Build the encoder registered as `name`.
-
-    Raises:
-        ModelError: no such encoder, or options that it does not take.
-    """
-    if name not in ENCODERS:
-        known = ", ".join(sorted(ENCODERS))
-        raise ModelError(
-            f"no encoder is registered as {name!r} (known: {known}); import the module that registers it "
-            "first (on the command line: ter-fast --import MODULE_OR_FILE.py …)"
-        )
-    try:
-        return ENCODERS[name](**options)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"encoder {name!r} does not take these options: {dict(options)} ({error})"
-        ) from error
-
-
-def complete_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an encoder's options with its defaults filled in.
-
-    They are what a saved model keeps: a default that changes later must not change models of today.
-
-    Example:
-        >>> complete_options("frame_cnn", {"channels": 3})["dropout"]
-        0.3
-    """
-    if name not in ENCODERS:
-        return dict(options)
-    parameters = inspect.signature(ENCODERS[name]).parameters.values()
-    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-    # JSON knows no tuples: as lists, options are the same after a model was saved and loaded.
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in {**defaults, **options}.items()
-    }
-
-
-class AttentivePooling(nn.Module):
-    """Average features over time with learned weights w_t = softmax_t(q . f_t + c).
-
-    mean_d = sum_t w_t f_td and, where asked for, deviation_d = sqrt(sum_t w_t (f_td - mean_d)^2) beside it.
-
-    The query starts at 0, so an encoder that has only ever seen one step (pictures) averages evenly
-    when it meets many (video), instead of by weights that nothing trained.
-
-    Reference:
-        Okabe, Koshinaka & Shinoda, "Attentive statistics pooling", 2018, eq. 1-6 (without the hidden layer).
-    """
-
-    def __init__(self, features: int, deviation: bool = False) -> None:
-        super().__init__()
-        self.deviation = deviation
-        self.score = nn.Linear(features, 1)
-        nn.init.zeros_(self.score.weight)
-        nn.init.zeros_(self.score.bias)
-
-    def forward(self, features: Tensor, valid: Tensor) -> Tensor:
-        """Pool `(B, T, D)` over the steps where `valid` `(B, T)` to float32 `(B, D)`, or `(B, 2 D)`.
-
-        A row without a valid step has mean 0.
-        """
-        # In float32 also under mixed precision: a deviation is a small difference of large sums.
-        features = features.float()
-        score = self.score(features).squeeze(-1).float().masked_fill(~valid, -1e30)
-        weight = (torch.softmax(score, -1) * valid).unsqueeze(-1)
-        mean = (weight * features).sum(1)
-        if not self.deviation:
-            return mean
-        variance = (weight * (features - mean.unsqueeze(1)).square()).sum(1)
-        return torch.cat([mean, (variance + 1e-5).sqrt()], -1)
 
 
 def _convolutions(inputs: int, outputs: int, depth: int = 2) -> list[nn.Module]:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ter_fast.media.clip import SAMPLE_RATE
 from ter_fast.media.features import LogMel
+from ter_fast.media.resampling import SAMPLE_RATE
 
 _CEPSTRA = 24
 _GROUPS = 8

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ter_fast.experts.encoders.cnn import LogMelCNN, register_encoder
+from ter_fast.experts.encoders.cnn import LogMelCNN
 from ter_fast.experts.encoders.functionals import VoiceFunctionals
+from ter_fast.experts.encoders.registry import register_encoder
 from ter_fast.media.augment import WaveformAugmentation
-from ter_fast.media.clip import SAMPLE_RATE
+from ter_fast.media.resampling import SAMPLE_RATE
 
 _SEGMENT_SECONDS = 3.0
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
-from ter_fast.media.clip import SAMPLE_RATE
+from ter_fast.media.resampling import SAMPLE_RATE
 
 Sound = NDArray[np.float32]
 

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from ter_fast.errors import DataError
-from ter_fast.media.clip import SAMPLE_RATE, Clip
+from ter_fast.media.clip import Clip
 from ter_fast.media.corrupt.audio import Sound, stretch
+from ter_fast.media.resampling import SAMPLE_RATE
 
 
 def shifted_sound(

@@ -21,7 +21,8 @@ BACKENDS = {
 }
 """Name of each backend and the module that implements it, the default first.
 
-The module has `open_media(path, *, sampling, threads) -> Media`.
+The module has `open_media(path, *, sampling, threads) -> Media`, and `offer() -> str`, which says what
+it would decode on this machine.
 """
 
 Sampling = Literal["exact", "keyframe"]
@@ -69,6 +70,8 @@ class Media(Protocol):
 
 
 class _Module(Protocol):
+    def offer(self) -> str: ...
+
     def open_media(self, path: str, *, sampling: Sampling, threads: int | None) -> Media: ...
 
 
@@ -111,25 +114,10 @@ def states() -> tuple[State, ...]:
     for name, installed in available().items():
         try:
             choose(name)
-            found.append(State(name, "loads", _offer(name)))
+            found.append(State(name, "loads", _module(name).offer()))
         except MediaError as error:
             found.append(State(name, "does not load" if installed else "not installed", str(error)))
     return tuple(found)
-
-
-def _offer(name: str) -> str:
-    if name == "torchcodec":
-        return "pictures on the CPU through FFmpeg's libraries, exactly sampled; sound by PyAV"
-    if name == "dali":
-        from nvidia.dali import __version__
-
-        from ter_fast.media.decode.dali_excerpt import CPU_CODECS, GPU_CODECS, default_device
-
-        gpu = default_device() == "gpu"
-        codecs = (codec for codec in (GPU_CODECS if gpu else CPU_CODECS) if "dav1d" not in codec)
-        where = "the GPU (NVDEC)" if gpu else "the CPU, as torch sees no GPU"
-        return f"DALI {__version__}, pictures on {where}: {', '.join(codecs)}; all else, and the sound, by PyAV"
-    return "pictures and sound of every container on the CPU, exactly or by key frames"
 
 
 def available() -> dict[str, bool]:

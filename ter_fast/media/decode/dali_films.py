@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ter_fast.errors import MediaError
-from ter_fast.media import decode
 from ter_fast.media.decode.backends import open_file
 from ter_fast.media.decode.dali import (
     DaliBatch,
@@ -27,8 +26,10 @@ from ter_fast.media.decode.dali import (
 )
 from ter_fast.media.decode.dali_excerpt import Excerpt, NotForDaliError, excerpt, left_to_pyav
 from ter_fast.media.decode.dali_graph import Node, padded, square_frames
-from ter_fast.media.decode.loading import in_order, longest_side
 from ter_fast.media.decode.pyav import PyAVMedia
+from ter_fast.media.decode.reading import read
+from ter_fast.media.features import longest_side
+from ter_fast.media.threads import in_order
 
 # A pipeline holds the sound of a film about five times over: an hour of it would fill a gigabyte.
 _LONGEST = 1800.0
@@ -80,7 +81,7 @@ class FilmLoader:
 
     def __iter__(self) -> Iterator[DaliBatch]:
         """Yield the batches in the order of the paths; the last may be smaller."""
-        with closing(in_order(self.paths, self._row, self.settings.threads)) as rows:
+        with closing(in_order(self._row, self.paths, workers=self.settings.threads)) as rows:
             fed: deque[list[_Row]] = deque()
             ahead = self._in_batches(rows)
             pipeline = build(_film_nodes, self.settings, _feed(ahead, fed))
@@ -144,7 +145,7 @@ class FilmLoader:
                     f"{path}: {media.info.duration:.0f} s are too long for a batch through DALI (at most "
                     f"{_LONGEST:.0f} s); read it with ter_fast.media.decode.windows."
                 )
-        clip = decode.read(
+        clip = read(
             path, frames=self.frames, audio=self.audio, video=self.video, max_side=side, threads=1
         )
         times = [] if clip.times is None else clip.times.tolist()

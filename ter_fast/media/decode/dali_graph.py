@@ -7,15 +7,13 @@ stubs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
-from ter_fast.media.clip import SAMPLE_RATE
-
-if TYPE_CHECKING:
-    from ter_fast.media.decode.dali import DaliSettings
+from ter_fast.media.decode.dali import DaliSettings
+from ter_fast.media.resampling import SAMPLE_RATE
 
 Node: TypeAlias = Any
 
@@ -23,35 +21,6 @@ _FLOOR_DB = -100.0
 _WINDOW, _HOP = 512, 256
 _LOWEST, _HIGHEST = 50.0, 8000.0
 _LUMA = (0.299, 0.587, 0.114)
-
-
-def shard_nodes(settings: DaliSettings, tars: list[str], indices: list[str]) -> tuple[Node, ...]:
-    """Read prepared shards: pictures, their count, sound, its samples, log-mel if any, record.
-
-    Args:
-        settings: Sizes, device, part of the data.
-        tars: The tars.
-        indices: DALI's index of each.
-    """
-    from nvidia.dali import fn
-
-    parts: Any = fn.readers.webdataset(
-        name="shards",
-        paths=tars,
-        index_paths=indices,
-        ext=["jpg", "times.npy", "flac", "json"],
-        missing_component_behavior="empty",
-        shard_id=settings.shard_id,
-        num_shards=settings.num_shards,
-        stick_to_shard=True,
-        random_shuffle=settings.shuffle,
-        pad_last_batch=True,
-        seed=settings.seed,
-    )
-    strip, times, flac, record = parts
-    pictures, count = strip_frames(strip, times, settings)
-    sound, samples = flac_sound(flac, settings)
-    return (*padded(pictures, count, sound, samples, settings), record)
 
 
 def strip_frames(strip: Node, times: Node, settings: DaliSettings) -> tuple[Node, Node]:

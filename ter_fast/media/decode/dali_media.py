@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from nvidia.dali import fn, pipeline_def, types
+from nvidia.dali import __version__, fn, pipeline_def, types
 from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from ter_fast.media.clip import Clip
 from ter_fast.media.decode.backends import Sampling, check_sampling
 from ter_fast.media.decode.dali_excerpt import (
+    CPU_CODECS,
+    GPU_CODECS,
     Excerpt,
     NotForDaliError,
     default_device,
@@ -28,6 +30,14 @@ from ter_fast.media.decode.dali_excerpt import (
     left_to_pyav,
 )
 from ter_fast.media.decode.pyav import PyAVMedia
+
+
+def offer() -> str:
+    """Say what DALI decodes on this machine."""
+    gpu = default_device() == "gpu"
+    codecs = (codec for codec in (GPU_CODECS if gpu else CPU_CODECS) if "dav1d" not in codec)
+    where = "the GPU (NVDEC)" if gpu else "the CPU, as torch sees no GPU"
+    return f"DALI {__version__}, pictures on {where}: {', '.join(codecs)}; all else, and the sound, by PyAV"
 
 
 def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None = None) -> DaliMedia:

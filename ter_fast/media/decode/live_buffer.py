@@ -11,8 +11,9 @@ import torch
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
-from ter_fast.media.clip import SAMPLE_RATE, Clip
-from ter_fast.media.decode.pyav_audio import mono, resample
+from ter_fast.media.clip import Clip
+from ter_fast.media.decode.pyav_audio import mono
+from ter_fast.media.resampling import SAMPLE_RATE, resample
 
 _SLACK = 1.0
 _GAP = 0.05

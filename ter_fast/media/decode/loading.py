@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from ter_fast.errors import MediaError
-from ter_fast.media.clip import MediaInfo
 from ter_fast.media.decode.backends import Sampling, check_sampling, choose, open_file
-from ter_fast.media.features import Batch, collate, resize_frames
-from ter_fast.media.threads import thread_pool, worker_count
+from ter_fast.media.decode.reading import read
+from ter_fast.media.features import Batch, collate, longest_side, resize_frames
+from ter_fast.media.threads import in_order, worker_count
 
 _Values = tuple[dict[str, Tensor | None], str, str]
-_Loaded = TypeVar("_Loaded")
 
 
 @dataclass(frozen=True)
@@ -106,7 +101,9 @@ def batches(
         threads=None if workers == 1 else 1,
         backend=backend,
     )
-    return _grouped(paths, in_order(paths, load, workers), batch_size, _empty(size, audio, video))
+    return _grouped(
+        paths, in_order(load, paths, workers=workers), batch_size, _empty(size, audio, video)
+    )
 
 
 def _by_dali(
@@ -118,6 +115,7 @@ def _by_dali(
     video: bool,
     workers: int,
 ) -> Iterator[ClipBatch]:
+    # Late: DALI's wheel need not be installed, and takes a second to load.
     from ter_fast.media.decode.dali import DaliSettings
     from ter_fast.media.decode.dali_excerpt import default_device
     from ter_fast.media.decode.dali_films import FilmLoader
@@ -164,29 +162,6 @@ def _grouped(
         yield ClipBatch(names, collate(values, empty), errors, notes)
 
 
-def in_order(
-    paths: Sequence[str | Path], load: Callable[[str | Path], _Loaded], workers: int
-) -> Generator[_Loaded, None, None]:
-    """Load files in threads and yield them in order; at most twice as many wait as there are threads.
-
-    Example:
-        >>> list(in_order(["a", "b"], str.upper, workers=2))
-        ['A', 'B']
-    """
-    with thread_pool(workers, "ter_fast_decode") as pool:
-        waiting: deque[Future[_Loaded]] = deque()
-        try:
-            for path in paths:
-                waiting.append(pool.submit(load, path))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
 def _load(
     path: str | Path,
     *,
@@ -198,9 +173,6 @@ def _load(
     threads: int | None,
     backend: str | None,
 ) -> _Values:
-    # `ter_fast.media.decode` offers what is in this module, so it cannot be imported along with it.
-    from ter_fast.media.decode import read
-
     values: dict[str, Tensor | None] = {}
     if audio:
         values["audio"] = None
@@ -229,15 +201,3 @@ def _load(
     if video and clip.frames is not None:
         values["video"] = resize_frames(clip.frames, size)
     return values, "", clip.note
-
-
-def longest_side(info: MediaInfo, size: int) -> int | None:
-    """Return the long side of a picture whose short side is `size`, or None where no size is stated.
-
-    Example:
-        >>> longest_side(MediaInfo("a.mp4", 1.0, 0.0, True, False, width=640, height=360), 180)
-        320
-    """
-    if not info.width or not info.height:
-        return None
-    return math.ceil(size * max(info.width, info.height) / min(info.width, info.height))

@@ -35,6 +35,11 @@ _UNKNOWN_LENGTH = 0.04
 _MP4_BOXES = (b"ftyp", b"mdat", b"free", b"skip", b"wide")
 
 
+def offer() -> str:
+    """Say what PyAV decodes on this machine."""
+    return "pictures and sound of every container on the CPU, exactly or by key frames"
+
+
 def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None = None) -> PyAVMedia:
     """Open a file for `ter_fast.media.decode`.
 

@@ -22,6 +22,11 @@ _MOST_BYTES = 1 << 28
 """Pixels decoded at once, for torchcodec returns a picture as often as it is asked for it."""
 
 
+def offer() -> str:
+    """Say what torchcodec decodes on this machine."""
+    return "pictures on the CPU through FFmpeg's libraries, exactly sampled; sound by PyAV"
+
+
 def open_media(
     path: str, *, sampling: Sampling = "exact", threads: int | None = None
 ) -> TorchCodecMedia:

@@ -6,13 +6,18 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ter_fast.data import Dataset, with_validation
 from ter_fast.errors import DataError
 from ter_fast.experts.config import VideoInput
-from ter_fast.model import Model
+from ter_fast.experts.network import Network
+from ter_fast.train.calibrate import calibrate
+from ter_fast.train.fitting import fit
+from ter_fast.train.last_layer import fit_last_layer
 from ter_fast.train.recipes.recipe import Member, Recipe
+
+_Model = TypeVar("_Model", bound=Network)
 
 # Beside a trained member: what it and its data were.
 KEY = "recipe.sha256"
@@ -22,12 +27,13 @@ def train(
     recipe: Recipe,
     *datasets: Dataset,
     out: str | Path,
+    kind: type[_Model],
     validation_share: float = 0.1,
     checkpoints: str | Path | None = None,
     face_model: str | Path | None = None,
     max_unreadable: int | float = 0.05,
     progress: bool = True,
-) -> Model:
+) -> _Model:
     r"""Train every member that the data have a modality for, join them, and set the thresholds.
 
     Where the recipe says so, the last layer of a modality's members together is learned anew before they are
@@ -39,6 +45,7 @@ def train(
         recipe: what to train.
         *datasets: one that has several modalities, or one for each; no modality may be in two.
         out: folder for the model.
+        kind: class of the model, `ter_fast.Model` or another `Network`.
         validation_share: of the groups held out where the data have no validation split.
         checkpoints: folder in which a member that is cut off keeps its state after each epoch.
         face_model: YuNet's ONNX file; None for the one that was fetched.
@@ -53,7 +60,8 @@ def train(
             holds a member trained otherwise.
 
     Example:
-        >>> train(Recipe.read("default"), out="mine")
+        >>> from ter_fast import Model
+        >>> train(Recipe.read("default"), out="mine", kind=Model)
         Traceback (most recent call last):
         ter_fast.errors.DataError: the recipe default has experts of audio and video; the data have ...
     """
@@ -62,16 +70,22 @@ def train(
     split = {id(each): with_validation(each, validation_share) for each in owners.values()}
     # All are built first: an encoder that there is not shows before hours of training.
     untrained = [
-        (f"{modality}-{number}-{member.encoder}", member, split[id(owner)], _build(member, owner))
+        (
+            f"{modality}-{number}-{member.encoder}",
+            member,
+            split[id(owner)],
+            _build(kind, member, owner),
+        )
         for modality, owner in owners.items()
         for number, member in enumerate(recipe.experts[modality], 1)
     ]
-    members: dict[str, list[Model]] = {}
+    members: dict[str, list[_Model]] = {}
     for name, member, data, model in untrained:
         key, place = _key(model, member, data), folder / "experts" / name
-        trained = _trained_before(place, key)
+        trained = _trained_before(kind, place, key)
         if trained is None:
-            trained = model.fit(
+            fit(
+                model,
                 data,
                 **asdict(member.settings),
                 checkpoints=None if checkpoints is None else Path(checkpoints) / name,
@@ -80,6 +94,7 @@ def train(
                 max_unreadable=max_unreadable,
                 progress=progress,
             )
+            trained = model
             trained.save_pretrained(place)
             (place / KEY).write_text(key + "\n", encoding="utf-8")
         members.setdefault(member.modality, []).append(trained)
@@ -88,14 +103,16 @@ def train(
         if modality in members:
             alone: dict[str, Any] = {modality: members[modality]}
             settings: dict[str, Any] = {**options}
-            experts[modality] = Model.from_experts(rule=recipe.rule, **alone).fit_last_layer(
+            experts[modality] = kind.from_experts(rule=recipe.rule, **alone)
+            fit_last_layer(
+                experts[modality],
                 split[id(owners[modality])],
                 **settings,
                 face_model=face_model,
                 max_unreadable=max_unreadable,
                 progress=progress,
             )
-    joined = Model.from_experts(rule=recipe.rule, **experts)
+    joined = kind.from_experts(rule=recipe.rule, **experts)
     # Hours of training are not lost to a validation split that no threshold can be set on.
     joined.save_pretrained(folder)
     calibration = dict(recipe.calibrate)
@@ -104,7 +121,7 @@ def train(
         calibration.pop("disagreement_quantile", None)
         calibration.pop("disagreement_limit", None)
     held = [each.split("validation") for each in split.values()]
-    joined.calibrate(*held, face_model=face_model, progress=progress, **calibration)
+    calibrate(joined, *held, face_model=face_model, progress=progress, **calibration)
     joined.save_pretrained(folder)
     return joined
 
@@ -130,8 +147,8 @@ def _owners(recipe: Recipe, datasets: Sequence[Dataset]) -> dict[str, Dataset]:
     return owners
 
 
-def _build(member: Member, data: Dataset) -> Model:
-    return Model.build(
+def _build(kind: type[_Model], member: Member, data: Dataset) -> _Model:
+    return kind.build(
         data.labels,
         {member.modality: (member.encoder, member.options)},
         video=VideoInput(**member.video) if member.video else None,
@@ -139,7 +156,7 @@ def _build(member: Member, data: Dataset) -> Model:
     )
 
 
-def _key(model: Model, member: Member, data: Dataset) -> str:
+def _key(model: Network, member: Member, data: Dataset) -> str:
     """Return what tells a member and its data from others."""
     clips = [
         (Path(each.path).name, each.label, each.split, each.group)
@@ -149,7 +166,7 @@ def _key(model: Model, member: Member, data: Dataset) -> str:
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
-def _trained_before(place: Path, key: str) -> Model | None:
+def _trained_before(kind: type[_Model], place: Path, key: str) -> _Model | None:
     """Return the member that an earlier run left, None where there is none.
 
     Raises:
@@ -161,4 +178,4 @@ def _trained_before(place: Path, key: str) -> Model | None:
         raise DataError(
             f"{place} was trained otherwise or on other data; remove it, or give another folder for the model"
         )
-    return Model.from_pretrained(place)
+    return kind.from_pretrained(place)

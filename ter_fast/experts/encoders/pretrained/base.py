@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from ter_fast.errors import ModelError
 from ter_fast.experts.config import ModelConfig, TrainingRecord, VideoInput
-from ter_fast.experts.encoders.cnn import ENCODERS, AttentivePooling
+from ter_fast.experts.encoders.pooling import AttentivePooling
 from ter_fast.experts.encoders.pretrained import loading
 from ter_fast.experts.encoders.pretrained.loading import Backbone
+from ter_fast.experts.encoders.registry import ENCODERS
 
 
 class PretrainedEncoder(nn.Module):

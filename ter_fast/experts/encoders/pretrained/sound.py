@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ter_fast.errors import ModelError
-from ter_fast.media.clip import SAMPLE_RATE
+from ter_fast.media.resampling import SAMPLE_RATE
 
 _KALDI_WINDOW, _KALDI_HOP, _KALDI_FFT = 400, 160, 512
 _KALDI_FLOOR = 1.192092955078125e-07

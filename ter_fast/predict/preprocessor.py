@@ -1,12 +1,11 @@
-"""From media to evidence: windows as experts read them, and what the experts say of them."""
+"""From media to windows: sound, faces and pictures as the experts of a model read them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,66 +14,22 @@ from ter_fast.data import shards
 from ter_fast.data.modalities import MEDIA, MODALITIES
 from ter_fast.errors import MediaError, ModelError
 from ter_fast.experts.config import ModelConfig
-from ter_fast.experts.out_of_distribution import noted_familiarity
 from ter_fast.media import decode
 from ter_fast.media.clip import Clip, joined
 from ter_fast.media.decode import MAX_SECONDS, Sampling
 from ter_fast.media.decode.backends import check_sampling, choose
-from ter_fast.media.features import collate, resize_frames
-from ter_fast.media.memory import release
-from ter_fast.predict.sources import Source
-
-if TYPE_CHECKING:
-    from ter_fast.media.faces.cropper import FaceCropper
-    from ter_fast.model import Model
-
+from ter_fast.media.faces.cropper import FaceCropper, default_face_model
+from ter_fast.media.features import resize_frames
+from ter_fast.predict.source import Source
+from ter_fast.predict.windows import Window
 
 # Faces are looked for at 640 pixels and cropped at most at a few hundred: a 4K frame would only cost memory.
 _LONGEST_SIDE = 1280
 _NOT_GIVEN = "not given (a media file does not hold it; give it beside the file, or tensors)"
 
 
-@dataclass(frozen=True)
-class Window:
-    """One window ready for the encoders.
-
-    Attributes:
-        values: by modality the `(N, …)` tensor, or None where it is missing.
-        notes: by missing modality, why.
-        remark: what a reader should know of the file; "" for nothing.
-        familiar: by modality, how familiar it is to an expert that can tell, see `ter_fast.experts.out_of_distribution`.
-        start: seconds.
-        end: seconds.
-    """
-
-    values: dict[str, Tensor | None]
-    notes: dict[str, str]
-    start: float
-    end: float
-    remark: str = ""
-    familiar: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def length(self) -> int:
-        """Length of its longest tensor, by which windows are put together."""
-        return max((len(value) for value in self.values.values() if value is not None), default=0)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Evidence of N clips, by modality.
-
-    Attributes:
-        values: `(V, N, K)`, zero where masked.
-        mask: `(V, N)` bool, True where the modality is present.
-    """
-
-    values: Tensor
-    mask: Tensor
-
-
 @dataclass
-class Preparer:
+class Preprocessor:
     """Turn a clip's window into what the experts of a model read.
 
     Attributes:
@@ -223,7 +178,7 @@ class Preparer:
         return resize_frames(frames, video.size, video.channels), ""
 
 
-def preparer_of(
+def preprocessor_of(
     config: ModelConfig,
     faces: str | None = None,
     face_model: str | Path | None = None,
@@ -232,8 +187,8 @@ def preparer_of(
     hop: float | None = None,
     decode: str | None = None,
     sampling: Sampling = "exact",
-) -> Preparer:
-    """Return what turns clips into the inputs of a model; see `Model.preparer`.
+) -> Preprocessor:
+    """Return what turns clips into the inputs of a model; see `Model.preprocessor`.
 
     Raises:
         ModelError: faces, a window or a hop that cannot be.
@@ -248,81 +203,12 @@ def preparer_of(
     if window is not None:
         config = replace(config, window_seconds=window)
     if config.video is None:
-        return Preparer(config, None, hop, decode, sampling)
+        return Preprocessor(config, None, hop, decode, sampling)
     if faces is not None:
         config = replace(config, video=replace(config.video, faces=faces))
     cropper = None
     if config.video is not None and config.video.faces == "detect":
-        from ter_fast.media.faces.cropper import FaceCropper, default_face_model
-
         file = face_model or default_face_model()
         if file is not None:
             cropper = FaceCropper(file, size=max(96, config.video.size))
-    return Preparer(config, cropper, hop, decode, sampling)
-
-
-@torch.no_grad()
-def clip_evidence(
-    model: Model, clips: Sequence[Sequence[Window]], empty: dict[str, Tensor], batch_size: int = 16
-) -> Evidence:
-    """Run the experts over the windows of N clips: the clips' evidence.
-
-    A clip's evidence for a modality is the mean over the windows where it is present, so that length
-    alone makes nothing more certain. Windows of like length are run together.
-    """
-    flat = [(owner, window) for owner, windows in enumerate(clips) for window in windows]
-    flat.sort(key=lambda pair: pair[1].length)
-    device = next(model.parameters()).device
-    shape = (len(model.config.modalities), len(clips))
-    total = torch.zeros(*shape, len(model.config.labels), device=device)
-    count = torch.zeros(shape, device=device)
-    for begin in range(0, len(flat), batch_size):
-        part = flat[begin : begin + batch_size]
-        values, mask = window_evidence(model, [window for _, window in part], empty)
-        owner = torch.tensor([each for each, _ in part], device=device)
-        total.index_add_(1, owner, values)
-        count.index_add_(1, owner, mask.to(count.dtype))
-        release()
-    return Evidence(total / count.clamp_min(1)[..., None], count > 0)
-
-
-def noted_evidence(
-    model: Model, windows: Sequence[Window], empty: Mapping[str, Tensor]
-) -> list[tuple[Tensor, Tensor, dict[str, float]]]:
-    """Run the experts over B windows at once, and note how familiar each is to them.
-
-    Returns:
-        By window, on the CPU: evidence `(V, K)`, mask `(V,)` bool, and familiarity by present modality.
-    """
-    with noted_familiarity(dict(model.experts.items())) as weights:
-        values, mask = window_evidence(model, windows, empty)
-    shares = {name: weight.tolist() for name, weight in weights.items()}
-    names = model.config.modalities
-    return [
-        # A view would keep the whole batch in memory for as long as the prediction.
-        (
-            value.clone(),
-            there.clone(),
-            {
-                n: shares[n][row]
-                for n, here in zip(names, there.tolist(), strict=True)
-                if here and n in shares
-            },
-        )
-        for row, (value, there) in enumerate(
-            zip(values.cpu().unbind(1), mask.cpu().unbind(1), strict=True)
-        )
-    ]
-
-
-@torch.no_grad()
-def window_evidence(
-    model: Model, windows: Sequence[Window], empty: Mapping[str, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Run the experts over B windows at once: evidence `(V, B, K)` and mask `(V, B)`."""
-    device = next(model.parameters()).device
-    if not empty:
-        shape = (len(model.config.modalities), len(windows))
-        nothing = torch.zeros(*shape, len(model.config.labels), device=device)
-        return nothing, torch.zeros(shape, dtype=torch.bool, device=device)
-    return model.evidence(collate([each.values for each in windows], empty).to(device))
+    return Preprocessor(config, cropper, hop, decode, sampling)
