@@ -15,15 +15,8 @@ from torch import Tensor
 from ter_fast.errors import DataError
 from ter_fast.opinions.opinion import Opinion
 from ter_fast.opinions.reference.fusion import wide_dtype
-from ter_fast.trust.metrics import (
-    brier,
-    classwise_calibration_error,
-    negative_log_likelihood,
-)
-from ter_fast.trust.metrics import (
-    calibration_error as reliability,
-)
 from ter_fast.trust.metrics.binning import Strategy
+from ter_fast.trust.metrics.calibration_error import classwise_calibration_error, reliability
 from ter_fast.trust.metrics.modules.base import (
     CollectingMetric,
     TrustMetric,
@@ -31,6 +24,7 @@ from ter_fast.trust.metrics.modules.base import (
     judge,
     probabilities,
 )
+from ter_fast.trust.metrics.probabilities import brier, negative_log_likelihood
 
 
 class ProbabilityMetric(TrustMetric):
