@@ -36,7 +36,11 @@ class Epoch:
     def windows(self, dataset: Dataset) -> int:
         preparer = self.model.preparer()
         sources = dataset_sources(dataset, preparer)
-        return sum(len(found) for _, found in prepared(sources, preparer, THREADS))
+        total = 0
+        for _, windows in prepared(sources, preparer, THREADS):
+            assert not isinstance(windows, Exception), windows
+            total += len(windows)
+        return total
 
 
 def by_dali(epoch: Epoch) -> int:

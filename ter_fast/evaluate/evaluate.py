@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
 from ter_fast.experts.provenance import known_groups, warn_of_known_groups
+from ter_fast.media.files import write_atomically
 from ter_fast.predict.labelled import label, modalities_present, outcomes, pair, restricted
-from ter_fast.predict.prediction import write_atomically
 from ter_fast.trust import metrics
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.results import Figure, bootstrap_of, differences, figures_of
@@ -86,9 +86,7 @@ class Evaluation:
         """Write the figures as JSON, null where a figure has no value; all of it or nothing."""
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
         # A file name need not be text; its stray bytes are written as escapes.
-        write_atomically(
-            path, lambda target: target.write_text(text, "utf-8", errors="backslashreplace")
-        )
+        write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
     def compare(
         self, other: Evaluation, resamples: int = 2000, seed: int = 0

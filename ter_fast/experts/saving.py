@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ter_fast.errors import DataError, ModelError, TerFastError
 from ter_fast.experts.card import MARK, CardFacts, Given, card_text, parameters_in
 from ter_fast.experts.config import ModelConfig
-from ter_fast.predict.prediction import write_atomically
+from ter_fast.media.files import write_atomically
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
@@ -55,7 +55,7 @@ def save(model: Model, folder: str | Path) -> None:
                 f"cannot write {target / WEIGHTS}: {error}; make room or choose another folder"
             ) from error
         text = model.config.to_json(weights_sha256=_sha256(weights))
-        write_atomically(target / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(target / CONFIG, text)
 
     write_atomically(target / WEIGHTS, write)
     config, model_sum = _config_in(target)
@@ -68,7 +68,7 @@ def save(model: Model, folder: str | Path) -> None:
         facts = CardFacts()
     if not holds_own_card(target):
         card = _card(target, config, facts)
-        write_atomically(target / CARD, lambda path: _write_text(path, card))
+        write_atomically(target / CARD, _encoded(card))
 
 
 def write_card(
@@ -117,8 +117,8 @@ def write_card(
     facts = before.updated(evaluations, robustness, datasets, title, notes)
     text = facts.to_json(model_sum)
     card = _card(target, config, facts)
-    write_atomically(target / FACTS, lambda path: _write_text(path, text))
-    write_atomically(target / CARD, lambda path: _write_text(path, card))
+    write_atomically(target / FACTS, _encoded(text))
+    write_atomically(target / CARD, _encoded(card))
     return target / CARD
 
 
@@ -155,9 +155,9 @@ def _card(folder: Path, config: ModelConfig, facts: CardFacts) -> str:
     return card_text(config, facts, parameters_in(folder / WEIGHTS))
 
 
-def _write_text(path: Path, text: str) -> None:
+def _encoded(text: str) -> bytes:
     # A file name need not be text; its stray bytes are written as escapes.
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return text.encode("utf-8", "backslashreplace")
 
 
 def push(

@@ -23,6 +23,7 @@ from ter_fast.media.threads import leaving_cores, worker_count
 from ter_fast.predict.aggregate import Record, conclude
 from ter_fast.predict.inference import Preparer, Window, noted_evidence
 from ter_fast.predict.prediction import Prediction, Predictions
+from ter_fast.predict.progress import track
 from ter_fast.predict.sources import Source, dataset_sources, sources_of
 from ter_fast.predict.streaming import streamed
 
@@ -60,17 +61,7 @@ def predict(
         ]
     stream: Any = _predicted(model, sources, preparer, batch_size, workers)
     with closing(stream):
-        shown = stream
-        if progress:
-            from rich.console import Console
-            from rich.progress import track
-
-            # Standard output is for results, and a bar that redraws itself is noise in a file.
-            console = Console(stderr=True)
-            shown = track(
-                stream, "predicting", total=len(sources), transient=True,
-                console=console, disable=not console.is_terminal,
-            )  # fmt: skip
+        shown = track(stream, "predicting", len(sources), progress)
         with leaving_cores(min(worker_count(workers), len(sources))):
             results: list[Prediction] = list(shown)
     if one or isinstance(source, (str, Path)):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from ter_fast.errors import TerFastError
+from ter_fast.media.files import write_atomically
 from ter_fast.opinions.opinion import Opinion
 
 if TYPE_CHECKING:
@@ -215,9 +213,7 @@ class Predictions(Sequence[Prediction]):
 
     def to_jsonl(self, path: str | Path) -> None:
         """Write one JSON object per line, null where a value is missing; all of it or nothing."""
-        write_atomically(
-            path, lambda target: target.write_text(self.to_json_lines(), encoding="utf-8")
-        )
+        write_atomically(path, self.to_json_lines())
 
     def to_json_lines(self) -> str:
         """Return the text that `to_jsonl` writes."""
@@ -272,36 +268,3 @@ def check_table_name(path: str | Path) -> str:
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".jsonl")
 _TEXT_COLUMNS = frozenset({"path", "label", "reasons", "error"})
-
-
-def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary file beside `path`, then move it there: all of it or nothing.
-
-    Raises:
-        TerFastError: the folder is missing or cannot be written to.
-    """
-    target = Path(path)
-    try:
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
-        )
-    except OSError as error:
-        raise TerFastError(
-            f"cannot write {target}: {error.strerror}; choose a folder that exists"
-        ) from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        # mkstemp makes files that only their owner can read; give what a plain open() would have given.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(target)
-    except OSError as error:
-        raise TerFastError(
-            f"cannot write {target}: {error.strerror or error}; make room there or choose another place"
-        ) from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ter_fast.errors import TerFastError
-from ter_fast.predict.prediction import Prediction, write_atomically
+from ter_fast.media.files import write_atomically
+from ter_fast.predict.prediction import Prediction
 from ter_fast.predict.timeline import Span, Timeline
 
 SUFFIXES = (".srt", ".vtt")
@@ -20,7 +21,7 @@ def write_subtitles(prediction: Prediction, path: str | Path) -> None:
     """
     suffix = check_subtitles_name(path)
     text = srt(prediction) if suffix == ".srt" else vtt(prediction)
-    write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
+    write_atomically(path, text)
 
 
 def check_subtitles_name(path: str | Path) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ter_fast.errors import TerFastError
-from ter_fast.predict.prediction import Prediction, Predictions, write_atomically
+from ter_fast.media.files import write_atomically
+from ter_fast.predict.prediction import Prediction, Predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

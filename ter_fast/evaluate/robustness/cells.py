@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.media.corrupt.suite import Level
-from ter_fast.predict.prediction import write_atomically
+from ter_fast.media.files import write_atomically
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.results import Figure
 
@@ -153,9 +153,7 @@ class Robustness:
     def to_json(self, path: str | Path) -> None:
         """Write the figures as JSON, null where a figure has no value; all of it or nothing."""
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(
-            path, lambda target: target.write_text(text, "utf-8", errors="backslashreplace")
-        )
+        write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
     def save(self, folder: str | Path) -> Path:
         """Write a page to read, and the pictures and tables behind it; return the page.

@@ -19,6 +19,7 @@ from ter_fast.media.corrupt.suite import clip_key
 from ter_fast.media.features import collate
 from ter_fast.media.threads import thread_pool, worker_count
 from ter_fast.predict.inference import Preparer
+from ter_fast.predict.progress import track
 from ter_fast.predict.sources import Source, dataset_sources
 
 if TYPE_CHECKING:
@@ -102,7 +103,9 @@ def corrupted_evidence(
     found: list[tuple[Tensor, Tensor]] = []
     rows, errors = [], []
     stream = _in_order(work, sources, dataset, worker_count(workers))
-    for index, result in enumerate(_shown(stream, len(sources), dataset.name, progress)):
+    for index, result in enumerate(
+        track(stream, f"corrupting {dataset.name}", len(sources), progress)
+    ):
         if isinstance(result, TerFastError):
             errors.append(str(result))
         else:
@@ -236,19 +239,3 @@ def _in_order(
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _shown(
-    stream: Iterator[Result], total: int, name: str, progress: bool
-) -> Iterator[Result]:  # fmt: skip
-    if not progress:
-        return stream
-    from rich.console import Console
-    from rich.progress import track
-
-    # Standard output is for results, and a bar that redraws itself is noise in a file.
-    console = Console(stderr=True)
-    return iter(track(
-        stream, f"corrupting {name}", total=total, transient=True,
-        console=console, disable=not console.is_terminal,
-    ))  # fmt: skip

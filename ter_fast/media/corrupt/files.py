@@ -17,7 +17,7 @@ from ter_fast.errors import MediaError
 from ter_fast.media import decode
 from ter_fast.media.clip import SAMPLE_RATE, Clip, MediaInfo
 from ter_fast.media.corrupt.suite import corrupt
-from ter_fast.predict.prediction import write_atomically
+from ter_fast.media.files import write_atomically
 
 if TYPE_CHECKING:
     from ter_fast.media.faces.cropper import FaceCropper
