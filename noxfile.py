@@ -1,4 +1,4 @@
-"""The one entry point for checks: `nox -s tests lint docs sanitize kernels bench`."""
+"""The one entry point for checks: `nox -s tests extras lint docs sanitize kernels bench`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,13 @@ def tests(session: nox.Session) -> None:
     """Run the tests with branch coverage."""
     session.install(*CONSTRAINTS, ".[test]")
     session.run("pytest", "--cov", "--cov-report=term-missing", *session.posargs)
+
+
+@nox.session
+def extras(session: nox.Session) -> None:
+    """Run the tests that need an extra of ter_fast, or the data that TER_FAST_DATA names."""
+    session.install(*CONSTRAINTS, ".[test,shards,dali-cuda13,torchcodec]")
+    session.run("pytest", "-m", "extra or data", *session.posargs)
 
 
 @nox.session
@@ -135,6 +142,8 @@ def bench(session: nox.Session) -> None:
     figures, sweeps = f"{folder}/bench.json", f"{folder}/scaling.json"
     session.run("pytest", "--benchmark", f"--benchmark-json={figures}", *session.posargs)
     if not session.posargs:  # a part of the rows makes no page
-        session.run("python", "benchmarks/scaling.py", sweeps)
-        session.run("python", "benchmarks/render.py", figures, sweeps, "benchmarks/results")
-        session.run("python", "benchmarks/guarantee.py", "--out", "benchmarks/results/guarantee.md")
+        session.run("python", "-m", "benchmarks.scaling", sweeps)
+        session.run("python", "-m", "benchmarks.render", figures, sweeps, "benchmarks/results")
+        session.run(
+            "python", "-m", "benchmarks.guarantee", "--out", "benchmarks/results/guarantee.md"
+        )

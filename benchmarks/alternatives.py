@@ -1,7 +1,7 @@
 """What a user would take instead, on the same held-out clips: the shipped experts beside two that are at hand.
 
-    python benchmarks/alternatives.py --cache FOLDER [--data FOLDER] [--model default] [--again ours …]
-    python benchmarks/alternatives.py --render
+    python -m benchmarks.alternatives --cache FOLDER [--data FOLDER] [--model default] [--again ours …]
+    python -m benchmarks.alternatives --render
 
 Voices: logistic regression on the 88 functionals of eGeMAPS (openSMILE), fitted on the training speakers of the
 shipped model. Faces: the mini-Xception of FER2013 by Arriaga et al. 2017, as published. Every system's
@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +26,8 @@ from typing import Any
 
 import numpy as np
 
-import classifiers
-import machine
-from classifiers import Answers
+from benchmarks import classifiers, machine
+from benchmarks.classifiers import Answers
 from ter_fast import Model
 from ter_fast.data import Dataset, load_dataset
 from ter_fast.trust.criterion import by_criterion
@@ -121,7 +120,7 @@ def measured(root: Path, name: str, cache: Path, again: set[str]) -> Row:
         "faces": load_dataset(f"fer2013:{root / 'fer2013'}", model.config.labels),
     }
     by_raters = load_dataset(f"fer2013:{root / 'fer2013'}?label=ferplus", model.config.labels)
-    ways = {
+    ways: dict[tuple[str, str], Callable[[Dataset], Answers]] = {
         ("voices", OURS): lambda d: classifiers.ours(model, held_out(d), "voices"),
         ("faces", OURS): lambda d: classifiers.ours(model, held_out(d), "faces"),
         ("voices", EGEMAPS): lambda d: classifiers.egemaps(d, cache / "egemaps.npz"),

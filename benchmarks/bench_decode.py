@@ -69,6 +69,8 @@ def by_torchcodec(job: Job) -> Any:
         transforms=[Resize(job.size)],
     )
     first, last = decoder.metadata.begin_stream_seconds, decoder.metadata.end_stream_seconds
+    assert first is not None
+    assert last is not None
     times = [min(max(t + job.info.start + 1e-6, first), last - 1e-6) for t in job.wanted]
     pictures = decoder.get_frames_played_at(times)
     sound = None
@@ -142,6 +144,8 @@ def check(job: Job, row: str, answer: Any) -> None:
         same = decode.read(
             job.path, times=[t + TIME_TOLERANCE for t in answer.times.tolist()], max_side=SIDE
         )
+        assert same.times is not None
+        assert same.frames is not None
         assert torch.equal(answer.times, same.times)
         assert torch.equal(answer.frames, same.frames)
     elif row == "torchcodec":
@@ -214,6 +218,7 @@ def encoded_again(
 
     with av.open(str(source)) as old, av.open(str(target), "w") as new:
         shown, heard = old.streams.video[0], old.streams.audio[0]
+        assert shown.time_base is not None
         scale = 1.0 if height is None else height / shown.height
         video = new.add_stream(encoder, rate=shown.average_rate)
         assert isinstance(video, av.VideoStream)
@@ -231,6 +236,7 @@ def encoded_again(
                     new.mux(packet)
                 continue
             for frame in packet.decode():
+                assert isinstance(frame, av.VideoFrame)
                 small = frame.reformat(video.width, video.height, format="yuv420p")
                 small.pict_type = av.video.frame.PictureType.NONE
                 new.mux(video.encode(small))

@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
-import peers
-from cases import parameters
-from problems import FuseCase, Problem, copy, fuse_problem, gradient
+from benchmarks import peers
+from benchmarks.cases import parameters
+from benchmarks.problems import FuseCase, Problem, copy, fuse_problem, gradient
 from ter_fast import fuse
 from ter_fast.opinions.opinion import evidence_from_logits
 

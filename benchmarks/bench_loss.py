@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-import peers
-from cases import parameters
-from problems import LossCase, Problem, copy, loss_problem
+from benchmarks import peers
+from benchmarks.cases import parameters
+from benchmarks.problems import LossCase, Problem, copy, loss_problem
 from ter_fast.opinions.losses import evidential_loss
 
 MILLION = 1_000_000

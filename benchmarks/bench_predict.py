@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-import peers
-from cases import parameters
-from problems import LIMIT, THRESHOLD, DecideCase, Problem, copy, decide_problem
+from benchmarks import peers
+from benchmarks.cases import parameters
+from benchmarks.problems import LIMIT, THRESHOLD, DecideCase, Problem, copy, decide_problem
 from ter_fast import fuse
 from ter_fast.opinions.decision import decide
 from ter_fast.opinions.opinion import evidence_from_logits

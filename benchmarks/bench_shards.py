@@ -37,7 +37,11 @@ class Epoch:
     def windows(self, dataset: Dataset) -> int:
         preprocessor = self.model.preprocessor()
         sources = dataset_sources(dataset, preprocessor)
-        return sum(len(found) for _, found in prepared(sources, preprocessor, THREADS))
+        total = 0
+        for _, windows in prepared(sources, preprocessor, THREADS):
+            assert not isinstance(windows, Exception), windows
+            total += len(windows)
+        return total
 
 
 def by_dali(epoch: Epoch) -> int:

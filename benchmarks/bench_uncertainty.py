@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-import peers
-from cases import parameters
-from problems import Problem, UncertaintyCase, copy, gradient, uncertainty_problem
+from benchmarks import peers
+from benchmarks.cases import parameters
+from benchmarks.problems import Problem, UncertaintyCase, copy, gradient, uncertainty_problem
 from ter_fast.opinions.uncertainty import uncertainty
 
 TWO = ("vacuity", "entropy")

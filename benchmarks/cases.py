@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from problems import Case
+from benchmarks.problems import Case
 
 DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 """Where rows are timed; a GPU that is not there is not collected."""

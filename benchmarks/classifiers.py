@@ -39,8 +39,14 @@ class Answers:
     facts: str
 
     def save(self, file: Path) -> None:
-        values = {"names": self.names, "labels": self.labels, "seconds": self.seconds}
-        np.savez_compressed(file, probability=self.probability, facts=self.facts, **values)
+        np.savez_compressed(
+            file,
+            probability=self.probability,
+            facts=self.facts,
+            names=self.names,
+            labels=self.labels,
+            seconds=self.seconds,
+        )
 
     @classmethod
     def read(cls, file: Path) -> Answers:
@@ -142,8 +148,10 @@ def egemaps(data: Dataset, kept: Path) -> Answers:
         row: NDArray[np.float32] = smile.process_signal(samples, rate).to_numpy(np.float32)[0]
         return row
 
-    known = dict(np.load(kept)) if kept.is_file() else {"paths": np.array([]), "values": []}
-    rows = dict(zip(map(str, known["paths"]), known["values"], strict=True))
+    rows: dict[str, NDArray[np.float32]] = {}
+    if kept.is_file():
+        known = np.load(kept)
+        rows = dict(zip(map(str, known["paths"]), known["values"], strict=True))
     for sample in data:
         if key_of(sample) not in rows:
             rows[key_of(sample)] = features(sample.path)
@@ -216,7 +224,9 @@ def mini_xception(data: Dataset, weights: Path) -> Answers:
         with warnings.catch_warnings():
             # Of shapes that are taken for constants, as those of single pictures are.
             warnings.simplefilter("ignore")
-            traced = torch.jit.trace(call, inputs(pictures[0]), check_trace=False)
+            traced: Any = torch.jit.trace(  # type: ignore[no-untyped-call]
+                call, inputs(pictures[0]), check_trace=False
+            )
         torch.testing.assert_close(traced(inputs(pictures[1])), call(inputs(pictures[1])))
         seconds = timed(lambda picture: traced(inputs(picture)), pictures[:TIMED])
         slow = statistics.median(timed(lambda picture: call(inputs(picture)), pictures[:TIMED]))

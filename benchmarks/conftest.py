@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-import machine
-from problems import Case, Problem
+from benchmarks import machine
+from benchmarks.problems import Case, Problem
 
 OURS = "ter_fast"
 SMOKE_ROWS = 2_000

@@ -1,7 +1,7 @@
 """Choose the input noise of each set of feature_sets.yaml by cross-validation: the lowest log-loss.
 
 Only training samples of one draw take part, which is none of the page's, with one network a view.
-    python benchmarks/feature_settings.py $TER_FAST_DATA/multiview [SET ...]
+    python -m benchmarks.feature_settings $TER_FAST_DATA/multiview [SET ...]
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 import yaml
 from sklearn.model_selection import GridSearchCV, StratifiedShuffleSplit
 
+from benchmarks.comparison import load_views, split
 from ter_fast import TrustedClassifier
-from ter_fast.comparison import load_views, split
 
 DRAW = 0
 STEPS = 1000

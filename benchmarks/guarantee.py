@@ -1,6 +1,6 @@
 """How often guaranteed thresholds break their promise, over simulated calibration data.
 
-    python benchmarks/guarantee.py [--draws 2000] [--out benchmarks/results/guarantee.md]
+    python -m benchmarks.guarantee [--draws 2000] [--out benchmarks/results/guarantee.md]
 
 A population is a table of clips with a confidence and a chance of being wrong, so that the true
 risk of every threshold is known exactly; calibration data are drawn from it with replacement.

@@ -1,6 +1,6 @@
 """How much memory an hour of film takes: the command, the shipped model, windows of 10 s.
 
-    python benchmarks/long_memory.py --data FOLDER [--hours 1] [--out benchmarks/results/long.md]
+    python -m benchmarks.long_memory --data FOLDER [--hours 1] [--out benchmarks/results/long.md]
 
 FOLDER holds `decode/*.mp4` and `models/`; the variable TER_FAST_DATA names it, too. The film is one of them, its
 packets copied again and again, in a folder that is removed; a tenth of it is measured beside it.
@@ -21,9 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from looped import loop_media
-
-import machine
+from benchmarks import machine
+from helpers.looped import loop_media
 
 LIMIT = 1 << 30
 SHARE = 10
@@ -66,13 +65,13 @@ def measure(film: Path, seconds: float, faces: Path, folder: Path) -> Measured:
     looped = loop_media(film, folder / f"{round(seconds)}.mp4", seconds)
     table, figures = folder / "windows.csv", folder / "figures.json"
     given = ["predict", str(looped), "--window", "10", "--per-window", "--out", str(table)]
-    given += ["--face-model", str(faces)]
+    given += ["--face-model", str(faces.resolve())]
     began = time.perf_counter()
     subprocess.run(
         [sys.executable, "-c", COMMAND, str(figures), *given],
         check=True,
         stdout=subprocess.DEVNULL,
-        cwd=Path(__file__).parents[1],
+        cwd=folder,  # `-c` puts it first on the path, where the checkout would hide the installed package
     )
     took = time.perf_counter() - began
     code, peak, kept = json.loads(figures.read_text())

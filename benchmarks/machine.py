@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 import torch
 
-from cases import DEVICES
+from benchmarks.cases import DEVICES
 from ter_fast.opinions import _ops
 
 
@@ -48,7 +48,9 @@ def _cores() -> int:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+        found = re.search(
+            r"^model name\s*:\s*(.+)$", cpuinfo.read_text(encoding="utf-8"), re.MULTILINE
+        )
         if found:
             return found.group(1).strip()
     return platform.processor() or platform.machine()

@@ -6,9 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from originals import Original
-
-from mutation_steps import GOOD, MEMORY, PACE, PEERS, SECONDS, SHIPPED, Result, Step
+from benchmarks.mutation_steps import GOOD, MEMORY, PACE, PEERS, SECONDS, SHIPPED, Result, Step
+from helpers.originals import Original
 
 OUTCOMES = (*GOOD, "uncaught", "wrong", "crash", "hang", "leak", "memory")
 

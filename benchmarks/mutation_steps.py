@@ -103,7 +103,10 @@ def serve(data: Path, names: Sequence[str] = STEPS) -> None:
     for warm_up in sorted((data / "fixtures").glob("*.m*")):
         for name in names:
             watched(steps[name], warm_up)
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    used = (
+        int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
+        * resource.getpagesize()
+    )
     resource.setrlimit(resource.RLIMIT_AS, (used + ADDRESSES, used + ADDRESSES))
     answers.write("ready\n")
     for line in sys.stdin:
@@ -227,7 +230,7 @@ def watched(
 
     before, began = _open_things(), time.perf_counter()
     # Sets the peak that the kernel keeps back to what is in use now.
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     memory = _peak()
     try:
         outcome, message = call(path)
@@ -262,7 +265,7 @@ def with_noise(name: str, step: Step, noise: str) -> Step:
 
 
 def _peak() -> int:
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     assert found is not None
     return int(found[1]) << 10
 

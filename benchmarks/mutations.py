@@ -1,6 +1,6 @@
 """What becomes of damaged media files: probe, read and predict 2,000 of them.
 
-    python benchmarks/mutations.py --data FOLDER [--count 2000] [--out benchmarks/results/mutations.md]
+    python -m benchmarks.mutations --data FOLDER [--count 2000] [--out benchmarks/results/mutations.md]
 
 FOLDER holds `fixtures/` and `models/`; the variable TER_FAST_DATA names it, too. Files are damaged
 by `tests/mutate.py` and read in processes of their own (`mutation_steps.py`), so that a crash or a
@@ -26,18 +26,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from mutate import Mutant, mutants
-from originals import originals
+from benchmarks.mutation_page import page
+from benchmarks.mutation_steps import PEERS, SECONDS, STEPS, Result, Step, serve
+from helpers.mutate import Mutant, mutants
+from helpers.originals import originals
 
-from mutation_page import page
-from mutation_steps import PEERS, SECONDS, STEPS, Result, Step, serve
+ROOT = Path(__file__).parents[1]
 
 
 class Reader:
     """A process that reads files, begun anew after a crash or a hang."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self.command = list(command)
+    def __init__(self, command: Sequence[str], folder: Path | None = None) -> None:
+        self.command, self.folder = list(command), folder
         self.process: subprocess.Popen[bytes] | None = None
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the reader)
         self.pending = b""
@@ -101,7 +102,7 @@ class Reader:
         if self.process is None:
             self.process = subprocess.Popen(
                 self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
+                cwd=self.folder, env=os.environ | {"OMP_NUM_THREADS": "1"},
             )  # fmt: skip
             if self._line(120.0) != b"ready":
                 said = os.pread(self.errors.fileno(), 10_000, 0).decode(errors="replace")
@@ -134,12 +135,15 @@ def run(
     stop = threading.Event()
 
     def work() -> None:
-        command = [sys.executable, __file__, "--serve", "--data", str(data)]
+        command = [sys.executable, "-m", "benchmarks.mutations"]
+        command += ["--serve", "--data", str(data.resolve())]
         # Libraries of others in processes of their own: what one writes beyond its memory may end the
         # process at a later file, in another step.
         groups = [[step for step in STEPS if step not in PEERS]]
         groups += [[step] for step in STEPS if step in PEERS]
-        readers = [(Reader([*command, "--steps", *group]), group) for group in groups if group]
+        readers = [
+            (Reader([*command, "--steps", *group], ROOT), group) for group in groups if group
+        ]
         try:
             with tempfile.TemporaryDirectory() as folder:
                 while not stop.is_set():

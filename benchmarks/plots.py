@@ -59,7 +59,10 @@ def _figure(sweeps: list[dict[str, Any]], label: str, path: Path) -> None:
         figure.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
         pyplot.close(figure)
     # Matplotlib leaves blanks at the ends of lines.
-    path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")
+    path.write_text(
+        "\n".join(line.rstrip() for line in path.read_text(encoding="utf-8").splitlines()) + "\n",
+        encoding="utf-8",
+    )
 
 
 def _axis(sweep: dict[str, Any], label: str, axis: Any) -> None:

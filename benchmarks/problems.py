@@ -12,7 +12,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-import peers
+from benchmarks import peers
 from ter_fast.opinions.reference import FIELDS
 
 THRESHOLD, LIMIT = 0.7, 0.5

@@ -1,6 +1,6 @@
 """Compare what ravdess_features.yaml had to choose from, on validation actors of seeds that are not the page's.
 
-python benchmarks/ravdess_settings.py $TER_FAST_DATA/ravdess
+python -m benchmarks.ravdess_settings $TER_FAST_DATA/ravdess
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 import yaml
 
-from ter_fast.comparison import Protocol, build, grouped_folds, load_grouped
-from ter_fast.comparison.methods import ONE_TABLE
-from ter_fast.comparison.run import scores
+from benchmarks.comparison import Protocol, build, grouped_folds, load_grouped
+from benchmarks.comparison.methods import ONE_TABLE
+from benchmarks.comparison.run import scores
 
 SEEDS = (100, 101)
 TRIED: dict[str, list[dict[str, float]]] = {

@@ -1,7 +1,7 @@
-"""Write the page of a machine's results: `python benchmarks/render.py bench.json scaling.json folder`.
+"""Write the page of a machine's results: `python -m benchmarks.render bench.json scaling.json folder`.
 
 Beside the page go its plots, and its figures as JSON. That JSON can be given again as both of the first
-two, with rows that were timed later: `render.py old.json old.json folder --later shards.json`.
+two, with rows that were timed later: `python -m benchmarks.render old.json old.json folder --later shards.json`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import machine
-import plots
-from targets import Row, median, target_lines, times_text
+from benchmarks import machine, plots
+from benchmarks.targets import Row, median, target_lines, times_text
 
 STEEP = 1.15
 """Exponent of time over work from which the cost counts as growing faster than the work."""

@@ -1,6 +1,6 @@
 """Sweep time against samples, views and classes, and write it as JSON.
 
-`python benchmarks/scaling.py results.json`; `--quick` takes a few small points, to see that it runs.
+`python -m benchmarks.scaling results.json`; `--quick` takes a few small points, to see that it runs.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from typing import Any
 
 import torch
 
-import bench_fusion
-import bench_loss
-import bench_uncertainty
-import machine
-from cases import DEVICES
-from problems import (
+from benchmarks import bench_fusion, bench_loss, bench_uncertainty, machine
+from benchmarks.cases import DEVICES
+from benchmarks.problems import (
     Case,
     FuseCase,
     LossCase,

@@ -1,6 +1,6 @@
 """What the shipped model does where figures of one test split do not reach: contradiction, and a promise.
 
-    python benchmarks/shipped_model.py [--data FOLDER] [--model default] [--out benchmarks/results]
+    python -m benchmarks.shipped_model [--data FOLDER] [--model default] [--out benchmarks/results]
 
 Contradiction: test voices with test faces of the same label, and of another; how many of each the limit on
 disagreement stops. Promise: on one half of FER2013's public test a threshold that promises a risk, on the other half
@@ -23,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 
 from ter_fast import Model
 from ter_fast.data import Dataset, holdout, load_dataset
+from ter_fast.opinions.trusted import is_trusted, is_within
 from ter_fast.predict.labelled import label, outcomes, pair
 from ter_fast.train.disagreement import mismatched
 from ter_fast.trust.outcomes import Outcomes
@@ -42,8 +43,8 @@ def contradiction(same: Outcomes, different: Outcomes) -> Iterator[Row]:
         assert answers.disagreement is not None
         assert answers.disagreement_limit is not None
         assert answers.threshold is not None
-        over = answers.disagreement > answers.disagreement_limit
-        sure = answers.confidence >= answers.threshold
+        over = ~is_within(answers.disagreement, answers.disagreement_limit)
+        sure = is_trusted(answers.confidence, answers.threshold)
         wrong = ~answers.correct
         yield {
             "pairs": name,
@@ -173,7 +174,7 @@ def page(found: Row) -> Iterator[str]:
             for each in (row["trusted_precision"], row["coverage"])
         )
         yield f"| {100 * row['risk']:g} % | {row['threshold']:.3f} | {precision} | {coverage} |"
-    yield from ("", "Made by `python benchmarks/shipped_model.py`.")
+    yield from ("", "Made by `python -m benchmarks.shipped_model`.")
 
 
 def main() -> None:
@@ -189,7 +190,10 @@ def main() -> None:
     voices = load_dataset(f"nemo:{folder / 'nemo'}+ravdess:{folder / 'ravdess'}", labels)
     faces = load_dataset(f"fer2013:{folder / 'fer2013'}?label=ferplus", labels)
     held, test = (
-        pair(*(label(model, each.split(split), progress=False) for each in (voices, faces)))
+        pair(
+            label(model, voices.split(split), progress=False),
+            label(model, faces.split(split), progress=False),
+        )
         for split in ("validation", "test")
     )
     same, different = outcomes(model, test), outcomes(model, mismatched(test))

@@ -1,7 +1,7 @@
 """How right and how trustworthy an expert of voices is about each of 29 speakers, none of them heard in training.
 
-    python benchmarks/speaker_folds.py --work FOLDER [--data FOLDER] [--recipe RECIPE] [--only 0 1 …]
-    python benchmarks/speaker_folds.py --render
+    python -m benchmarks.speaker_folds --work FOLDER [--data FOLDER] [--recipe RECIPE] [--only 0 1 …]
+    python -m benchmarks.speaker_folds --render
 
 nEMO and RAVDESS in five folds by speaker. In each a recipe is trained on three, stops and sets its threshold on the
 fourth, and is tested on the last. `--only` trains some folds, for a process of its own; a run without it writes the
@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-import machine
-from alternatives import words
+from benchmarks import machine
+from benchmarks.alternatives import words
 from ter_fast.data import Dataset, kfold, load_dataset
 from ter_fast.predict.labelled import label, outcomes
 from ter_fast.train.recipes import Recipe, train
@@ -110,8 +110,8 @@ def pooled(folds: Sequence[Row]) -> Outcomes:
 def rows_of(answers: Outcomes, resamples: int = 2000) -> Iterator[Row]:
     """Yield figures of all clips, of each corpus, of each sex and of each speaker."""
     parts: list[tuple[str, str, Sequence[str]]] = [("all", "all", answers.groups)]
-    for name, values in answers.attributes.items():
-        parts += [(name, value, values) for value in sorted(set(values))]
+    for by, column in answers.attributes.items():
+        parts += [(by, value, column) for value in sorted(set(column))]
     parts += [("speaker", speaker, answers.groups) for speaker in sorted(set(answers.groups))]
     for kind, name, values in parts:
         mask = np.array([kind == "all" or value == name for value in values])
@@ -184,7 +184,7 @@ def page(found: Row) -> Iterator[str]:
     yield from (
         "",
         f"On {info['cpu']} ({info['cores']} cores), torch {info['torch']}.",
-        "Made by `python benchmarks/speaker_folds.py`.",
+        "Made by `python -m benchmarks.speaker_folds`.",
     )
 
 

@@ -142,10 +142,25 @@ void special(int function, Address x, Address y, std::int64_t count, int dtype, 
       threads);
 }
 
+// Names in the order of their codes; the package checks its own tables against them.
+#define TER_STRING(name) #name,
+constexpr const char* kRules[] = {TER_FUSION_RULES(TER_STRING)};
+constexpr const char* kConfidenceKinds[] = {TER_CONFIDENCE_KINDS(TER_STRING)};
+#undef TER_STRING
+
+template <std::size_t count>
+py::tuple names(const char* const (&each)[count]) {
+  py::tuple all(count);
+  for (std::size_t i = 0; i < count; ++i) all[i] = each[i];
+  return all;
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_C, module) {
   module.doc() = "Compiled kernels of ter_fast; call them through ter_fast.opinions._ops.";
+  module.attr("RULES") = names(kRules);
+  module.attr("CONFIDENCE_KINDS") = names(kConfidenceKinds);
   const py::call_guard<py::gil_scoped_release> unlocked;
   module.def("fuse_forward", &fuse_forward, unlocked);
   module.def("fuse_backward", &fuse_backward, unlocked);

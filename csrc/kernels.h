@@ -3,21 +3,13 @@
 
 #include <cstdint>
 
-namespace ter {
+#include "confidences.h"
+#include "rules.h"
 
-enum class Rule : int { dempster = 0, cumulative = 1, averaging = 2, weighted = 3 };
+namespace ter {
 
 // How the input becomes evidence; `none` where it is evidence already.
 enum class Activation : int { none = 0, softplus = 1, relu = 2, exp = 3 };
-
-// Which confidence of an opinion is meant.
-enum class ConfidenceKind : int {
-  one_minus_vacuity = 0,
-  max_probability = 1,
-  max_belief = 2,
-  margin = 3,
-  one_minus_entropy = 4
-};
 
 // What the floating-point buffers of a call hold. The CPU takes the first two.
 enum class DType : int { float32 = 0, float64 = 1, bfloat16 = 2, float16 = 3 };

@@ -49,20 +49,6 @@ TER_HD T activation_slope(Activation activation, T e, double cap) {
   return one;
 }
 
-// What all rules share about a row once masks and reliabilities are applied.
-template <class Team>
-struct Row {
-  typedef typename Team::T T;
-  typedef typename Team::S S;
-  const Team& team;  // evidence after activation and discounting, 0 where masked
-  const S* total;    // [views] sum_k e_vk
-  const S* inverse;  // [views] 1 / S_v
-  S equal;           // 1 / number of views that are there, at least 1
-  S pairs;           // 1 / number of pairs of views that are there, at least 1
-  int views;
-  int classes;
-};
-
 template <class S>
 struct Scalars {
   S uncertainty;
@@ -83,24 +69,6 @@ template <class S>
 TER_HD S discount_gain(S w, S total, int classes) {
   const S K = splat<S>(static_cast<Real<S>>(classes));
   return K * w / (K + (splat<S>(1) - w) * total);
-}
-
-// Weights of the rules that average evidence; `weight` is [views].
-template <class Team>
-TER_HD void rule_weights(Rule rule, const Row<Team>& row, typename Team::S* weight) {
-  typedef typename Team::S S;
-  S normalizer{};
-  for (int v = 0; v < row.views; ++v) normalizer += row.total[v] * row.inverse[v];
-  for (int v = 0; v < row.views; ++v) {
-    if (rule == Rule::cumulative) {
-      weight[v] = splat<S>(1);
-    } else if (rule == Rule::averaging) {
-      weight[v] = row.equal;
-    } else {
-      const S confidence = row.total[v] * row.inverse[v];
-      weight[v] = select(normalizer > S{}, confidence / normalizer, row.equal);
-    }
-  }
 }
 
 template <class Team>
@@ -180,20 +148,7 @@ TER_HD Scalars<typename Team::S> fuse_row(Rule rule, const Row<Team>& row, doubl
   const S one = splat<S>(1);
   result.conflict = smaller(S(discarded * result.product), one);
   result.disagreement = smaller(disagreement_of(row), one);
-  if (rule == Rule::dempster) {
-    TER_EACH_CHUNK(team, c) { fused[c] = product[c] * K; }
-    result.total = agreed * K;
-  } else {
-    rule_weights(rule, row, weight);
-    T total{};
-    TER_EACH_CHUNK(team, c) {
-      T sum = weight[0] * team.evidence(0, c);
-      for (int v = 1; v < row.views; ++v) sum += weight[v] * team.evidence(v, c);
-      fused[c] = sum;
-      total += sum;
-    }
-    result.total = team.sum(total);
-  }
+  result.total = combine(rule, row, product, agreed, weight, fused);
   result.uncertainty = K / (result.total + K);
   const S saturation = saturation_of(result.uncertainty, row.classes, limit);
   TER_EACH_CHUNK(team, c) { fused[c] = fused[c] * saturation; }
@@ -308,7 +263,7 @@ template <class S>
 struct Through {
   S agreed;      // sum of `product`
   S mass;        // dL/d(conflict) per class, before normalizing
-  S normalizer;  // of the weights of Rule::weighted
+  S confidence;  // summed_confidence
 };
 
 // Takes the upstream gradients to the fused evidence, from what fuse_row left in its buffers and
@@ -336,17 +291,14 @@ TER_HD Through<typename Team::S> upstream_backward(const Row<Team>& row, double 
     upstream.fused[c] = saturation * (upstream.fused[c] - removed) - through_total;
     agreed += product[c];
   }
-  S normalizer{};
-  for (int v = 0; v < row.views; ++v) normalizer += row.total[v] * row.inverse[v];
-  return {team.sum(agreed), upstream.conflict * scale * forward.product, normalizer};
+  return {team.sum(agreed), upstream.conflict * scale * forward.product, summed_confidence(row)};
 }
 
 // Writes dL/de' of a view to h [chunks], all but what comes through the disagreement.
-template <class Team>
-TER_HD void view_backward(Rule rule, const Row<Team>& row, int v,
-                          const Through<typename Team::S>& through, const typename Team::T* product,
-                          const typename Team::S* weight, const Upstream<Team>& upstream,
-                          typename Team::T* h) {
+template <class Fusion, class Team>
+TER_HD void view_backward_by(const Row<Team>& row, int v, const Through<typename Team::S>& through,
+                             const typename Team::T* product, const typename Team::S* weight,
+                             const Upstream<Team>& upstream, typename Team::T* h) {
   typedef typename Team::T T;
   typedef typename Team::S S;
   typedef Real<S> R;
@@ -354,22 +306,26 @@ TER_HD void view_backward(Rule rule, const Row<Team>& row, int v,
   const R K = static_cast<R>(row.classes);
   const R scale = R(1) / K;
   const S kept = (R(1) + through.agreed) * (row.inverse[v] * K);
-  S through_weight{};
-  if (rule == Rule::weighted) {
-    T along{};
-    TER_EACH_CHUNK(team, c) {
-      T unsaturated = weight[0] * team.evidence(0, c);
-      for (int w = 1; w < row.views; ++w) unsaturated += weight[w] * team.evidence(w, c);
-      along += upstream.fused[c] * (team.evidence(v, c) - unsaturated);
-    }
-    through_weight = team.sum(along) * K * row.inverse[v] * row.inverse[v] / through.normalizer;
-    through_weight = select(through.normalizer > S{}, through_weight, S{});
-  }
+  const S shared = Fusion::shared(row, v, weight, upstream.fused, through.confidence);
   TER_EACH_CHUNK(team, c) {
     const T others = row.views == 2 ? T(R(1) + team.evidence(1 - v, c) * scale)
                                     : T((R(1) + product[c]) / (R(1) + team.evidence(v, c) * scale));
-    const T direct = rule == Rule::dempster ? others : T(T{} + weight[v]);
-    h[c] = upstream.fused[c] * direct + through_weight + through.mass * (kept - others);
+    const T direct = Fusion::slope(row, v, c, others, weight);
+    h[c] = upstream.fused[c] * direct + shared + through.mass * (kept - others);
+  }
+}
+
+template <class Team>
+TER_HD void view_backward(Rule rule, const Row<Team>& row, int v,
+                          const Through<typename Team::S>& through, const typename Team::T* product,
+                          const typename Team::S* weight, const Upstream<Team>& upstream,
+                          typename Team::T* h) {
+  switch (rule) {
+#define TER_CASE(name) \
+  case Rule::name:     \
+    return view_backward_by<rules::name>(row, v, through, product, weight, upstream, h);
+    TER_FUSION_RULES(TER_CASE)
+#undef TER_CASE
   }
 }
 

@@ -38,33 +38,12 @@ TER_HD typename Team::S winner(const Team& team, const typename Team::T* fused,
   return team.least(lowest);
 }
 
-template <class Team>
-TER_HD typename Team::S confidence_of(ConfidenceKind kind, const Team& team,
-                                      const typename Team::T* fused, typename Team::S first,
-                                      typename Team::S second, typename Team::S uncertainty) {
-  typedef typename Team::T T;
-  typedef typename Team::S S;
-  typedef Real<S> R;
-  const R K = static_cast<R>(team.classes());
-  const S one = splat<S>(1);
-  const S inverse = uncertainty / K;  // 1 / S
-  // Rounding may push any of these a hair beyond 0 or 1.
-  if (kind == ConfidenceKind::max_probability) {
-    return smaller(S((first + R(1)) * inverse), one);
-  }
-  if (kind == ConfidenceKind::max_belief) return smaller(S(first * inverse), one);
-  if (kind == ConfidenceKind::margin) return smaller(S((first - second) * inverse), one);
-  if (kind == ConfidenceKind::one_minus_entropy) {
-    T sum{};
-    TER_EACH_CHUNK(team, c) {
-      const T p = (fused[c] + R(1)) * inverse;
-      sum += team.keep(T(p * log_of(p)), c);
-    }
-    const S confidence = R(1) + team.sum(sum) / log_of(K);
-    return smaller(larger(confidence, S{}), one);
-  }
-  // What is returned as uncertainty and as confidence adds up to one.
-  return R(1) - team.stored(uncertainty);
+// The rule of trust, as ter_fast.opinions.trusted.is_trusted says it: 1 where the confidence reaches the
+// threshold and the disagreement keeps to its limit, else 0. Each comparison is false for NaN.
+template <class S>
+TER_HD S is_trusted(S confidence, S threshold, S disagreement, S limit) {
+  const S trusted = select(confidence >= threshold, splat<S>(1), S{});
+  return select(disagreement <= limit, trusted, S{});
 }
 
 // Predicts and writes a row. A team in float32 returns false, with nothing written, where the row
@@ -88,21 +67,20 @@ TER_HD bool predict_row(Team& team, const Predict& call, int views, const FuseBu
   S first, second;
   top_two(team, b.fused, first, second);
   const S lowest = winner(team, b.fused, first);
-  const S confidence = team.stored(
-      S(confidence_of(call.kind, team, b.fused, first, second, s.uncertainty) + poison));
+  const R K = static_cast<R>(team.classes());
+  const S inverse = s.uncertainty / K;
+  const FusedRow<Team> fused{team, b.fused, first, second, s.uncertainty, inverse, K};
+  const S confidence = team.stored(S(confidence_of(call.kind, fused) + poison));
   const S disagreement = team.stored(S(s.disagreement + poison));
 
-  const S one = splat<S>(1);
   const S threshold = call.thresholds == nullptr
                           ? team.stored(splat<S>(static_cast<R>(call.threshold)))
                           : team.load_scalar(call.thresholds, 0);
   const S limit = team.stored(splat<S>(static_cast<R>(call.disagreement_limit)));
-  // Each comparison is false for NaN.
-  S trusted = select(confidence >= threshold, one, S{});
-  trusted = select(disagreement <= limit, trusted, S{});
+  S trusted = is_trusted(confidence, threshold, disagreement, limit);
+  // Without any evidence nothing is trusted, however low the threshold.
   trusted = select(s.total > S{}, trusted, S{});
 
-  const S inverse = s.uncertainty / static_cast<R>(team.classes());
   TER_EACH_CHUNK(team, c) {
     b.fused[c] = smaller(T((b.fused[c] + R(1)) * inverse), splat<T>(1)) + poison;
   }

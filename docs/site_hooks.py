@@ -1,4 +1,4 @@
-"""MkDocs hooks: pages of the repository that lie outside docs/, and equations as MathML.
+"""MkDocs hooks: pages of the repository that lie outside docs/, tables of registries, equations as MathML.
 
 Pages link to each other as they lie in the repository, so that the links hold there as well. Here,
 every file that a page links to becomes a part of the site, under its path in the repository; a notebook
@@ -19,6 +19,7 @@ from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from registry_tables import filled
 
 LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 EQUATION = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
@@ -96,7 +97,7 @@ def in_site(target: str, page: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
-    """Point links at the site's own paths, and turn GitHub's alerts into admonitions."""
+    """Fill in tables, point links at the site's own paths, and turn GitHub's alerts into admonitions."""
 
     def relink(match: re.Match[str]) -> str:
         path = in_site(match[2], page.file.src_uri)
@@ -110,7 +111,7 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
             + match[3]
         )
 
-    return ALERT.sub(admonition, LINK.sub(relink, markdown))
+    return ALERT.sub(admonition, LINK.sub(relink, filled(markdown)))
 
 
 def admonition(match: re.Match[str]) -> str:

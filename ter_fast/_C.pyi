@@ -4,6 +4,9 @@ Each call ends in `device, stream`: a CUDA device and stream, or -1 and a number
 """
 
 cuda_architectures: str
+# Names in the order of their codes, which are what calls below take.
+RULES: tuple[str, ...]
+CONFIDENCE_KINDS: tuple[str, ...]
 
 def fuse_forward(
     evidence: int,

@@ -6,24 +6,44 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from helpers.command import Result, Run
+from helpers.needs import missing_data, missing_extra, missing_gpu
 from helpers.tiny import LABELS, film_corpus, tiny_model, tone_corpus
 from ter_fast import Model, cli
 from ter_fast.data import Dataset, load_dataset
 
+# The same examples in every run, and no deadline, so that a run says something of a change and not of
+# chance or of a busy machine. `--hypothesis-profile=default` draws new ones.
+hypothesis.settings.load_profile("ci")
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what reads the folder of real data."""
+    for item in items:
+        if "data_dir" in getattr(item, "fixturenames", ()):
+            item.add_marker("data")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs an extra, a GPU or data that are missing here, before any fixture is made."""
+    reasons = [missing_extra(*marker.args) for marker in item.iter_markers("extra")]
+    reasons += [missing_gpu(*marker.args) for marker in item.iter_markers("gpu")]
+    reasons += [missing_data() for _ in item.iter_markers("data")]
+    for reason in filter(None, reasons):
+        pytest.skip(reason)
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of real data that TER_FAST_DATA names; in CI its absence is a failure, not a skip."""
-    folder = os.environ.get("TER_FAST_DATA")
-    if folder and Path(folder).is_dir():
-        return Path(folder)
-    message = f"TER_FAST_DATA is {folder!r}: set it to the folder with the test data"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+    """The folder of real data that TER_FAST_DATA names. A test that asks for it is marked `data`."""
+    folder = Path(os.environ.get("TER_FAST_DATA", ""))
+    # A folder that was named and is not there is a mistake, and skipping would hide it.
+    assert folder.is_dir(), f"TER_FAST_DATA is {str(folder)!r}, which is no folder"
+    return folder
 
 
 @pytest.fixture(scope="session")

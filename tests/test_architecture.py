@@ -21,13 +21,14 @@ PACKAGE = Path(ter_fast.__file__).parent
 LAYERS = (
     ("errors",),
     ("_C",),
-    ("_ops", "reference", "_arrays", "_views", "_memory", "_threads"),
+    ("fusion_rules", "confidence_kinds", "trusted"),
+    ("_ops", "reference", "_arrays", "_views", "_memory", "_threads", "atomic", "progress"),
     (
         *("opinion", "fusion", "decision", "losses", "uncertainty", "thresholds", "metrics"),
         *("clip", "decode", "faces", "features", "augment", "corrupt", "encoders", "config"),
         *("functionals", "voice", "ensembles"),
         *("data", "prediction", "outcomes", "figures", "breakdown", "scaling"),
-        *("conformal", "discounting", "modalities", "familiarity", "records"),
+        *("conformal", "discounting", "modalities", "familiarity"),
         *("timeline", "timeline_plot", "subtitles", "shards", "pretrained_encoders"),
     ),
     (
@@ -38,7 +39,7 @@ LAYERS = (
         "disagreement",
     ),
     ("model", "train", "calibrate", "evaluate", "robustness", "report", "multiview"),
-    ("comparison", "experiments", "recipes"),
+    ("recipes",),
     ("present", "prediction_table", "information"),
     ("cli", "__main__", "__init__"),
 )
@@ -131,6 +132,14 @@ def test_no_module_waits_for_itself() -> None:
 def test_only_ops_imports_the_extension() -> None:
     users = {name for name in NAMES if "_C" in dependencies(name, lazy=True)}
     assert users == {"_ops.native"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_needs_the_benchmarks(name: str) -> None:
+    for node in imports(ast.parse(NAMES[name].read_text(encoding="utf-8")), lazy=True):
+        wanted = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        wanted += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert "benchmarks" not in {module.split(".")[0] for module in wanted}
 
 
 def test_this_test_sees_what_it_looks_for() -> None:

@@ -25,10 +25,9 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 import ter_fast
 from helpers.docs_layout import NAMES, laid_out
 from helpers.local_hub import local_hub
+from helpers.registries import taken_back
 from ter_fast import Model
 from ter_fast.cli import app
-from ter_fast.data.modalities import MODALITIES
-from ter_fast.experts.encoders.registry import ENCODERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -104,11 +103,8 @@ def in_a_copy(
         return live(model, "clip.mp4" if source in DEVICES else source, **options)
 
     monkeypatch.setattr(Model, "live", of_file)
-    known = (ENCODERS, dict(ENCODERS)), (MODALITIES, dict(MODALITIES))
-    yield folder
-    for table, before in known:
-        table.clear()
-        table.update(before)
+    with taken_back():
+        yield folder
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -18,10 +18,7 @@ from ter_fast.opinions._ops.fusion import limit_of
 from ter_fast.opinions.losses import evidential_loss
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS, RULES
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
-]
+pytestmark = pytest.mark.gpu
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 SHAPES = [
@@ -194,7 +191,7 @@ def test_a_call_does_not_synchronize_and_repeats_its_bits(name: str) -> None:
     assert torch.equal(first, second)
 
 
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two NVIDIA GPUs")
+@pytest.mark.gpu(2)
 def test_a_call_runs_where_its_tensors_are() -> None:
     evidence = torch.rand(2, 1000, 6, device="cuda:1")
     with torch.cuda.device(0):

@@ -10,6 +10,7 @@ import torch
 from helpers.tiny import AUDIO, TEXT, VIDEO, WHOLE, rescaled, tiny_model, with_threshold
 from ter_fast import Model, ModelError, VideoInput, fuse
 from ter_fast.media.features import Batch, collate
+from ter_fast.opinions.opinion import RULES
 
 
 def batch_of(rows: int = 3, seed: int = 0) -> Batch:
@@ -65,7 +66,7 @@ def test_unknown_settings_are_refused_with_the_known_ones(setting: str) -> None:
         Model.build("ab", ("audio",), **{setting: "nope"})
 
 
-@pytest.mark.parametrize("rule", ["dempster", "cumulative", "averaging", "weighted"])
+@pytest.mark.parametrize("rule", RULES)
 @torch.no_grad()
 def test_forward_fuses_the_experts_evidence(rule: str) -> None:
     model = tiny_model("audio", "video", rule=rule)

@@ -20,11 +20,16 @@ import ter_fast
 FOLDER = os.environ.get("TER_FAST_SITE", "")
 SITE = Path(FOLDER)
 PACKAGES = (
-    "card", "comparison", "corrupt", "data", "decode", "experiments", "losses", "metrics", "metrics.modules",
+    "card", "corrupt", "data", "decode", "losses", "metrics", "metrics.modules",
     "multiview", "reference", "report", "robustness", "shards", "thresholds", "train",
 )  # fmt: skip
 
-pytestmark = pytest.mark.skipif(not FOLDER, reason="TER_FAST_SITE names no built site")
+pytestmark = [
+    pytest.mark.extra("docs"),
+    pytest.mark.skipif(
+        not FOLDER, reason="needs TER_FAST_SITE, the folder of a built site: nox -s docs does both"
+    ),
+]
 
 
 class Page(HTMLParser):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from peers.fusion import fuse
+from benchmarks.peers.fusion import fuse
 
 Decision = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 """Probability, prediction, confidence, uncertainty, conflict, disagreement and trusted."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
+import typer
 from rich.console import Console
 
 from ter_fast.errors import TerFastError
@@ -14,6 +16,17 @@ from ter_fast.errors import TerFastError
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
     from ter_fast.model import Model
+
+
+def run(app: typer.Typer) -> None:
+    """Run a command line; errors that a user can cause end it with one sentence."""
+    try:
+        app()
+    except TerFastError as error:
+        Console(stderr=True, soft_wrap=True).print(
+            f"[bold red]error:[/] {escaped(str(error))}", highlight=False
+        )
+        sys.exit(1)
 
 
 def load(name: str, device: str = "cpu") -> Model:

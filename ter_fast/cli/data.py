@@ -11,19 +11,21 @@ import typer
 from rich.console import Console
 
 from ter_fast.cli.common import dataset_of, escaped, warnings_as_sentences
-from ter_fast.cli.options import FaceModelOption, QuietOption
+from ter_fast.cli.options import DATA_FORMS, FaceModelOption, QuietOption
+from ter_fast.data.protocols import protocol_forms
 
 
 def check_data(
     spec: Annotated[
-        str, typer.Argument(help="What --data takes: corpus:PATH, or a manifest .csv or .parquet.")
+        str,
+        typer.Argument(help=f"{DATA_FORMS}."),
     ],
     open_files: Annotated[
         bool, typer.Option("--open/--quick", help="Open every file, or only look for it.")
     ] = True,
     protocol: Annotated[
         str | None,
-        typer.Option(help="Split it so first: chumachenko, leave-NAME-out, 5-fold-1 …"),
+        typer.Option(help=f"Split it so first: {protocol_forms()}."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, every file named.")] = False,
     quiet: QuietOption = False,
@@ -32,19 +34,15 @@ def check_data(
 
     Exit code 1 when a file is missing or cannot be opened, or the split is refused.
     """
-    from rich.progress import Progress
-
     from ter_fast.data import check_dataset, load_dataset
     from ter_fast.data.summary import check_table
+    from ter_fast.media.progress import progress_bar
 
     with warnings_as_sentences():
         dataset = load_dataset(spec, protocol=protocol, check=False)
     hidden = quiet or as_json or not open_files
-    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
-        task = progress.add_task("opening files", total=len(dataset))
-        found = check_dataset(
-            dataset, open_files=open_files, on_file=lambda: progress.advance(task)
-        )
+    with progress_bar("opening files", len(dataset), show=not hidden) as advance:
+        found = check_dataset(dataset, open_files=open_files, on_file=lambda: advance(1))
     if as_json:
         sys.stdout.write(json.dumps(found.to_dict(), indent=2) + "\n")
     else:

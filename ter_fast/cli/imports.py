@@ -1,4 +1,4 @@
-"""The user's own code that `--import` names: it registers encoders and modalities."""
+"""The user's own code that `--import` names: it registers encoders, modalities, corpora and corruptions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,30 @@ import os
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated
+
+import typer
 
 from ter_fast.errors import TerFastError
+
+
+def import_modules(
+    imports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="MODULE_OR_FILE.py",
+            help="Code of yours that registers encoders, modalities, corpora or corruptions; may be given several "
+            "times.",
+        ),
+    ] = None,
+) -> None:
+    """Import all code that a command line names, before its command runs.
+
+    Modalities count for manifests, and encoders for models, that are loaded after them.
+    """
+    for name in imports or ():
+        import_code(name)
 
 
 def import_code(name: str) -> ModuleType:

@@ -12,6 +12,8 @@ from ter_fast.cli.common import dataset_of, escaped, load, names_in, untested, w
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, QuietOption
 from ter_fast.cli.out_of_distribution import learn_or_forget
 from ter_fast.errors import TerFastError
+from ter_fast.opinions.confidence_kinds import CONFIDENCE_KINDS
+from ter_fast.opinions.fusion_rules import FUSION_RULES
 
 
 def train(
@@ -214,7 +216,7 @@ def join(
         typer.Option(help="Model with a video expert; repeated, their logits are averaged."),
     ] = None,
     rule: Annotated[
-        str, typer.Option(help="Fusion rule: dempster, cumulative, averaging, weighted.")
+        str, typer.Option(help=f"Fusion rule: {', '.join(FUSION_RULES)}.")
     ] = "dempster",
 ) -> None:
     """Join experts, trained apart, into one model; calibrate it next."""
@@ -264,7 +266,10 @@ def calibrate(
     ] = None,
     confidence: Annotated[
         str | None,
-        typer.Option(help="Kind of confidence to use from now on; best: that of the lowest AURC."),
+        typer.Option(
+            help=f"Kind of confidence to use from now on: {', '.join(CONFIDENCE_KINDS)}; best: that of the "
+            "lowest AURC."
+        ),
     ] = None,
     disagreement_limit: Annotated[
         str | None,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ter_fast.data import CORPORA
+
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name, folder or hub id.")]
 
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
@@ -21,14 +23,19 @@ FacesOption = Annotated[
     typer.Option(help="detect or whole, in place of the model's own way to take pictures."),
 ]
 
+DATA_FORMS = (
+    f"CORPUS:PATH with {', '.join(CORPORA)}, or folders (one for each class); or a manifest "
+    ".csv/.parquet"
+)
+"""What `--data` takes, in words."""
+
 DataOption = Annotated[
     list[str],
     typer.Option(
         "--data",
         "-d",
-        help="CORPUS:PATH with cremad, emodb, enterface, fer2013, iemocap, meld, music_video, nemo, ravdess, "
-        "savee, tess, or folders (one for each class); or a manifest .csv/.parquet with the columns path, "
-        "label, split, group. Several in one, joined by +, are one dataset.",
+        help=f"{DATA_FORMS} with the columns path, label, split, group. Several in one, joined by +, are one "
+        "dataset.",
     ),
 ]
 

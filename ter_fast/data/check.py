@@ -14,14 +14,13 @@ from typing import Any
 from ter_fast.data import shards
 from ter_fast.data.dataset import Dataset, Sample, shared_groups
 from ter_fast.data.files import modalities_of
+from ter_fast.data.registry import CORPORA
 from ter_fast.errors import DataError, MediaError, TerFastError
 from ter_fast.media.clip import MediaInfo
 from ter_fast.media.decode import probe
 from ter_fast.media.threads import thread_pool, worker_count
 
 WORKERS = 8
-
-_CLEAN = {"music_video": "music_video:PATH?split=clean leaves their clips out of training"}
 
 
 @dataclass(frozen=True)
@@ -294,7 +293,11 @@ def _verdict(dataset: Dataset) -> tuple[tuple[str, ...], tuple[str, ...]]:
     notes = [str(each.message) for each in caught if each.category is UserWarning]
     if dataset.known_overlap & set(shared_groups(dataset)):
         corpora = {s.attributes.get("corpus", "") for s in dataset}
-        notes += [f"{_CLEAN[name]}." for name in sorted(corpora & set(_CLEAN))]
+        notes += [
+            f"{corpus.clean}."
+            for name, corpus in CORPORA.items()
+            if name in corpora and corpus.clean
+        ]
     if len(dataset) and all(s.group == s.path for s in dataset):
         notes.append(
             "every file is its own group, so nothing can tell whether a speaker or source stands "

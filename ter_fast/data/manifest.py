@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import importlib
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from ter_fast.data.dataset import SPLITS, Dataset, Sample
 from ter_fast.data.files import modalities_of
 from ter_fast.data.messages import closest_name, counted_examples, require_label
-from ter_fast.data.modalities import MODALITIES
+from ter_fast.data.tables import read_parquet
 from ter_fast.errors import DataError
 
 TERMS = "not stated: data of the user's own manifest"
@@ -103,54 +101,12 @@ def _read_csv(table: Path) -> Rows:
 
 
 def _read_parquet(table: Path) -> Rows:
-    content = read_parquet(table)
-    _check_columns(table, content.column_names)
-    try:
-        rows = content.to_pylist()
-    except UnicodeDecodeError as error:
-        raise _damaged(table, error) from error
+    columns, rows = read_parquet(table)
+    _check_columns(table, columns)
     return [
         (number, {name: "" if cell is None else str(cell) for name, cell in row.items()})
         for number, row in enumerate(rows, start=1)
     ]
-
-
-def _damaged(table: Path, error: Exception) -> DataError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return DataError(
-        f"{table} is not a readable Parquet file ({reason}). Write it again, or use CSV."
-    )
-
-
-def read_parquet(table: Path, columns: list[str] | None = None) -> Any:
-    """Read a Parquet file as a ``pyarrow.Table``.
-
-    Args:
-        table: The file.
-        columns: Columns to read, all by default.
-
-    Raises:
-        DataError: pyarrow is not installed (the message names the extra that brings it), or the
-            file is no Parquet file or lacks a column.
-    """
-    try:
-        pyarrow = importlib.import_module("pyarrow")
-        parquet = importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise DataError(
-            f"reading {table} needs pyarrow. Install it with: pip install 'ter_fast[train]'"
-        ) from error
-    try:
-        with parquet.ParquetFile(table) as file:
-            lacking = sorted(set(columns or ()) - set(file.schema_arrow.names))
-            if lacking:
-                raise DataError(
-                    f"{table} lacks the columns {lacking}; it has {file.schema_arrow.names}. "
-                    f"Check that it is the table you meant."
-                )
-            return file.read(columns=columns)
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise _damaged(table, error) from error
 
 
 def _check_columns(table: Path, names: Iterable[str]) -> None:
@@ -226,6 +182,9 @@ def _span(row: dict[str, str], where: str) -> tuple[float, float] | None:
 
 
 def _sample(folder: Path, row: dict[str, str]) -> Sample:
+    # With it comes torch, which whoever only asks for the names of corpora should not wait for.
+    from ter_fast.data.modalities import MODALITIES
+
     path = str(folder / row["path"])
     return Sample(
         path=path,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ter_fast.data.files import FILM, SOUND, find_media
+from ter_fast.data.dataset import Dataset, Sample
+from ter_fast.data.files import FILM, SOUND, find_media, modalities_of
 from ter_fast.data.messages import counted_examples
 from ter_fast.errors import DataError
 
@@ -62,6 +63,58 @@ def read_names(
     for file, said in sorted(found, key=lambda each: each[0].suffix.lower() in SOUND):
         once.setdefault(said, file)
     return sorted((file, said) for said, file in once.items())
+
+
+def dataset_of_names(
+    corpus: str,
+    terms: str,
+    folder: Path,
+    parse: Callable[[Path], tuple[str, ...]],
+    expected: str,
+    emotions: Mapping[str, str],
+    describe: Callable[[tuple[str, ...]], Mapping[str, str]],
+    modality: str = "richest",
+) -> Dataset:
+    """Read a corpus whose names say speaker and emotion first, and publish no split.
+
+    Args:
+        corpus: Name of the corpus.
+        terms: Its licence or terms of use.
+        folder: Where it lies; its media are found at any depth.
+        parse: As for `read_names`: the speaker, the emotion as the corpus writes it, and the rest.
+        expected: The form of its names with an example, for messages.
+        emotions: Class names by what the corpus writes; recordings of others are left out.
+        describe: From what a name says to further attributes of the sample.
+        modality: As for `read_names`.
+
+    Raises:
+        DataError: As for `read_names`.
+
+    Example:
+        >>> dataset_of_names(
+        ...     "tess", "", Path("no/such/folder"), lambda file: (), "…", {}, lambda said: {}
+        ... )  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ter_fast.errors.DataError: no/such/folder is not a folder. ...
+    """
+    samples = tuple(
+        Sample(
+            path=str(file),
+            label=emotions[said[1]],
+            split="",
+            group=f"{corpus}:{said[0]}",
+            attributes={"corpus": corpus, "speaker": said[0], **describe(said)},
+        )
+        for file, said in read_names(folder, parse, corpus, expected, modality)
+        if said[1] in emotions
+    )
+    return Dataset(
+        name=corpus,
+        labels=tuple(sorted(emotions.values())),
+        samples=samples,
+        terms=terms,
+        modalities=tuple(sorted({m for s in samples for m in modalities_of(s.path)})),
+    )
 
 
 def require_option(corpus: str, name: str, value: str, known: tuple[str, ...]) -> None:

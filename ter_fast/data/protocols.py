@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ter_fast.data.dataset import Dataset
 from ter_fast.data.messages import counted_examples
-from ter_fast.data.ravdess import TEST_ACTORS, VALIDATION_ACTORS
+from ter_fast.data.registry import CORPORA
 from ter_fast.data.splits import kfold
 from ter_fast.errors import DataError
-
-FORMS = "published, chumachenko (RAVDESS), leave-NAME-out, or K-fold-I as in 5-fold-1"
 
 _LEAVE = re.compile(r"leave-(.+)-out")
 _FOLD = re.compile(r"(\d+)-fold-(\d+)", re.ASCII)
@@ -22,8 +21,9 @@ def with_protocol(dataset: Dataset, protocol: str) -> Dataset:
 
     ``"published"``
         The corpus' own split, as its adapter reads it.
-    ``"chumachenko"``
-        RAVDESS: test actors 5, 10, 16, 19; validation 11, 13, 18, 22 (Chumachenko et al. 2022).
+    ``"chumachenko"``, or another that the corpus is registered with
+        The split of a paper, such as that of Chumachenko et al. (2022) of RAVDESS: test actors
+        5, 10, 16, 19; validation 11, 13, 18, 22 (`ter_fast.data.Corpus.protocols`).
     ``"leave-NAME-out"``
         Test on one group (``leave-03-out`` of EmoDB, ``leave-Ses01F-out`` of IEMOCAP) or one
         session (``leave-Ses01-out``); the rest is for training, and nothing for validation:
@@ -48,8 +48,8 @@ def with_protocol(dataset: Dataset, protocol: str) -> Dataset:
     """
     if protocol == "published":
         return _published(dataset)
-    if protocol == "chumachenko":
-        return _chumachenko(dataset)
+    if named := _registered(protocol):
+        return _by_group(dataset, protocol, named)
     if fold := _FOLD.fullmatch(protocol):
         count, index = int(fold[1]), int(fold[2])
         if not 1 <= index <= count:
@@ -57,7 +57,22 @@ def with_protocol(dataset: Dataset, protocol: str) -> Dataset:
         return kfold(dataset, count)[index - 1]
     if left := _LEAVE.fullmatch(protocol):
         return _leave_out(dataset, left[1])
-    raise DataError(f"unknown protocol {protocol!r}; expected one of {FORMS}.")
+    raise DataError(f"unknown protocol {protocol!r}; expected one of {protocol_forms()}.")
+
+
+def protocol_forms() -> str:
+    """Return the forms that a protocol may have, in words.
+
+    Example:
+        >>> protocol_forms()
+        'published, chumachenko (RAVDESS), leave-NAME-out, or K-fold-I as in 5-fold-1'
+    """
+    named = [
+        f"{protocol} ({corpus.title})"
+        for corpus in CORPORA.values()
+        for protocol in corpus.protocols
+    ]
+    return ", ".join(["published", *named, "leave-NAME-out", "or K-fold-I as in 5-fold-1"])
 
 
 def _published(dataset: Dataset) -> Dataset:
@@ -68,11 +83,22 @@ def _published(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def _chumachenko(dataset: Dataset) -> Dataset:
-    if dataset.name != "ravdess":
-        raise DataError(f"the protocol chumachenko is one of ravdess, not of {dataset.name}.")
-    part = dict.fromkeys(TEST_ACTORS, "test") | dict.fromkeys(VALIDATION_ACTORS, "validation")
-    samples = tuple(replace(s, split=part.get(s.attributes["actor"], "train")) for s in dataset)
+def _registered(protocol: str) -> dict[str, Mapping[str, str]]:
+    """Return the split of each group that a protocol names, by corpus."""
+    return {
+        name: corpus.protocols[protocol]
+        for name, corpus in CORPORA.items()
+        if protocol in corpus.protocols
+    }
+
+
+def _by_group(dataset: Dataset, protocol: str, named: Mapping[str, Mapping[str, str]]) -> Dataset:
+    if dataset.name not in named:
+        raise DataError(
+            f"the protocol {protocol} is one of {' and '.join(named)}, not of {dataset.name}."
+        )
+    split = named[dataset.name]
+    samples = tuple(replace(s, split=split.get(s.group, "train")) for s in dataset)
     return replace(dataset, samples=samples)
 
 

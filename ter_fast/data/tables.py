@@ -1,10 +1,12 @@
-"""CSV tables that corpora come with: columns asked for, errors that name the file."""
+"""Tables that corpora come with: columns asked for, errors that name the file."""
 
 from __future__ import annotations
 
 import csv
+import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ter_fast.errors import DataError
 
@@ -62,3 +64,40 @@ def _check_header(table: Path, header: list[str], columns: Iterable[str], mend: 
             f"{table} has the columns {header[:8]} and lacks {lacking}. {mend} A file that "
             f"begins with 'version https://git-lfs' is fetched with: git lfs pull"
         )
+
+
+def read_parquet(
+    table: Path, columns: list[str] | None = None
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Read a Parquet file: the names of its columns, and its rows.
+
+    Args:
+        table: The file.
+        columns: Columns to read, all by default.
+
+    Raises:
+        DataError: pyarrow is not installed (the message names the extra that brings it), or the
+            file is no Parquet file or lacks a column.
+    """
+    try:
+        pyarrow = importlib.import_module("pyarrow")
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise DataError(
+            f"reading {table} needs pyarrow. Install it with: pip install 'ter_fast[train]'"
+        ) from error
+    try:
+        with parquet.ParquetFile(table) as file:
+            lacking = sorted(set(columns or ()) - set(file.schema_arrow.names))
+            if lacking:
+                raise DataError(
+                    f"{table} lacks the columns {lacking}; it has {file.schema_arrow.names}. "
+                    f"Check that it is the table you meant."
+                )
+            content = file.read(columns=columns)
+        return content.column_names, content.to_pylist()
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(
+            f"{table} is not a readable Parquet file ({reason}). Write it again, or use CSV."
+        ) from error

@@ -110,7 +110,9 @@ class Evaluation:
         Raises:
             TerFastError: matplotlib or Jinja2 is missing, or the folder cannot be written to.
         """
-        assert Evaluation._write is not None  # set by ter_fast.evaluate.report, which reads this class
+        assert (
+            Evaluation._write is not None
+        )  # set by ter_fast.evaluate.report, which reads this class
         return Evaluation._write(self, folder)
 
 

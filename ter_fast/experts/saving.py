@@ -58,7 +58,7 @@ def save(config: ModelConfig, state: Mapping[str, Tensor], folder: str | Path) -
                 f"cannot write {target / WEIGHTS}: {error}; make room or choose another folder"
             ) from error
         text = config.to_json(weights_sha256=_sha256(weights))
-        write_atomically(target / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(target / CONFIG, text)
 
     write_atomically(target / WEIGHTS, write)
     kept, model_sum = _config_in(target)
@@ -71,7 +71,7 @@ def save(config: ModelConfig, state: Mapping[str, Tensor], folder: str | Path) -
         facts = CardFacts()
     if not holds_own_card(target):
         card = _card(target, kept, facts)
-        write_atomically(target / CARD, lambda path: _write_text(path, card))
+        write_atomically(target / CARD, _encoded(card))
 
 
 def write_card(
@@ -120,8 +120,8 @@ def write_card(
     facts = before.updated(evaluations, robustness, datasets, title, notes)
     text = facts.to_json(model_sum)
     card = _card(target, config, facts)
-    write_atomically(target / FACTS, lambda path: _write_text(path, text))
-    write_atomically(target / CARD, lambda path: _write_text(path, card))
+    write_atomically(target / FACTS, _encoded(text))
+    write_atomically(target / CARD, _encoded(card))
     return target / CARD
 
 
@@ -158,9 +158,9 @@ def _card(folder: Path, config: ModelConfig, facts: CardFacts) -> str:
     return card_text(config, facts, parameters_in(folder / WEIGHTS))
 
 
-def _write_text(path: Path, text: str) -> None:
+def _encoded(text: str) -> bytes:
     # A file name need not be text; its stray bytes are written as escapes.
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return text.encode("utf-8", "backslashreplace")
 
 
 def push(

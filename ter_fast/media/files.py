@@ -1,44 +1,104 @@
-"""Files that are written all of it or nothing."""
+"""Files that are written whole or not at all: whoever reads the name finds the old content or the new."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ter_fast.errors import TerFastError
 
+PARTIAL = ".part"
+"""Ending of a file that is being written, by which one that a killed process left behind is known."""
 
-def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary file beside `path`, then move it there: all of it or nothing.
+Content = str | bytes | Sequence[bytes | memoryview] | Callable[[Path], object]
+"""Text (written as UTF-8), bytes, parts that follow each other, or a function that fills a file."""
+
+
+def write_atomically(
+    path: str | Path, content: Content, *, durable: bool = False, parents: bool = False
+) -> None:
+    """Write a file as `replace_file` does; errors of the system say what to do.
+
+    Args:
+        path: The file.
+        content: What it shall hold; a function is given a path with the same ending to write to.
+        durable: Whether it must have reached the disk before it takes the place of the old one.
+        parents: Whether to make the folder where it is missing.
 
     Raises:
-        TerFastError: the folder is missing or cannot be written to.
+        TerFastError: The folder is missing, cannot be written to, or is full.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_atomically(f"{folder}/a.txt", "whole")
+        ...     write_atomically(f"{folder}/b.txt", lambda place: place.write_text("as well"))
+        ...     sorted(each.name for each in Path(folder).iterdir())
+        ['a.txt', 'b.txt']
     """
     target = Path(path)
     try:
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix
+        replace_file(target, content, durable=durable, parents=parents)
+    except OSError as error:
+        advice = (
+            "make room there or choose another place"
+            if target.parent.is_dir()
+            else "choose a folder that exists"
         )
-    except OSError as error:
-        raise TerFastError(
-            f"cannot write {target}: {error.strerror}; choose a folder that exists"
-        ) from error
-    os.close(handle)
-    temporary = Path(name)
+        raise TerFastError(f"cannot write {target}: {error.strerror or error}; {advice}") from error
+
+
+def replace_file(
+    path: str | Path, content: Content, *, durable: bool = False, parents: bool = False
+) -> None:
+    """Write beside a file and move the result there; on failure the old file stays, and nothing else.
+
+    For callers with their own words for what went wrong; `write_atomically` takes the same arguments.
+
+    Raises:
+        OSError: The file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     replace_file(Path(folder) / "a.bin", [b"head", b"body"])
+        ...     (Path(folder) / "a.bin").read_bytes()
+        b'headbody'
+    """
+    target = Path(path)
+    if parents:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    # Writers of pictures, films and arrays go by the ending, so that theirs has to be the target's.
+    temporary = _new_file(target, target.suffix if callable(content) else PARTIAL)
     try:
-        write(temporary)
-        # mkstemp makes files that only their owner can read; give what a plain open() would have given.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        if callable(content):
+            content(temporary)
+        else:
+            _fill(temporary, content)
+        if durable:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         temporary.replace(target)
-    except OSError as error:
-        raise TerFastError(
-            f"cannot write {target}: {error.strerror or error}; make room there or choose another place"
-        ) from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
+
+
+def _new_file(target: Path, suffix: str) -> Path:
+    """Make an empty file in the folder of the target, which alone can be moved there at once."""
+    while True:
+        place = target.with_name(f".{target.stem}-{secrets.token_hex(4)}{suffix}")
+        try:
+            # `tempfile` makes files that only their owner can read; these get what the umask leaves.
+            os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            continue
+        return place
+
+
+def _fill(place: Path, content: str | bytes | Sequence[bytes | memoryview]) -> None:
+    if isinstance(content, str):
+        content = content.encode()
+    with place.open("wb") as file:
+        file.writelines([content] if isinstance(content, bytes) else content)

@@ -11,6 +11,7 @@ from ter_fast.errors import DataError
 from ter_fast.multiview.base import ViewNetworkClassifier
 from ter_fast.multiview.validated import indexed, one_for_each, threshold_by
 from ter_fast.multiview.views import Features
+from ter_fast.opinions.trusted import is_trusted
 from ter_fast.trust.thresholds import Guarantee, guaranteed
 
 
@@ -69,4 +70,4 @@ class ThresholdedClassifier(ViewNetworkClassifier):
             raise DataError("no threshold of trust is set; call calibrate with data of its own")
         if self.threshold_ is None:
             return np.zeros(len(self.confidence_of(X)), dtype=bool)
-        return self.confidence_of(X) >= self.threshold_
+        return is_trusted(self.confidence_of(X), self.threshold_)

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from ter_fast.opinions import _ops
 from ter_fast.opinions._views import checked_discount, checked_mask, checked_views
-from ter_fast.opinions.opinion import ACTIVATIONS, RULES, _check_kind
+from ter_fast.opinions.confidence_kinds import check_kind
+from ter_fast.opinions.fusion_rules import FUSION_RULES, unknown_rule
+from ter_fast.opinions.opinion import ACTIVATIONS
+from ter_fast.opinions.trusted import is_trusted, is_within
+
+__all__ = ["Decision", "decide", "is_trusted", "is_within"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +106,9 @@ def decide(
             f"activation {activation!r} is unknown: choose one of {', '.join(ACTIVATIONS)}, or "
             "None when giving evidence"
         )
-    _check_kind(confidence)
-    if rule not in RULES:
-        raise ValueError(f"rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
+    check_kind(confidence)
+    if rule not in FUSION_RULES:
+        raise unknown_rule(rule)
     views = checked_views(logits, "evidence" if activation is None else "logits")
     mask = None if mask is None else checked_mask(mask, views)
     if discount is not None:

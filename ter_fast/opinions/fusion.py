@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ter_fast.opinions import _ops
 from ter_fast.opinions._views import checked_discount, checked_mask, checked_views
-from ter_fast.opinions.opinion import ACTIVATIONS, RULES, Opinion
+from ter_fast.opinions.fusion_rules import FUSION_RULES, unknown_rule
+from ter_fast.opinions.opinion import ACTIVATIONS, Opinion
 
 # Elements up to which one buffer for all results is faster than one for each.
 _SMALL = 1 << 15
@@ -23,16 +24,12 @@ def fuse(
 ) -> Opinion:
     """Fuse V opinions per sample into one, in any order of the views.
 
-    | rule | fused evidence e_k |
-    |---|---|
-    | `dempster` | `K (prod_v (1 + e_vk / K) - 1)` |
-    | `cumulative` | `sum_v e_vk` |
-    | `averaging` | `(1/V) sum_v e_vk` over the V views that are present |
-    | `weighted` | `sum_v c_v e_vk / sum_v c_v` with `c_v = sum_k e_vk / S_v` |
+    `ter_fast.opinions.fusion_rules` has the rules with their equations: `dempster`, the default, fuses to
+    evidence `e_k = K (prod_v (1 + e_vk / K) - 1)`.
 
     A masked view is absent: its contents, NaN included, change nothing, and its gradient is 0. A
-    view that is present with evidence 0 has seen the sample and knows nothing: neutral for every
-    rule but `averaging`, which it dilutes. With all views masked the evidence is 0 and the
+    view that is present with evidence 0 has seen the sample and knows nothing: it changes nothing
+    under a rule that is `neutral`, and dilutes `averaging`. With all views masked the evidence is 0 and the
     uncertainty 1.
 
     A reliability `w` first turns a view's opinion into `b' = w b`, `u' = 1 - w (1 - u)`. Evidence,
@@ -66,8 +63,7 @@ def fuse(
         ValueError: If rule or activation is unknown, or shapes, dtypes or devices do not fit together.
 
     Reference:
-        Han et al., Trusted Multi-View Classification, 2021, definition 4 (`dempster`); Jøsang,
-        Subjective Logic, 2016, chapter 12; Xu et al. 2024 (disagreement).
+        Xu et al. 2024 (disagreement); the sources of the rules are in `ter_fast.opinions.fusion_rules`.
 
     Example:
         >>> import torch
@@ -78,8 +74,8 @@ def fuse(
         >>> fuse([audio, video], mask=torch.tensor([[True], [False]])).evidence
         tensor([[6., 0.]])
     """
-    if rule not in RULES:
-        raise ValueError(f"rule {rule!r} is unknown: choose one of {', '.join(RULES)}")
+    if rule not in FUSION_RULES:
+        raise unknown_rule(rule)
     if activation is not None and activation not in ACTIVATIONS:
         raise ValueError(
             f"activation {activation!r} is unknown: choose one of {', '.join(ACTIVATIONS)}, or "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -10,18 +9,16 @@ import torch
 from torch import Tensor
 
 from ter_fast.opinions import reference
+from ter_fast.opinions.confidence_kinds import CONFIDENCE_KINDS as KINDS
+from ter_fast.opinions.confidence_kinds import check_kind
+from ter_fast.opinions.fusion_rules import FUSION_RULES
+from ter_fast.opinions.trusted import is_trusted
 
-RULES = ("dempster", "cumulative", "averaging", "weighted")
-"""Names of the fusion rules."""
+RULES = tuple(FUSION_RULES)
+"""Names of the fusion rules, whose equations are in `ter_fast.opinions.fusion_rules`."""
 
-CONFIDENCE_KINDS = (
-    "one_minus_vacuity",
-    "max_probability",
-    "max_belief",
-    "margin",
-    "one_minus_entropy",
-)
-"""Names of the confidences an opinion offers, all in [0, 1]."""
+CONFIDENCE_KINDS = tuple(KINDS)
+"""Names of the confidences an opinion offers, all in [0, 1]; see `ter_fast.opinions.confidence_kinds`."""
 
 ACTIVATIONS = ("softplus", "relu", "exp")
 """Names of the functions that turn logits into evidence."""
@@ -116,7 +113,7 @@ class Opinion:
                     f"{name} has shape {tuple(value.shape)}: evidence of shape "
                     f"{tuple(evidence.shape)} needs {tuple(evidence.shape[:-1])}"
                 )
-        _check_kind(self.confidence_kind)
+        check_kind(self.confidence_kind)
 
     @property
     def num_classes(self) -> int:
@@ -163,9 +160,8 @@ class Opinion:
     def confidence_of(self, kind: str) -> Tensor:
         """Return one kind of confidence in [0, 1], `(...,)`.
 
-        `one_minus_vacuity`: `1 - u`; `max_probability`: `max p`; `max_belief`: `max b`; `margin`:
-        largest minus second `p`; `one_minus_entropy`: `1 - H(p) / ln K`. NaN where the evidence is
-        NaN, infinite or negative.
+        `ter_fast.opinions.confidence_kinds` says what each is. NaN where the evidence is NaN, infinite or
+        negative.
 
         Args:
             kind: One of `CONFIDENCE_KINDS`.
@@ -178,22 +174,8 @@ class Opinion:
             >>> Opinion(torch.tensor([6.0, 0.0])).confidence_of("margin")
             tensor(0.7500)
         """
-        _check_kind(kind)
-        if kind == "one_minus_vacuity":
-            confidence = 1 - self.uncertainty
-        elif kind == "max_probability":
-            confidence = self.probability.amax(-1)
-        elif kind == "max_belief":
-            confidence = self.belief.amax(-1)
-        elif kind == "margin":
-            largest, second = self.probability.topk(2, dim=-1).values.unbind(-1)
-            confidence = largest - second
-        else:
-            p = self.probability
-            # Rounding may push the entropy of a uniform opinion a hair above ln K.
-            entropy = -torch.xlogy(p, p).sum(-1)
-            confidence = (1 - entropy / math.log(self.num_classes)).clamp(min=0)
-        return self._where_valid(confidence)
+        check_kind(kind)
+        return self._where_valid(KINDS[kind].function(self))
 
     def with_confidence(self, kind: str) -> Opinion:
         """Return the same opinion with another `confidence_kind`.
@@ -234,15 +216,13 @@ class Opinion:
             >>> Opinion(torch.tensor([[6.0, 0.0], [float("nan"), 9.0]])).trusted(0.5)
             tensor([ True, False])
         """
-        trusted = (self.confidence >= threshold) & (self.evidence > 0).any(-1)
-        if disagreement_limit is None:
-            return trusted
-        if self.disagreement is None:
+        if disagreement_limit is not None and self.disagreement is None:
             raise ValueError(
                 "disagreement_limit is set but this opinion has no disagreement: "
                 "only opinions from ter_fast.fuse have one, or leave the limit out"
             )
-        return trusted & (self.disagreement <= disagreement_limit)
+        trusted = is_trusted(self.confidence, threshold, self.disagreement, disagreement_limit)
+        return trusted & (self.evidence > 0).any(-1)
 
     @classmethod
     def _checked(
@@ -318,10 +298,3 @@ class _PackedOpinion(Opinion):
 
 def _restored(state: dict[str, Any]) -> Opinion:
     return Opinion(**state)
-
-
-def _check_kind(kind: str) -> None:
-    if kind not in CONFIDENCE_KINDS:
-        raise ValueError(
-            f"confidence kind {kind!r} is unknown: choose one of {', '.join(CONFIDENCE_KINDS)}"
-        )

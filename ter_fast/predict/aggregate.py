@@ -13,6 +13,7 @@ from torch import Tensor
 from ter_fast.experts.config import ModelConfig
 from ter_fast.experts.opinions import opinions_of
 from ter_fast.opinions.opinion import Opinion
+from ter_fast.opinions.trusted import is_trusted, is_within
 from ter_fast.predict.prediction import Prediction
 from ter_fast.predict.windows import Window
 from ter_fast.trust.trusted_threshold import TrustedThreshold
@@ -215,14 +216,7 @@ def _answer(
         reasons.append(uncalibrated.format("+".join(present)))
     else:
         trusted = bool(fused.trusted(record.threshold, config.disagreement_limit))
-        if confidence < record.threshold:
-            reasons.append(
-                f"confidence {confidence:.3f} is below the threshold {record.threshold:.3f}"
-            )
-        if config.disagreement_limit is not None and disagreement > config.disagreement_limit:
-            reasons.append(
-                f"disagreement {disagreement:.3f} is above the limit {config.disagreement_limit:.3f}"
-            )
+        reasons += _objections(fused, record.threshold, config.disagreement_limit)
     return replace(
         base,
         label=config.labels[int(fused.prediction)],
@@ -232,6 +226,15 @@ def _answer(
         reasons=(*reasons, *notes),
         promise=record.promise if record is not None and trusted else "",
     )
+
+
+def _objections(opinion: Opinion, threshold: float, limit: float | None) -> Iterator[str]:
+    """Yield what speaks against trusting one opinion: each half of the rule of trust by itself."""
+    if not is_trusted(opinion.confidence, threshold):
+        yield f"confidence {float(opinion.confidence):.3f} is below the threshold {threshold:.3f}"
+    disagreement = opinion.disagreement
+    if limit is not None and disagreement is not None and not is_within(disagreement, limit):
+        yield f"disagreement {float(disagreement):.3f} is above the limit {limit:.3f}"
 
 
 def _notes(windows: Sequence[Window], modalities: Sequence[str]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from ter_fast.experts.config import ModelConfig
 from ter_fast.media.clip import Clip
 from ter_fast.media.decode import cut
 from ter_fast.media.memory import release
+from ter_fast.media.progress import track
 from ter_fast.media.resampling import SAMPLE_RATE
 from ter_fast.media.threads import leaving_cores, worker_count
 from ter_fast.predict.aggregate import Record, conclude
@@ -64,17 +65,7 @@ def predict(
         ]
     stream: Any = _predicted(model, sources, preprocessor, batch_size, workers)
     with closing(stream):
-        shown = stream
-        if progress:
-            from rich.console import Console
-            from rich.progress import track
-
-            # Standard output is for results, and a bar that redraws itself is noise in a file.
-            console = Console(stderr=True)
-            shown = track(
-                stream, "predicting", total=len(sources), transient=True,
-                console=console, disable=not console.is_terminal,
-            )  # fmt: skip
+        shown = track(stream, "predicting", len(sources), progress)
         with leaving_cores(min(worker_count(workers), len(sources))):
             results: list[Prediction] = list(shown)
     if one or isinstance(source, (str, Path)):

@@ -209,9 +209,7 @@ class Predictions(Sequence[Prediction]):
 
     def to_jsonl(self, path: str | Path) -> None:
         """Write one JSON object per line, null where a value is missing; all of it or nothing."""
-        write_atomically(
-            path, lambda target: target.write_text(self.to_json_lines(), encoding="utf-8")
-        )
+        write_atomically(path, self.to_json_lines())
 
     def to_json_lines(self) -> str:
         """Return the text that `to_jsonl` writes."""

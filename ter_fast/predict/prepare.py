@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ter_fast.errors import DataError, TerFastError
+from ter_fast.media.progress import track
 from ter_fast.predict.preprocessor import preprocessor_of
 from ter_fast.predict.sources import dataset_sources
 from ter_fast.predict.streaming import prepared
@@ -167,17 +168,9 @@ def prepare(
     preprocessor = preprocessor_of(model.config, face_model=face_model)
     sources = dataset_sources(dataset, preprocessor)
     reading: Any = prepared(sources, preprocessor, workers)
-    stream: Iterable[tuple[int, list[Window] | TerFastError]] = reading
-    if progress:
-        from rich.console import Console
-        from rich.progress import track
-
-        # Standard output is for results, and a bar that redraws itself is noise in a file.
-        console = Console(stderr=True)
-        stream = track(
-            stream, f"reading {dataset.name}", total=len(sources), transient=True,
-            console=console, disable=not console.is_terminal,
-        )  # fmt: skip
+    stream: Iterator[tuple[int, list[Window] | TerFastError]] = track(
+        reading, f"reading {dataset.name}", len(sources), progress
+    )
     kept: dict[int, list[Window]] = {}
     errors: list[str] = []
     unreadable: list[str] = []

@@ -21,7 +21,7 @@ def write_subtitles(timeline: Timeline, path: str | Path) -> None:
     """
     suffix = check_subtitles_name(path)
     text = srt(timeline) if suffix == ".srt" else vtt(timeline)
-    write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
+    write_atomically(path, text)
 
 
 def check_subtitles_name(path: str | Path) -> str:

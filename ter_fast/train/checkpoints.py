@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from ter_fast.data.shards.folder import alone
 from ter_fast.errors import DataError
+from ter_fast.media.files import replace_file
 from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.settings import Settings
 
@@ -38,15 +38,10 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    part = path.with_name(path.name + ".part")
+    body = buffer.getbuffer()
+    head = _HEADER + hashlib.sha256(body).hexdigest().encode() + b"\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(_HEADER + hashlib.sha256(buffer.getbuffer()).hexdigest().encode() + b"\n")
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        replace_file(path, [head, body], durable=True, parents=True)
     except OSError as error:
         raise DataError(
             f"the checkpoint {path} cannot be written ({error.strerror or error}); give another folder, "

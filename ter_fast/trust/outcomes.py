@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
+from ter_fast.opinions.trusted import is_trusted, is_within
 from ter_fast.trust._arrays import Vector, as_array, as_vector
 
 Floats = NDArray[np.float64]
@@ -187,15 +188,18 @@ class Outcomes:
         """Return some confidences (N,), NaN where disagreement forbids trust at any threshold."""
         if self.disagreement_limit is None or self.disagreement is None:
             return confidence
-        return np.where(self.disagreement > self.disagreement_limit, np.nan, confidence)
+        return np.where(is_within(self.disagreement, self.disagreement_limit), confidence, np.nan)
 
     @property
     def trusted(self) -> Flags | None:
         """Return which predictions are trusted, (N,); None without a threshold."""
-        if self.threshold is None:
-            return None
+        return None if self.threshold is None else self.trusted_at(self.threshold)
+
+    def trusted_at(self, threshold: float | Floats) -> Flags:
+        """Return which predictions would be trusted at some threshold, or thresholds (N,)."""
         # In float64, as the sweep compares: NumPy would round the threshold to float32 first.
-        return np.greater_equal(self.ranked.astype(np.float64), self.threshold)
+        sure = self.confidence.astype(np.float64)
+        return is_trusted(sure, threshold, self.disagreement, self.disagreement_limit)
 
     def subset(self, rows: Vector) -> Outcomes:
         """Return the outcomes of some clips, by number or by a mask (N,)."""

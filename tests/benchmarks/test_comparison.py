@@ -24,8 +24,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from typer.testing import CliRunner
 
-from ter_fast.cli import app
-from ter_fast.comparison import (
+from benchmarks.cli import app
+from benchmarks.comparison import (
     METHODS,
     Answers,
     Comparison,
@@ -42,14 +42,20 @@ from ter_fast.comparison import (
     split,
     split_as_published,
 )
-from ter_fast.comparison.figures import draws_of, figures_of
-from ter_fast.comparison.methods import ONE_TABLE
-from ter_fast.comparison.page import interval, write_page
-from ter_fast.comparison.recorded import against, recorded, write_figures
-from ter_fast.comparison.run import check_settings, read_results, scores
-from ter_fast.comparison.tables import MISSING, Column, cell, difference
-from ter_fast.comparison.vote_ways import WAYS
-from ter_fast.comparison.votes import jensen_shannon, log_loss, majority, read_vote_counts, shares
+from benchmarks.comparison.figures import draws_of, figures_of
+from benchmarks.comparison.methods import ONE_TABLE
+from benchmarks.comparison.page import interval, write_page
+from benchmarks.comparison.recorded import against, recorded, write_figures
+from benchmarks.comparison.run import check_settings, read_results, scores
+from benchmarks.comparison.tables import MISSING, Column, cell, difference
+from benchmarks.comparison.vote_ways import WAYS
+from benchmarks.comparison.votes import (
+    jensen_shannon,
+    log_loss,
+    majority,
+    read_vote_counts,
+    shares,
+)
 from ter_fast.errors import DataError
 from ter_fast.multiview import TrustedClassifier
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS, RULES
@@ -322,7 +328,7 @@ def test_the_command_writes_a_page_and_goes_on_where_it_ended(config: Path, tmp_
     first = [next(runs), next(runs)]
     runs.close()
     before = (out / "three.jsonl").read_text()
-    answer = CliRunner().invoke(app, ["bench", "trust", str(config), "--out", str(out)])
+    answer = CliRunner().invoke(app, ["trust", str(config), "--out", str(out)])
     assert answer.exit_code == 0, answer.output
     assert answer.output.count(" % normal") == 4
     assert (out / "three.jsonl").read_text().startswith(before)
@@ -350,7 +356,7 @@ def test_the_command_writes_a_page_and_goes_on_where_it_ended(config: Path, tmp_
 
 
 def test_a_page_of_draws_is_written_from_results_alone(config: Path, tmp_path: Path) -> None:
-    command = ["bench", "trust", str(config), "--out", str(tmp_path)]
+    command = ["trust", str(config), "--out", str(tmp_path)]
     assert CliRunner().invoke(app, command).exit_code == 0
     page = (tmp_path / "three.md").read_bytes()
     (tmp_path / "three.md").unlink()
@@ -416,7 +422,8 @@ def test_settings_of_the_row_on_a_set_come_last(config: Path, tmp_path: Path) ->
         CONFIG.replace(
             "failure_rate: 0.2", "epochs: 4, of_sets: {some: {epochs: 5}, other: {epochs: 6}}"
         ).replace("some: some.npz", "some: some.npz, other: some.npz")
-        + "of_sets: {some: {epochs: 2, dropout: 0.1}}\n"
+        + "of_sets: {some: {epochs: 2, dropout: 0.1}}\n",
+        encoding="utf-8",
     )
     comparison = Comparison.read(config)
     assert comparison.settings_of("ours", "some") == {
@@ -639,7 +646,7 @@ def test_a_view_alone_stands_at_the_mean_where_a_method_takes_one_table(grouped:
 
 def test_the_command_in_folds_writes_what_scikit_learn_finds(grouped: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = ["bench", "trust", str(grouped), "--out", str(out)]
+    command = ["trust", str(grouped), "--out", str(out)]
     answer = CliRunner().invoke(app, command)
     assert answer.exit_code == 0, answer.output
     page = (out / "grouped.md").read_text()
@@ -736,19 +743,17 @@ def test_figures_that_make_no_page_are_named(
     if content is not None:
         raw = content if isinstance(content, bytes) else content.encode()
         (tmp_path / "grouped.json").write_bytes(raw)
-    told = CliRunner().invoke(
-        app, ["bench", "trust", str(grouped), "--out", str(tmp_path), "--render"]
-    )
+    told = CliRunner().invoke(app, ["trust", str(grouped), "--out", str(tmp_path), "--render"])
     assert isinstance(told.exception, DataError)
     assert re.search(message, str(told.exception))
     assert not (tmp_path / "grouped.md").exists()
 
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def rendered(pages: Path, *command: str) -> None:
-    told = CliRunner().invoke(app, ["bench", *command, "--out", str(pages), "--render"])
+    told = CliRunner().invoke(app, [*command, "--out", str(pages), "--render"])
     assert told.exit_code == 0, (told.output, told.exception)
 
 
@@ -919,7 +924,7 @@ def test_the_command_for_votes_writes_its_page(tmp_path: Path) -> None:
     content = some_votes(4, 25)
     np.savez(tmp_path / "votes.npz", **content)
     out = tmp_path / "out"
-    command = ["bench", "votes", "--data", str(tmp_path), "--out", str(out), "--seeds", "1"]
+    command = ["votes", "--data", str(tmp_path), "--out", str(out), "--seeds", "1"]
     answer = CliRunner().invoke(app, command)
     assert answer.exit_code == 0, answer.output
     figures = json.loads((out / "cremad_votes.json").read_text())
@@ -941,7 +946,7 @@ def test_the_command_for_votes_writes_its_page(tmp_path: Path) -> None:
     assert (parted["with_voice"][0], parted["with_face"][0]) == (1.0, 0.0)
     assert f"| face alone | {100 * face:.1f} [" in page
     (out / "cremad_votes.md").unlink()
-    render = ["bench", "votes", "--out", str(out), "--render"]
+    render = ["votes", "--out", str(out), "--render"]
     assert CliRunner().invoke(app, render).exit_code == 0
     assert (out / "cremad_votes.md").read_text() == page
     told = CliRunner().invoke(app, [*render, "--data", str(tmp_path)])

@@ -20,20 +20,20 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 from typer.testing import CliRunner
 
+from benchmarks.cli import app
+from benchmarks.experiments import Density, Plan, run, summarize, summary, write_page
+from benchmarks.experiments.answers import TRUST, Answer, Judge, ensemble, entropy_of
+from benchmarks.experiments.corruption import Voice, corrupted
+from benchmarks.experiments.material import Material, dataset_of, load, selected, split
+from benchmarks.experiments.page import read_lines, write_lines
+from benchmarks.experiments.plan import Experiment, Row
+from benchmarks.experiments.pooled import Kept, Pooled, check_folds
+from benchmarks.experiments.run import Unit, evaluation_settings, training_settings, units
+from benchmarks.experiments.signals import SIGNALS, signal
+from benchmarks.experiments.training import build
 from helpers.tiny import LABELS, film_corpus, tiny_model, tone_corpus, write_manifest
-from ter_fast.cli import app
 from ter_fast.data import Dataset, Sample
 from ter_fast.errors import DataError
-from ter_fast.experiments import Density, Plan, run, summarize, summary, write_page
-from ter_fast.experiments.answers import TRUST, Answer, Judge, ensemble, entropy_of
-from ter_fast.experiments.corruption import Voice, corrupted
-from ter_fast.experiments.material import Material, dataset_of, load, selected, split
-from ter_fast.experiments.page import read_lines, write_lines
-from ter_fast.experiments.plan import Experiment, Row
-from ter_fast.experiments.pooled import Kept, Pooled, check_folds
-from ter_fast.experiments.run import Unit, evaluation_settings, training_settings, units
-from ter_fast.experiments.signals import SIGNALS, signal
-from ter_fast.experiments.training import build
 from ter_fast.experts.out_of_distribution import FamiliarityConfig
 from ter_fast.media.corrupt import CORRUPTIONS, corrupt
 from ter_fast.media.corrupt.suite import clip_key
@@ -44,7 +44,9 @@ from ter_fast.predict.sources import dataset_sources
 from ter_fast.train.encoded import encode
 from ter_fast.trust.metrics import Bootstrap
 
-run_module = importlib.import_module("ter_fast.experiments.run")  # its package has a function `run`
+run_module = importlib.import_module(
+    "benchmarks.experiments.run"
+)  # its package has a function `run`
 
 ENCODER = {"encoder": "logmel_cnn", "widths": [4, 6, 8, 16], "dropout": 0.2}
 CONTENT: dict[str, Any] = {
@@ -744,7 +746,7 @@ def test_the_page_is_written_from_figures_alone(
     figures = tmp_path / "plan.jsonl"
     write_lines(lines, figures)
     assert read_lines(figures) == lines
-    command = ["bench", "media", str(written(tones)), "--out", str(tmp_path)]
+    command = ["media", str(written(tones)), "--out", str(tmp_path)]
     told = CliRunner().invoke(app, command)
     assert "give a folder for them by --work, or --render" in str(told.exception)
     told = CliRunner().invoke(app, [*command, "--render", "--work", str(tmp_path)])
@@ -837,7 +839,7 @@ def _cannot_save(model: Model, folder: Path) -> None:
 
 def test_the_command_runs_a_part(tones: Path, tmp_path: Path) -> None:
     path = written(tones, seeds=[0], rows={"evidential": None}, reference="")
-    arguments = ["bench", "media", str(path), "--data", str(tones), "--out", str(tmp_path / "out")]
+    arguments = ["media", str(path), "--data", str(tones), "--out", str(tmp_path / "out")]
     told = CliRunner().invoke(
         app, [*arguments, "--work", str(tmp_path / "work"), "--only", "tones/evidential/1"]
     )

@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from ter_fast.multiview import peers
+from benchmarks.peers import multiview as peers
 from ter_fast.multiview.base import ViewNetworkClassifier
 
 CLASSIFIERS: list[type[ViewNetworkClassifier]] = [

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import shipped_model
+from benchmarks import shipped_model
 from ter_fast.trust.outcomes import Outcomes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import speaker_folds
+from benchmarks import speaker_folds
 from helpers.tiny import tone_corpus
 from ter_fast.data import kfold, load_dataset
 from ter_fast.train.recipes import Recipe

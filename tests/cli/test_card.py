@@ -111,7 +111,7 @@ def test_several_figures_and_folders_of_reports(run: Run, given: Given, tmp_path
 
 def changed(path: Path, *keys: Any, value: Any) -> str:
     """Return JSON with one entry changed, or removed by `...`."""
-    values = json.loads(path.read_text())
+    values = json.loads(path.read_text(encoding="utf-8"))
     place = values
     for key in keys[:-1]:
         place = place[key]
@@ -151,7 +151,7 @@ OF_ROBUSTNESS: list[tuple[str, Callable[[Path], str | bytes]]] = [
 
 
 def trend_of(path: Path) -> Any:
-    return json.loads(path.read_text())["trends"]["white_noise"]
+    return json.loads(path.read_text(encoding="utf-8"))["trends"]["white_noise"]
 
 
 @pytest.mark.parametrize(

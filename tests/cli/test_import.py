@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.registries import taken_back
 from ter_fast import Model, ModelError, TerFastError
 from ter_fast.cli import app
 from ter_fast.cli.encoders import chosen_encoders
@@ -37,13 +38,11 @@ class Letters(torch.nn.Module):
 @pytest.fixture(autouse=True)
 def as_in_a_new_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget at the end what was registered, and what was imported."""
-    encoders, modalities, modules = dict(ENCODERS), dict(MODALITIES), set(sys.modules)
+    modules = set(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    yield
+    with taken_back():
+        yield
     forget(modules)
-    for registry, before in ((ENCODERS, encoders), (MODALITIES, modalities)):
-        for name in set(registry) - set(before):
-            del registry[name]
 
 
 def forget(modules: set[str]) -> None:

@@ -20,8 +20,7 @@ from ter_fast.data import (
     load_savee,
     load_tess,
 )
-from ter_fast.data.cremad import LABELS
-from ter_fast.data.cremad_votes import CHANNELS, read_votes
+from ter_fast.data.corpora.cremad import CHANNELS, LABELS, read_votes
 from ter_fast.errors import DataError
 
 # CREMA-D

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from helpers import corpora
@@ -20,12 +22,8 @@ from ter_fast.data import (
     load_ravdess,
     shared_groups,
 )
-from ter_fast.data.fer2013 import soft_target
+from ter_fast.data.corpora.fer2013 import soft_target
 from ter_fast.errors import DataError
-
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
-
 
 # RAVDESS
 

@@ -168,7 +168,7 @@ def test_other_settings_are_refused(films: Path, prepared: Path) -> None:
 
 
 def test_two_runs_never_write_one_folder(films: Path, tmp_path: Path) -> None:
-    fcntl = pytest.importorskip("fcntl")
+    fcntl = pytest.importorskip("fcntl", reason="needs fcntl, which Windows lacks")
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(DataError, match="Another run is writing"):
@@ -177,7 +177,7 @@ def test_two_runs_never_write_one_folder(films: Path, tmp_path: Path) -> None:
 
 def test_the_lock_outlives_the_run_that_made_it(tmp_path: Path) -> None:
     """Who opened the lock during one run excludes, once it holds it, the run after."""
-    fcntl = pytest.importorskip("fcntl")
+    fcntl = pytest.importorskip("fcntl", reason="needs fcntl, which Windows lacks")
     with alone(tmp_path):
         waiting = (tmp_path / ".lock").open("w")
     with waiting:
@@ -352,8 +352,10 @@ def test_a_limit_of_failures_is_a_share(films: Path, tmp_path: Path, limit: floa
 
 # The package leaves its tars to the garbage collector, which warns of them.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.extra("shards")
 def test_webdataset_reads_them(prepared: Path) -> None:
-    webdataset = pytest.importorskip("webdataset")
+    import webdataset
+
     tars, _ = shard_files(prepared, "train")
     read = webdataset.WebDataset(tars, shardshuffle=False, empty_check=False).decode("rgb8")
     by_key = {sample["__key__"]: sample for sample in read}
@@ -376,8 +378,10 @@ def test_webdataset_reads_them(prepared: Path) -> None:
     gc.collect()
 
 
+@pytest.mark.extra("dali-cuda13")
 def test_the_index_is_that_of_dali(prepared: Path, tmp_path: Path) -> None:
-    wds2idx = pytest.importorskip("wds2idx")
+    import wds2idx
+
     for tar in sorted(prepared.glob("*.tar")):
         own = tar.with_suffix(".idx").read_text()
         with wds2idx.IndexCreator(str(tar), str(tmp_path / "x.idx"), verbose=False) as creator:
@@ -531,7 +535,7 @@ def test_pictures_of_a_table_are_stored(tmp_path: Path) -> None:
 def test_nothing_stays_open(tmp_path: Path, prepared: Path) -> None:
     folder = Path("/proc/self/fd")
     if not folder.is_dir():
-        pytest.skip("no /proc here")
+        pytest.skip("needs Linux, which lists open files in /proc")
     data = load_dataset(str(tone_corpus(tmp_path / "t", {"train": 2})))
     before = len(list(folder.iterdir()))
     prepare_shards(data, tmp_path / "out", SMALL)

@@ -19,11 +19,11 @@ from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import LedoitWolf
 from typer.testing import CliRunner
 
+from benchmarks.experiments.signals import signal
 from helpers.tiny import AUDIO, LABELS, tiny_model, tone_corpus, with_threshold
 from ter_fast import DataError, Model, ModelConfig, ModelError
 from ter_fast.cli import app
 from ter_fast.data import Dataset, Sample, load_dataset
-from ter_fast.experiments.signals import signal
 from ter_fast.experts.encoders.registry import register_encoder
 from ter_fast.experts.expert import Expert
 from ter_fast.experts.out_of_distribution import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -27,13 +29,13 @@ from ter_fast.experts.encoders.registry import build_encoder
 from ter_fast.train import Settings
 from ter_fast.train.parameters import parameter_groups
 
-transformers = pytest.importorskip("transformers")
-
 SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
 HEADS = {**SMALL, "num_attention_heads": 2}
-# The first step of these convolutions sees 400 samples, as those of the published models do.
+# The first step of these convolutions sees 400 samples, as those of the published models do. Of groups of
+# fewer than 16 channels and kernels of 8, torch 2.13 computes something else in bfloat16 on processors
+# with AMX (oneDNN's brg_conv_fwd:avx10_1_512_amx); published models have groups of 48 and more.
 WAVE = {
-    **HEADS, "conv_dim": (8,) * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2,
+    **HEADS, "conv_dim": (8,) * 7, "num_conv_pos_embeddings": 6, "num_conv_pos_embedding_groups": 2,
     "num_adapter_layers": 1, "vocab_size": 8,
 }  # fmt: skip
 LAYERED = {**WAVE, "feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
@@ -398,15 +400,51 @@ def test_fine_tuning_reaches_the_whole_backbone(name: str, folder_of: Callable[[
     assert sound is False or encoder.layer_weights.grad.abs().sum() > 0
 
 
+def rounded(value: Tensor) -> Tensor:
+    return value.bfloat16().to(value.dtype)
+
+
+@contextmanager
+def rounding_products(encoder: nn.Module) -> Iterator[None]:
+    """Round what each linear layer and convolution multiplies and gives; compute in float32.
+
+    That is what bfloat16 costs on any processor: how the sums in between are rounded is its own affair.
+    """
+    layers = [
+        each for each in encoder.modules() if isinstance(each, nn.Linear | nn.Conv1d | nn.Conv2d)
+    ]
+    own = [parameter for layer in layers for parameter in layer.parameters()]
+    before = [parameter.data for parameter in own]
+    handles = [
+        layer.register_forward_pre_hook(lambda _, given: (rounded(given[0]),)) for layer in layers
+    ]
+    handles += [layer.register_forward_hook(lambda *given: rounded(given[2])) for layer in layers]
+    try:
+        for parameter in own:
+            parameter.data = rounded(parameter.data)
+        yield
+    finally:
+        for parameter, value in zip(own, before, strict=True):
+            parameter.data = value
+        for handle in handles:
+            handle.remove()
+
+
 @torch.no_grad()
-def test_mixed_precision_changes_little(folder_of: Callable[[str], str]) -> None:
-    for name in ("wav2vec2", "whisper", "ast", "w2v-bert"):
-        encoder = encoder_of("hf_audio", folder_of(name), layers="weighted")
-        exact = encoder(*sounds())
-        with torch.autocast("cpu", torch.bfloat16):
-            rough = encoder(*sounds())
-        assert rough.isfinite().all()
-        assert float((rough - exact).norm() / exact.norm()) < 0.1
+@pytest.mark.parametrize("name", ["wav2vec2", "whisper", "ast", "w2v-bert"])
+def test_mixed_precision_costs_what_rounding_costs(
+    name: str, folder_of: Callable[[str], str]
+) -> None:
+    encoder = encoder_of("hf_audio", folder_of(name), layers="weighted")
+    exact = encoder(*sounds())
+    with rounding_products(encoder):
+        expected = (encoder(*sounds()) - exact).norm() / exact.norm()
+    assert torch.equal(encoder(*sounds()), exact)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = (encoder(*sounds()) - exact).norm() / exact.norm()
+    # Of bfloat16's eight bits, a few roundings of which add up; and neither free nor several times that.
+    assert 2**-10 < expected < 2**-5
+    assert expected / 3 < found < expected * 3
 
 
 # -- saved models are whole -----------------------------------------------------------------------

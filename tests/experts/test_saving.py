@@ -18,6 +18,7 @@ from helpers.tiny import noisy_tone, rescaled, stripes, tiny_model, with_thresho
 from ter_fast import Clip, DataError, Model, ModelError, TerFastError
 from ter_fast.experts.card import MARK
 from ter_fast.experts.saving import write_card
+from ter_fast.media import files as atomic
 
 CONFIG, WEIGHTS, CARD, FACTS = "config.json", "model.safetensors", "README.md", "card.json"
 
@@ -160,7 +161,7 @@ def test_a_failed_save_leaves_the_old_model_whole(
     if stage == "weights":
         monkeypatch.setattr(safetensors.torch, "save_file", full_disk)
     else:
-        monkeypatch.setattr(Path, "write_text", full_disk)
+        monkeypatch.setattr(atomic, "_fill", full_disk)
     changed = rescaled(model, "video", 2.0)
     with torch.no_grad():
         changed.experts["video"].head.bias.add_(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 CREMAD_VOTE_HEADER = ["", "A", "D", "F", "H", "N", "S", "fileName", "numResponses", "emoVote"]
@@ -132,3 +132,30 @@ def ferplus_csv(root: Path, rows: Iterable[tuple[str, str, Sequence[int]]]) -> P
     return write_csv(
         root / "fer2013new.csv", [header, *([part, name, *votes] for part, name, votes in rows)]
     )
+
+
+TREES: dict[str, Callable[[Path], Path]] = {
+    "cremad": cremad,
+    "emodb": lambda root: touch(root, "wav/03a01Fa.wav", "wav/16b10Wb.wav", "wav/09a02La.wav"),
+    "enterface": lambda root: touch(
+        root, "subject 1/anger/sentence 1/s1_an_1.avi", "subject 2/fear/sentence 3/s2_fe_3.avi"
+    ),
+    "fer2013": lambda root: (
+        fer2013_csv(root, [(0, 1, "Training"), (3, 2, "PublicTest"), (6, 3, "PrivateTest")]).parent
+    ),
+    "iemocap": lambda root: iemocap(
+        root,
+        {"Ses01F_impro01": [("F000", "neu"), ("M000", "hap")], "Ses02F_impro01": [("F000", "sad")]},
+    ),
+    "meld": lambda root: meld(
+        root, {"train": [(0, 0, "Ross", "joy")], "test": [(0, 0, "Ross", "anger")]}
+    ),
+    "music_video": lambda root: touch(root, "Train/Sad/1.mp4", "Validation/Fear/1.mp4"),
+    "nemo": lambda root: touch(root, "EB0_anger_1.wav", "IC0_fear_2.wav", "WR0_neutral_2.wav"),
+    "ravdess": lambda root: touch(
+        root, *(f"03-01-0{e}-01-01-01-{actor:02d}.wav" for e in (1, 5) for actor in range(1, 25))
+    ),
+    "savee": lambda root: touch(root, "AudioData/DC/a01.wav", "AudioVisualClip/JK/su15.avi"),
+    "tess": lambda root: touch(root, "OAF_back_sad.wav", "YAF_dog_ps.wav"),
+}
+"""A small tree of each registered corpus, of two classes at least; returns the folder."""

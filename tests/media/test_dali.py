@@ -23,13 +23,9 @@ from ter_fast.media.decode.dali_films import FilmLoader
 from ter_fast.media.decode.pyav import PyAVMedia
 from ter_fast.media.features import LogMel, normalize_frames, resize_frames
 
-pytest.importorskip("nvidia.dali")
+pytestmark = pytest.mark.extra("dali-cuda13")
 
-NEEDS_GPU = (
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
-)
-DEVICES = ["cpu", pytest.param("gpu", marks=NEEDS_GPU)]
+DEVICES = ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)]
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +184,7 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_no_gpu_is_said(shards: Path) -> None:
     if torch.cuda.is_available():
-        pytest.skip("there is a GPU")
+        pytest.skip("this machine has a GPU")
     with pytest.raises(MediaError, match="torch sees no GPU"):
         ShardLoader(shards, None, DaliSettings(device="gpu"))
 
@@ -231,7 +227,7 @@ def test_films_on_a_cpu_are_those_of_pyav(tmp_path: Path, times: list[float]) ->
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=NEEDS_GPU)
+        pytest.param(name, marks=pytest.mark.gpu)
         for name in ("obama_speech.mp4", "face_noface.mov", "test.mp4")
     ],
 )

@@ -59,7 +59,7 @@ def as_pyav(path: Path, times: Sequence[float]) -> None:
 def test_the_numbers_are_those_of_the_pictures(tmp_path: Path, name: str) -> None:
     encoder, options = FILMS[name]
     if encoder not in av.codecs_available:
-        pytest.skip(f"this FFmpeg has no {encoder}")
+        pytest.skip(f"needs a PyAV whose FFmpeg has {encoder}: pip install av")
     path = film(tmp_path / name, encoder, options)
     for start, end in ((0.0, 4.8), (0.0, 2.0), (2.7, 4.7)):
         as_pyav(path, [start + (i + 0.5) * (end - start) / 5 for i in range(5)])

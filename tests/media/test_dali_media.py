@@ -27,14 +27,15 @@ from ter_fast.media import decode
 from ter_fast.media.decode import dali_excerpt, dali_films, pyav
 from ter_fast.media.decode.dali_sizes import stated_sizes
 
-pytest.importorskip("nvidia.dali")
+pytest.importorskip("nvidia.dali", reason="needs ter_fast[dali-cuda13]")
 
 from ter_fast.media.decode import dali_media
 from ter_fast.media.decode.pyav import PyAVMedia
 
+pytestmark = pytest.mark.extra("dali-cuda13")
+
 ON_GPU = torch.cuda.is_available()
-NEEDS_GPU = (pytest.mark.gpu, pytest.mark.skipif(not ON_GPU, reason="there is no GPU"))
-NEEDS_CPU = pytest.mark.skipif(ON_GPU, reason="on a GPU DALI decodes this")
+NEEDS_CPU = pytest.mark.skipif(ON_GPU, reason="this machine has a GPU, where DALI decodes this")
 
 UNSCALED = 3.0
 """Largest mean difference of two pictures in levels of 255: each has its own conversion from YUV."""
@@ -510,7 +511,7 @@ NVDEC = ["fixtures/obama_speech.mp4", "fixtures/face_noface.mov", "fixtures/test
          "decode/music_video_1.mp4"]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=NEEDS_GPU) for name in NVDEC])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.gpu) for name in NVDEC])
 def test_nvdec_gives_the_clip_that_pyav_gives(data_dir: Path, name: str) -> None:
     for side in (None, 224):
         other = decode.read(data_dir / name, frames=8, max_side=side, backend="dali")
@@ -519,7 +520,7 @@ def test_nvdec_gives_the_clip_that_pyav_gives(data_dir: Path, name: str) -> None
         same_clip(mine, other, 2 * (UNSCALED if side is None else SCALED))
 
 
-@pytest.mark.parametrize("name", [pytest.param(NVDEC[0], marks=NEEDS_GPU)])
+@pytest.mark.parametrize("name", [pytest.param(NVDEC[0], marks=pytest.mark.gpu)])
 def test_predictions_through_nvdec_are_those_of_pyav(data_dir: Path, name: str) -> None:
     model = tiny_model("audio", "video")
     mine, other = (model.predict(data_dir / name, decode=each) for each in ("pyav", "dali"))
@@ -527,7 +528,7 @@ def test_predictions_through_nvdec_are_those_of_pyav(data_dir: Path, name: str) 
     same_evidence(mine, other, 0.1)
 
 
-@pytest.mark.parametrize("name", [pytest.param(NVDEC[0], marks=NEEDS_GPU)])
+@pytest.mark.parametrize("name", [pytest.param(NVDEC[0], marks=pytest.mark.gpu)])
 def test_batches_through_nvdec_stay_on_the_gpu(data_dir: Path, name: str) -> None:
     (other,) = decode.batches([data_dir / name], frames=8, size=96, backend="dali")
     assert other.batch.inputs["video"].is_cuda

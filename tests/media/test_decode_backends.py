@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import threading
 from pathlib import Path
@@ -21,14 +20,13 @@ from ter_fast.media.clip import Clip
 from ter_fast.media.decode import backends
 from ter_fast.media.features import resize_frames
 
-needs_torchcodec = pytest.mark.skipif(
-    importlib.util.find_spec("torchcodec") is None, reason="torchcodec is not installed"
-)
+needs_torchcodec = pytest.mark.extra("torchcodec")
 REAL = [
     "decode/music_video_3.mp4",
     "fixtures/face_noface.mov",
     "fixtures/obama_speech.mp4",
 ]
+REAL_AND_MADE = [*(pytest.param(name, marks=pytest.mark.data) for name in REAL), "film"]
 
 
 def full_decode(path: Path, *wanted: float) -> tuple[np.ndarray, np.ndarray, dict[float, Any]]:
@@ -72,7 +70,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("backend", "threads"),
     [("pyav", None), ("pyav", 1), pytest.param("torchcodec", None, marks=needs_torchcodec)],
 )
-@pytest.mark.parametrize("name", [*REAL, "film"])
+@pytest.mark.parametrize("name", REAL_AND_MADE)
 def test_kept_frames_equal_those_of_a_full_decode(
     request: pytest.FixtureRequest, name: str, backend: str, threads: int | None
 ) -> None:
@@ -93,7 +91,7 @@ def test_kept_frames_equal_those_of_a_full_decode(
         assert int((picture.int() - expected.int()).abs().max()) <= 3
 
 
-@pytest.mark.parametrize("name", [*REAL, "film"])
+@pytest.mark.parametrize("name", REAL_AND_MADE)
 def test_key_frames_are_the_nearest_ones(request: pytest.FixtureRequest, name: str) -> None:
     if name == "film":
         path = request.getfixturevalue("film")
@@ -186,6 +184,7 @@ def test_torchcodec_follows_the_same_rules(tmp_path: Path, film: Path) -> None:
         strict=True,
     )
     assert all((mine.frames is None) == (other.frames is None) for mine, other in parts)
+    assert decode.choose("torchcodec").why
     with pytest.raises(MediaError, match=r"samples exactly only.*use the backend pyav"):
         decode.read(film, backend="torchcodec", sampling="keyframe")
 
@@ -207,7 +206,6 @@ def test_what_torchcodec_fails_on_is_decoded_by_pyav(
 
 def test_the_rule_and_what_is_not_installed(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert decode.choose().name == "pyav"
-    assert decode.choose("torchcodec" if decode.available()["torchcodec"] else None).why
     missing = {"pyav": "av", "torchcodec": "no_such_library", "dali": "no_such.library"}
     monkeypatch.setattr(backends, "_NEEDS", missing)
     assert decode.available() == {"pyav": True, "torchcodec": False, "dali": False}
@@ -273,12 +271,19 @@ def test_batches_hold_what_read_gives(film: Path, tmp_path: Path) -> None:
     assert set(only.batch.inputs) == {"audio"}
 
 
-def test_batches_leave_no_thread_and_no_open_file(film: Path) -> None:
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "pyav",
+        pytest.param("torchcodec", marks=needs_torchcodec),
+        pytest.param("dali", marks=pytest.mark.extra("dali-cuda13")),
+    ],
+)
+def test_batches_leave_no_thread_and_no_open_file(film: Path, backend: str) -> None:
     reading = decode.batches([film] * 12, batch_size=1, frames=2, size=32, workers=2)
     next(reading)
     reading.close()  # type: ignore[attr-defined]
-    for backend in (name for name, there in decode.available().items() if there):
-        decode.read(film, frames=2, backend=backend)
+    decode.read(film, frames=2, backend=backend)
     assert not [each for each in threading.enumerate() if each.name.startswith("ter_fast_decode")]
     if sys.platform == "linux":
         links = [each for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import struct
 import sys
@@ -15,12 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import mutation_steps
-import mutations
+from benchmarks import mutation_steps, mutations
+from benchmarks.mutations import Reader, Result, Step
 from helpers.media import tone, write_media
 from helpers.mutate import MUTATIONS, Mutant, mutants, png
 from helpers.originals import Original, originals, picture
-from mutations import Reader, Result, Step
 from ter_fast.errors import MediaError
 from ter_fast.media import decode
 from ter_fast.media.decode import pyav
@@ -94,22 +92,13 @@ def test_giant_pictures_are_refused_before_they_fill_memory(tmp_path: Path) -> N
     assert frames.shape == (1, 300, 300, 3)
 
 
-@pytest.fixture
-def torchcodec() -> Any:
-    """Return the module that reads through torchcodec, where it loads."""
-    if not decode.available()["torchcodec"]:
-        pytest.skip("torchcodec is not installed")
-    try:
-        decode.choose("torchcodec")
-    except MediaError as error:
-        pytest.skip(str(error))
-    return importlib.import_module("ter_fast.media.decode.torchcodec")
-
-
+@pytest.mark.extra("torchcodec")
 def test_torchcodec_decodes_large_pictures_a_few_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torchcodec: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It returns a picture as often as it is asked for, and 16 of a giant one filled memory."""
+    from ter_fast.media.decode import torchcodec
+
     path = write_media(tmp_path / "a.mp4", frame_times=[0.0, 0.5, 1.0, 1.5])
     expected = decode.read(path, frames=16, backend="torchcodec")
     assert expected.frames is not None
@@ -142,7 +131,7 @@ def test_torchcodec_decodes_large_pictures_a_few_at_a_time(
     assert asked == [1]
 
 
-@pytest.mark.usefixtures("torchcodec")
+@pytest.mark.extra("torchcodec")
 def test_torchcodec_leaves_giant_pictures_to_pyav(tmp_path: Path) -> None:
     path = tmp_path / "giant.gif"
     film = write_media(tmp_path / "a.mp4", frame_times=SECONDS)
@@ -377,7 +366,7 @@ def test_a_run_that_fails_or_is_left_ends_its_readers(
 SERVES_NOISE = """
 import os, sys
 from pathlib import Path
-import mutation_steps
+from benchmarks import mutation_steps
 
 def loud(path):
     os.write(2, b"bad vlc")

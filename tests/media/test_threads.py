@@ -106,7 +106,7 @@ def test_cores_come_back_after_an_error() -> None:
 # -- who uses them --------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="counts the threads of the system in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, which lists threads in /proc")
 def test_a_worker_starts_no_threads_of_its_own() -> None:
     workers, together = 4, threading.Barrier(4)
     sound = torch.randn(1 << 18)

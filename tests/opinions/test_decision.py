@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from torch import Tensor
 
+from helpers.needs import needs_compiler, needs_kernels
 from ter_fast.opinions import _ops, reference
 from ter_fast.opinions.decision import Decision, decide
 from ter_fast.opinions.fusion import fuse
@@ -24,9 +25,6 @@ from ter_fast.opinions.opinion import (
 )
 
 INF, NAN = math.inf, math.nan
-compiled = pytest.mark.skipif(
-    _ops.backend().name == "pure torch", reason="no compiled extension in this installation"
-)
 FLOATS = ("probability", "confidence", "uncertainty", "conflict", "disagreement")
 
 
@@ -294,6 +292,7 @@ def test_half_precision_decides_as_the_reference_does(kind: str, dtype: torch.dt
     assert not got.trusted[0]
 
 
+@needs_compiler
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("threshold", [0.5, torch.tensor(0.5), torch.tensor([0.5]), torch.rand(9)])
 def test_compile_keeps_one_graph(threshold: float | Tensor) -> None:
@@ -317,7 +316,7 @@ def test_a_dtype_without_kernel_or_reference_is_refused() -> None:
         decide(torch.ones(2, 3, 4).to(torch.float8_e4m3fn))
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize("classes", [6, 21])
 def test_opcheck(classes: int) -> None:
     arguments = (
@@ -327,7 +326,7 @@ def test_opcheck(classes: int) -> None:
     torch.library.opcheck(torch.ops.ter_fast.predict, arguments)
 
 
-@compiled
+@needs_kernels
 def test_the_operator_never_reads_beyond_its_buffers() -> None:
     with pytest.raises(
         ValueError, match=r"thresholds is .*: the kernel takes torch.float32 \(3,\)"

@@ -15,9 +15,13 @@ from hypothesis.extra import numpy as npst
 
 from ter_fast.opinions import reference
 from ter_fast.opinions.fusion import fuse
+from ter_fast.opinions.fusion_rules import FUSION_RULES
 from ter_fast.opinions.opinion import RULES, Opinion
 
 FLOAT32_TINY = torch.finfo(torch.float32).tiny
+
+
+NEUTRAL = [rule.name for rule in FUSION_RULES.values() if rule.neutral]
 
 
 def arrays(low: float = 0, high: float = 1e6, views: int = 4) -> st.SearchStrategy[np.ndarray]:
@@ -125,7 +129,7 @@ def test_masked_is_absent(rule: str, evidence: np.ndarray, data: st.DataObject) 
             assert not one.trusted(0.0)
 
 
-@pytest.mark.parametrize("rule", ["dempster", "cumulative", "weighted"])
+@pytest.mark.parametrize("rule", NEUTRAL)
 @given(evidence=arrays())
 @settings(deadline=None, max_examples=60)
 def test_evidence_zero_is_neutral(rule: str, evidence: np.ndarray) -> None:
@@ -261,7 +265,7 @@ def test_discounting_scales_belief() -> None:
     assert fuse(evidence[None], discount=[0.0]).uncertainty.item() == 1
 
 
-@pytest.mark.parametrize("rule", ["dempster", "cumulative", "weighted"])
+@pytest.mark.parametrize("rule", NEUTRAL)
 @given(evidence=arrays(high=1e3))
 @settings(deadline=None, max_examples=30)
 def test_a_view_that_is_not_relied_on_is_neutral(rule: str, evidence: np.ndarray) -> None:

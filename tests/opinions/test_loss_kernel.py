@@ -11,12 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers.needs import needs_compiler, needs_kernels
 from ter_fast.opinions import _ops, reference
 from ter_fast.opinions.losses import evidential_loss
-
-compiled = pytest.mark.skipif(
-    _ops.backend().name == "pure torch", reason="no compiled extension in this installation"
-)
 
 FLOATS = (torch.float32, torch.float64)
 KINDS = ("log", "digamma", "mse")
@@ -94,7 +91,7 @@ def test_the_regularizer_of_little_evidence(classes: int, most: float) -> None:
     close(found[1], expected[1], 1e-6)
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize("classes", [2, 6, 40])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_no_evidence_costs_exactly_nothing_to_regularize(classes: int, dtype: torch.dtype) -> None:
@@ -196,7 +193,7 @@ def test_targets_get_no_gradient() -> None:
     assert torch.autograd.grad(loss.sum(), target, allow_unused=True) == (None,)
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize("differentiated", [False, True])
 @pytest.mark.parametrize("soft", [False, True])
 def test_opcheck(soft: bool, differentiated: bool) -> None:
@@ -206,7 +203,7 @@ def test_opcheck(soft: bool, differentiated: bool) -> None:
     )
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize(
     ("evidence", "target", "message"),
     [
@@ -225,6 +222,7 @@ def test_an_operator_never_reads_beyond_its_buffers(
         torch.ops.ter_fast.evidential_loss(evidence, target, "log", 0.0, False)
 
 
+@needs_compiler
 @pytest.mark.parametrize("gradient", [False, True])
 # torch.compile trips over deprecated parts of torch itself.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -290,7 +288,7 @@ print(_ops.backend().reason.split(",")[0], digest.hexdigest())
 """
 
 
-@compiled
+@needs_kernels
 def test_every_instruction_set_gives_the_same_bits() -> None:
     said = {}
     for wish in ("baseline", "AVX2", "AVX-512"):

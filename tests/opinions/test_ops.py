@@ -15,15 +15,12 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from helpers.needs import needs_compiler, needs_kernels
 from ter_fast import decide, uncertainty
 from ter_fast.opinions import _ops, reference
 from ter_fast.opinions.fusion import fuse
 from ter_fast.opinions.losses import evidential_loss
 from ter_fast.opinions.opinion import ACTIVATIONS, RULES, Opinion
-
-compiled = pytest.mark.skipif(
-    _ops.backend().name == "pure torch", reason="no compiled extension in this installation"
-)
 
 FLOATS = (torch.float32, torch.float64)
 
@@ -164,7 +161,7 @@ def test_evidence_beyond_float32_sums_falls_back_to_float64(classes: int, size: 
     close(got, tuple(x.float() for x in exact), torch.float32)
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize("activation", [None, *ACTIVATIONS])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_one_buffer_or_four_hold_the_same_bits(activation: str | None, dtype: torch.dtype) -> None:
@@ -184,7 +181,7 @@ def test_one_buffer_or_four_hold_the_same_bits(activation: str | None, dtype: to
     assert torch.equal(again.confidence, small.confidence_of("margin"))
 
 
-@compiled
+@needs_kernels
 def test_a_small_call_fills_memory_of_its_own_device() -> None:
     evidence = torch.rand(2, 3, 4)
     expected = fuse(evidence).uncertainty
@@ -201,7 +198,7 @@ CALLS = {
 }
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
 def test_what_torch_traces_is_the_operator_and_not_one_result(name: str) -> None:
@@ -212,7 +209,7 @@ def test_what_torch_traces_is_the_operator_and_not_one_result(name: str) -> None
         torch.testing.assert_close(traced(second), call(second))
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize("name", ["fuse", "loss", "uncertainty"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_transforms_without_a_rule_are_refused_and_not_wrong(name: str) -> None:
@@ -223,7 +220,7 @@ def test_transforms_without_a_rule_are_refused_and_not_wrong(name: str) -> None:
         torch.func.vmap(call)(evidence.expand(5, 2, 3, 4))
 
 
-@compiled
+@needs_kernels
 def test_a_negative_view_is_read_with_its_sign() -> None:
     evidence = torch.complex(torch.zeros(2, 3, 4), -torch.rand(2, 3, 4)).conj().imag
     assert evidence.is_neg()
@@ -314,7 +311,7 @@ def test_the_gradient_of_saturated_evidence_is_that_of_what_is_stored() -> None:
     torch.testing.assert_close(outcomes[0], outcomes[1], rtol=1e-4, atol=1e-12)
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(("masked", "discounted"), [(0, 0), (1, 1)])
 @pytest.mark.parametrize("activation", [None, "softplus"])
@@ -328,7 +325,7 @@ def test_opcheck(rule: str, masked: int, discounted: int, activation: str | None
     torch.library.opcheck(torch.ops.ter_fast.fuse_backward, (*forward, *upstream))
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize(
     ("evidence", "mask", "discount", "message"),
     [
@@ -351,6 +348,7 @@ def test_an_unsupported_dtype_is_refused() -> None:
         fuse(torch.ones(2, 3, 4).to(torch.float8_e4m3fn))
 
 
+@needs_compiler
 @pytest.mark.parametrize("gradient", [False, True])
 # torch.compile trips over deprecated parts of torch itself.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -438,6 +436,7 @@ def test_the_backend_says_what_runs_and_why() -> None:
 EVERY_BIT = """
 import hashlib, torch
 from ter_fast.opinions import _ops
+from ter_fast.opinions.opinion import RULES
 digest = hashlib.sha256()
 for dtype in (torch.float32, torch.float64):
     for views, rows, classes in ((2, 21, 6), (3, 9, 11), (2, 9, 16)):
@@ -445,7 +444,7 @@ for dtype in (torch.float32, torch.float64):
         evidence = torch.rand(views, rows, classes, generator=generator, dtype=dtype) * 9
         mask = torch.rand(views, rows, generator=generator) > 0.2
         discount = torch.rand(views, rows, generator=generator, dtype=dtype)
-        for rule in ("dempster", "cumulative", "averaging", "weighted"):
+        for rule in RULES:
             leaf = evidence.clone().requires_grad_()
             outputs = _ops.fuse(leaf, rule, mask, discount)
             found = torch.autograd.grad([x.sum() for x in outputs], leaf)
@@ -457,7 +456,7 @@ print(_ops.backend().reason.split(",")[0], digest.hexdigest())
 """
 
 
-@compiled
+@needs_kernels
 def test_every_instruction_set_gives_the_same_bits() -> None:
     said = {}
     for wish in ("baseline", "AVX2", "AVX-512"):
@@ -474,7 +473,7 @@ def test_every_instruction_set_gives_the_same_bits() -> None:
     assert len(set(said.values())) == 1
 
 
-@compiled
+@needs_kernels
 def test_an_unknown_instruction_set_is_refused() -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-c", "import ter_fast"],
@@ -499,8 +498,8 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@compiled
-@pytest.mark.skipif(sys.platform == "win32", reason="no fork on Windows")
+@needs_kernels
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork, which Windows lacks")
 def test_a_forked_worker_can_fuse() -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-W", "ignore", "-c", AFTER_FORK],

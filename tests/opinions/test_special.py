@@ -14,11 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ter_fast.opinions import _ops
+from helpers.needs import needs_kernels
 
-pytestmark = pytest.mark.skipif(
-    _ops.backend().name == "pure torch", reason="no compiled extension in this installation"
-)
+pytestmark = needs_kernels
 
 Numbers = npt.NDArray[np.floating]
 

@@ -11,13 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from helpers.needs import needs_compiler, needs_kernels
 from ter_fast.opinions import _ops, reference
 from ter_fast.opinions.reference import FIELDS
 from ter_fast.opinions.uncertainty import uncertainty
-
-compiled = pytest.mark.skipif(
-    _ops.backend().name == "pure torch", reason="no compiled extension in this installation"
-)
 
 FLOATS = (torch.float32, torch.float64)
 # Allowed errors of values and gradients, each relative to max(1, |value|).
@@ -103,7 +100,7 @@ def test_the_gradient_of_the_dissonance(classes: int, dtype: torch.dtype) -> Non
         close(ours, theirs, 3e-7 if dtype is torch.float32 else 1e-14)
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("others", [0, 20])
 @pytest.mark.parametrize("large", [2.0, 1e3, 1e6, 1e12])
@@ -127,7 +124,7 @@ def test_dissonance_beside_a_dominating_class(
     assert float(gradient[0, 1]) == pytest.approx(2 / strength + along, rel=4 * tolerance)
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize("classes", [6, 40])
 def test_mutual_information_keeps_its_digits(classes: int) -> None:
     alpha = 1e5 * (1 + torch.rand(20, classes, generator=torch.Generator().manual_seed(0)))
@@ -215,7 +212,7 @@ def test_a_field_without_upstream_gradient_costs_none() -> None:
     assert torch.equal(gradient, alone)
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize("fields", [FIELDS, ("entropy",), ("vacuity", "dissonance")])
 def test_opcheck(fields: tuple[str, ...]) -> None:
     alpha = make(9, 3, torch.float32)
@@ -225,7 +222,7 @@ def test_opcheck(fields: tuple[str, ...]) -> None:
     torch.library.opcheck(torch.ops.ter_fast.uncertainty_backward, (alpha, *upstream))
 
 
-@compiled
+@needs_kernels
 @pytest.mark.parametrize("alpha", [torch.ones(3), torch.ones(3, 2).half(), torch.ones(2, 3, 4)])
 def test_an_operator_never_reads_beyond_its_buffers(alpha: Tensor) -> None:
     upstream = torch.ones(alpha.shape[0])
@@ -235,13 +232,14 @@ def test_an_operator_never_reads_beyond_its_buffers(alpha: Tensor) -> None:
         torch.ops.ter_fast.uncertainty_backward(alpha, *[upstream] * 6)
 
 
-@compiled
+@needs_kernels
 def test_an_upstream_gradient_of_another_length_is_refused() -> None:
     upstream = [None, torch.ones(2), None, None, None, None]
     with pytest.raises(ValueError, match=r"gradient is \(2,\).*takes \(3,\)"):
         torch.ops.ter_fast.uncertainty_backward(torch.ones(3, 2), *upstream)
 
 
+@needs_compiler
 @pytest.mark.parametrize("gradient", [False, True])
 # torch.compile trips over deprecated parts of torch itself.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -304,7 +302,7 @@ print(_ops.backend().reason.split(",")[0], digest.hexdigest())
 """
 
 
-@compiled
+@needs_kernels
 def test_every_instruction_set_gives_the_same_bits() -> None:
     said = {}
     for wish in ("baseline", "AVX2", "AVX-512"):

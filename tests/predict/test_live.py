@@ -173,7 +173,9 @@ def open_files() -> list[str]:
     return sorted(str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.exists())
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no list of open files")
+@pytest.mark.skipif(
+    not Path("/proc/self/fd").is_dir(), reason="needs a system that lists open files in /proc"
+)
 @pytest.mark.parametrize("good", [True, False])
 def test_a_pipe_is_closed_whatever_came_through_it(
     model: Model, film: Path, tmp_path: Path, good: bool

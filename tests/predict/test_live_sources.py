@@ -28,7 +28,8 @@ BOTH = f"lavfi:{CAMERA},realtime[out0];{MICROPHONE},arealtime[out1]"
 SECONDS = 2.4
 
 needs_lavfi = pytest.mark.skipif(
-    "lavfi" not in av.formats_available, reason="this FFmpeg has no test sources"
+    "lavfi" not in av.formats_available,
+    reason="needs a PyAV whose FFmpeg has test sources: pip install av",
 )
 
 
@@ -136,7 +137,10 @@ def test_the_sound_of_a_microphone_is_whole(unpaced: None) -> None:
     assert spectrum[440] ** 2 > 0.999 * (spectrum**2).sum()
 
 
-@pytest.mark.skipif("alsa" not in av.formats_available, reason="this FFmpeg has no ALSA")
+@pytest.mark.skipif(
+    "alsa" not in av.formats_available,
+    reason="needs a PyAV whose FFmpeg has ALSA: pip install av, on Linux",
+)
 def test_the_devices_of_the_system_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -297,7 +297,7 @@ print(full, waiting, held())
 """
 
 
-@pytest.mark.skipif(_memory._trim() is None, reason="this C library has no malloc_trim")
+@pytest.mark.skipif(_memory._trim() is None, reason="needs a C library with malloc_trim, as glibc")
 def test_what_is_let_go_of_is_given_back_once_a_second_at_most() -> None:
     run = subprocess.run(
         [sys.executable, "-c", HOLES], capture_output=True, text=True, check=True, timeout=100,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import torch
 
 from helpers.tiny import film, noisy_tone, tiny_model, with_threshold, write_wav
 from ter_fast import Model, Opinion, Prediction, Predictions, TerFastError
-from ter_fast.media.files import write_atomically
 
 COLUMNS = [
     "path", "start", "end", "label", "confidence", "trusted", "threshold",
@@ -181,24 +179,3 @@ def test_a_folder_in_the_way_is_named(tmp_path: Path) -> None:
     with pytest.raises(TerFastError, match=r"cannot write .*t\.csv"):
         three().save(tmp_path / "t.csv")
     assert [each.name for each in tmp_path.iterdir()] == ["t.csv"]
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    target = tmp_path / "t.csv"
-    target.write_text("before")
-
-    def full_disk(path: Path) -> None:
-        path.write_text("half")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(TerFastError, match="No space left on device"):
-        write_atomically(target, full_disk)
-    assert target.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_a_written_file_has_ordinary_permissions(tmp_path: Path) -> None:
-    (tmp_path / "plain").touch()
-    write_atomically(tmp_path / "t.csv", lambda path: path.write_text("x"))
-    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "t.csv")}
-    assert len(modes) == 1

@@ -99,7 +99,9 @@ def test_the_last_layer_is_learned_anew_before_experts_are_joined(
     films = load_dataset(str(film_corpus(tmp_path / "films", COUNTS)))
     out = tmp_path / "model"
     plain = train(Recipe.read(small), films, out=out, progress=False)
-    small.write_text(SMALL + "last_layer: {audio: {class_balance: 1.0, penalty: 0.01}}\n")
+    small.write_text(
+        SMALL + "last_layer: {audio: {class_balance: 1.0, penalty: 0.01}}\n", encoding="utf-8"
+    )
     members = trained(out)
     model = train(Recipe.read(small), films, out=out, progress=False)
     assert trained(out) == members
@@ -125,7 +127,7 @@ def test_the_last_layer_is_learned_anew_before_experts_are_joined(
     ],
 )
 def test_a_last_layer_that_cannot_be_is_refused(small: Path, said: str, message: str) -> None:
-    small.write_text(SMALL + f"last_layer: {said}\n")
+    small.write_text(SMALL + f"last_layer: {said}\n", encoding="utf-8")
     with pytest.raises(DataError, match=message):
         Recipe.read(small)
 
@@ -134,10 +136,10 @@ def test_what_was_trained_otherwise_is_not_taken(small: Path, tmp_path: Path) ->
     tones = load_dataset(str(tone_corpus(tmp_path / "tones", COUNTS)))
     out = tmp_path / "model"
     train(Recipe.read(small), tones, out=out, progress=False)
-    small.write_text(SMALL.replace("epochs: 8", "epochs: 5"))
+    small.write_text(SMALL.replace("epochs: 8", "epochs: 5"), encoding="utf-8")
     with pytest.raises(DataError, match="audio-1-logmel_cnn was trained otherwise"):
         train(Recipe.read(small), tones, out=out, progress=False)
-    small.write_text(SMALL)
+    small.write_text(SMALL, encoding="utf-8")
     fewer = load_dataset(str(tone_corpus(tmp_path / "tones", {**COUNTS, "train": 3})))
     with pytest.raises(DataError, match="or on other data"):
         train(Recipe.read(small), fewer, out=out, progress=False)
@@ -170,14 +172,14 @@ def test_sound_alone_makes_a_model_of_sound(small: Path, tmp_path: Path) -> None
     with pytest.raises(DataError, match="both have audio; give them as one"):
         train(Recipe.read(small), tones, tones, out=tmp_path / "n", progress=False)
     text = SMALL.replace("  audio:", "  text:")
-    small.write_text(text[: text.index("  video:")])
+    small.write_text(text[: text.index("  video:")], encoding="utf-8")
     with pytest.raises(DataError, match="experts of text; the data have audio"):
         train(Recipe.read(small), tones, out=tmp_path / "n", progress=False)
     assert not (tmp_path / "n").exists()
 
 
 def test_an_unknown_encoder_shows_before_anything_is_trained(small: Path, tmp_path: Path) -> None:
-    small.write_text(SMALL.replace("voice_functionals", "voice_funk"))
+    small.write_text(SMALL.replace("voice_functionals", "voice_funk"), encoding="utf-8")
     tones = load_dataset(str(tone_corpus(tmp_path / "tones", COUNTS)))
     with pytest.raises(TerFastError, match="voice_funk"):
         train(Recipe.read(small), tones, out=tmp_path / "m", progress=False)
@@ -201,7 +203,7 @@ def test_an_unknown_encoder_shows_before_anything_is_trained(small: Path, tmp_pa
 )
 def test_a_wrong_recipe_is_refused(small: Path, old: str, new: str, message: str) -> None:
     assert old in SMALL
-    small.write_text(SMALL.replace(old, new))
+    small.write_text(SMALL.replace(old, new), encoding="utf-8")
     with pytest.raises(DataError, match=message) as error:
         Recipe.read(small)
     assert str(small) in str(error.value)

@@ -69,7 +69,6 @@ def test_a_model_learns_pitch_and_says_so_on_unseen_speakers(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    pytest.importorskip("lightning.pytorch")
     level = logging.getLogger("lightning.pytorch").level
     model = voice()
     before = model.evaluate(tones.split("test"), progress=False, resamples=10)

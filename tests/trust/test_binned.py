@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -157,6 +157,7 @@ def test_the_bound_of_a_coverage_counts_both_kinds() -> None:
 
 
 @relaxed
+@example([True], 5e-324)
 @given(st.lists(st.booleans(), min_size=1, max_size=9), st.floats(0, 1))
 def test_the_bounds_at_a_level_are_reached_by_some_order_of_the_bin(
     correct: list[bool], level: float

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from guarantee import (
+from benchmarks.guarantee import (
     CLIP_POPULATIONS,
     CLIPS,
     DELTA,

@@ -560,7 +560,6 @@ def test_gradients_are_not_kept() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 def test_on_a_gpu_they_stay_there() -> None:
     batch = draw(300)
     every: dict[str, Metric] = {name: make() for name, make in EVERY.items()}

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ter_fast.data.modalities import MODALITIES
-from ter_fast.data.shards.tars import write_atomically
 from ter_fast.errors import DataError
+from ter_fast.media.files import replace_file
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset, Sample
@@ -53,7 +53,7 @@ def keep_files(dataset: Dataset, facts: Iterable[Mapping[str, Any]], folder: Pat
             target = folder / _FOLDER / kept.partition("#")[0]
             if len(target.stem) == _DIGITS and not target.exists():
                 target.parent.mkdir(exist_ok=True)
-                write_atomically(target, source.read_bytes())
+                replace_file(target, source.read_bytes(), durable=True)
 
 
 def read_back(folder: Path, clip: Mapping[str, Any]) -> dict[str, str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ter_fast.data.shards.plan import Plan, Shard
 from ter_fast.data.shards.settings import read_json
-from ter_fast.data.shards.tars import PARTIAL
 from ter_fast.errors import DataError
+from ter_fast.media.files import PARTIAL
 
 _LOCK = ".lock"
 

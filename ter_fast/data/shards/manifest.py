@@ -17,8 +17,8 @@ from ter_fast.data.shards.settings import (
     read_json,
     settings_record,
 )
-from ter_fast.data.shards.tars import write_atomically
 from ter_fast.errors import DataError
+from ter_fast.media.files import replace_file
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
@@ -95,7 +95,7 @@ def close_folder(
         "shards": shards,
         "failed": failed,
     }
-    write_atomically(folder / MANIFEST, dumped(manifest))
+    replace_file(folder / MANIFEST, dumped(manifest), durable=True)
     return ShardReport(
         folder,
         len(shards),

@@ -111,17 +111,3 @@ class _Hashed(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a small file so that no reader ever sees half of it."""
-    partial = path.with_name(path.name + PARTIAL)
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-PARTIAL = ".part"
-"""Ending of a file that is being written."""

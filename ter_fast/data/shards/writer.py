@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,10 @@ from ter_fast.data.shards.plan import Plan, Shard, make_plan
 from ter_fast.data.shards.reader import holds
 from ter_fast.data.shards.settings import FORMAT, ShardSettings, dumped, read_json
 from ter_fast.data.shards.source import encoded
-from ter_fast.data.shards.tars import PARTIAL, TarWriter, write_atomically
+from ter_fast.data.shards.tars import TarWriter
 from ter_fast.errors import DataError, MediaError, TerFastError
+from ter_fast.media.files import PARTIAL, replace_file
+from ter_fast.media.progress import progress_bar
 from ter_fast.media.threads import thread_pool, worker_count
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def prepare_shards(
             keep_files(dataset, plan.facts, folder)
             done = {shard.name for shard in plan.shards if is_done(folder, shard)}
             job = _Job(dataset, folder, settings, finder, plan, failed_limit)
-            with _bar(dataset, progress) as advance:
+            with progress_bar(f"preparing {dataset.name}", len(dataset), progress) as advance:
                 job.run([s for s in plan.shards if s.name not in done], done, workers, advance)
             return close_folder(dataset, settings, plan, folder, len(done))
     except OSError as error:
@@ -169,9 +170,9 @@ class _Job:
             "failed": failed,
         }
         partial.replace(tar_file)
-        write_atomically(self.folder / f"{shard.name}.idx", tar.index().encode())
+        replace_file(self.folder / f"{shard.name}.idx", tar.index(), durable=True)
         # Last, for it is what says that the shard is whole.
-        write_atomically(self.folder / f"{shard.name}.json", dumped(index))
+        replace_file(self.folder / f"{shard.name}.json", dumped(index), durable=True)
 
     def _encoded(
         self, position: int, facts: dict[str, Any]
@@ -218,18 +219,3 @@ def _finder(
         )
     finder = FaceCropper(model, size=settings.size, margin=settings.margin)
     return finder, hashlib.sha256(Path(model).read_bytes()).hexdigest()
-
-
-@contextlib.contextmanager
-def _bar(dataset: Dataset, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Show progress by clips."""
-    if not shown:
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"preparing {dataset.name}", total=len(dataset))
-        yield lambda count: bar.advance(task, count)

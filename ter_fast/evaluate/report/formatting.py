@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ter_fast.opinions.confidence_kinds import CONFIDENCE_KINDS
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.results import Figure
 
@@ -41,14 +42,6 @@ FIGURES: Mapping[str, tuple[str, str]] = {
     "answered": ("Answered", "share of clips that have a modality left to go by"),
 }  # fmt: skip
 """Of each figure, its title and what it means."""
-
-CONFIDENCES = {
-    "one_minus_vacuity": "one minus vacuity",
-    "max_probability": "largest probability",
-    "max_belief": "largest belief",
-    "margin": "largest minus second probability",
-    "one_minus_entropy": "one minus entropy",
-}
 
 
 def clean(text: str) -> str:
@@ -93,7 +86,8 @@ def title_of(figure: str) -> str:
 
 def confidence_of(kind: str) -> str:
     """Return a kind of confidence in words."""
-    return CONFIDENCES.get(kind, kind.replace("_", " "))
+    known = CONFIDENCE_KINDS.get(kind)
+    return kind.replace("_", " ") if known is None else known.title
 
 
 def why_missing(name: str, figures: Mapping[str, Figure]) -> str:

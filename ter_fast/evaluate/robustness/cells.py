@@ -154,9 +154,7 @@ class Robustness:
     def to_json(self, path: str | Path) -> None:
         """Write the figures as JSON, null where a figure has no value; all of it or nothing."""
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(
-            path, lambda target: target.write_text(text, "utf-8", errors="backslashreplace")
-        )
+        write_atomically(path, text.encode("utf-8", "backslashreplace"))
 
     def save(self, folder: str | Path) -> Path:
         """Write a page to read, and the pictures and tables behind it; return the page.
@@ -168,7 +166,9 @@ class Robustness:
         Raises:
             TerFastError: matplotlib or Jinja2 is missing, or the folder cannot be written to.
         """
-        assert Robustness._write is not None  # set by ter_fast.evaluate.report, which reads this class
+        assert (
+            Robustness._write is not None
+        )  # set by ter_fast.evaluate.report, which reads this class
         return Robustness._write(self, folder)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from ter_fast.media.clip import Clip
 from ter_fast.media.corrupt import CORRUPTIONS, corrupt
 from ter_fast.media.corrupt.suite import clip_key
 from ter_fast.media.features import collate
+from ter_fast.media.progress import track
 from ter_fast.media.threads import in_order, worker_count
 from ter_fast.predict.preprocessor import Preprocessor
 from ter_fast.predict.source import Source
@@ -101,7 +102,9 @@ def corrupted_evidence(
     found: list[tuple[Tensor, Tensor]] = []
     rows, errors = [], []
     stream = in_order(work, sources, dataset, workers=worker_count(workers))
-    for index, result in enumerate(_shown(stream, len(sources), dataset.name, progress)):
+    for index, result in enumerate(
+        track(stream, f"corrupting {dataset.name}", len(sources), progress)
+    ):
         if isinstance(result, TerFastError):
             errors.append(str(result))
         else:
@@ -218,19 +221,3 @@ def _voices(dataset: Dataset, sources: Sequence[Source], seed: int) -> list[Voic
 
 
 Result = tuple[Tensor, Tensor] | TerFastError
-
-
-def _shown(
-    stream: Iterator[Result], total: int, name: str, progress: bool
-) -> Iterator[Result]:  # fmt: skip
-    if not progress:
-        return stream
-    from rich.console import Console
-    from rich.progress import track
-
-    # Standard output is for results, and a bar that redraws itself is noise in a file.
-    console = Console(stderr=True)
-    return iter(track(
-        stream, f"corrupting {name}", total=total, transient=True,
-        console=console, disable=not console.is_terminal,
-    ))  # fmt: skip

@@ -207,8 +207,7 @@ def _trusted(model: Network, answers: Outcomes, mask: Tensor) -> NDArray[np.bool
     for key, record in model.config.thresholds.items():
         wanted = torch.tensor([name in key.split("+") for name in model.config.modalities])
         limits[(mask == wanted[:, None]).all(0).numpy()] = record.threshold
-    held: NDArray[np.bool_] = np.greater_equal(answers.ranked.astype(np.float64), limits)
-    return held
+    return answers.trusted_at(limits)
 
 
 def _replicates(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ter_fast.errors import MediaError
+from ter_fast.media.files import replace_file
 
 MODEL_VARIABLE = "TER_FAST_FACE_MODEL"
 """Environment variable that names the face model file."""
@@ -259,15 +260,10 @@ def _store(content: bytes, target: Path, by_hand: str) -> None:
             f"The face model that arrived has SHA-256 {_sha256(content)}, expected "
             f"{MODEL_SHA256}; it was thrown away. Try again, or {by_hand}."
         )
-    partial = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(target)
+        replace_file(target, content, parents=True)
     except OSError as error:
         raise MediaError(f"{target} cannot be written ({error.strerror}); {by_hand}.") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _load(model_file: str, min_score: float) -> Any:

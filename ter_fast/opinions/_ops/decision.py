@@ -11,17 +11,13 @@ from ter_fast.opinions import reference
 from ter_fast.opinions._ops import native
 from ter_fast.opinions._ops.fusion import ACTIVATIONS, CAP, RULES, limit_of, ready
 from ter_fast.opinions._ops.native import address
+from ter_fast.opinions.confidence_kinds import CONFIDENCE_KINDS
+from ter_fast.opinions.trusted import is_trusted
 
 if native.COMPILED:
     from ter_fast.opinions._ops.native import _C
 
-CONFIDENCES = {
-    "one_minus_vacuity": 0,
-    "max_probability": 1,
-    "max_belief": 2,
-    "margin": 3,
-    "one_minus_entropy": 4,
-}
+CONFIDENCES = native.codes(CONFIDENCE_KINDS, "CONFIDENCE_KINDS")
 
 
 def predict(
@@ -38,11 +34,11 @@ def predict(
 
     Args:
         evidence: `(V, B, K)` floating point, each element >= 0; any logits with an `activation`.
-        rule: `"dempster"`, `"cumulative"`, `"averaging"` or `"weighted"`.
+        rule: One of `ter_fast.opinions.fusion_rules.FUSION_RULES`.
         mask: `(V, B)` bool on the same device, or None.
         discount: `(V, B)` floating-point reliabilities on the same device, or None.
         activation: `"softplus"`, `"relu"` or `"exp"` for logits; None for evidence.
-        confidence_kind: One of `ter_fast.opinions.opinion.CONFIDENCE_KINDS`.
+        confidence_kind: One of `ter_fast.opinions.confidence_kinds.CONFIDENCE_KINDS`.
         threshold: Lowest trusted confidence, of all rows or `(B,)`, one for each; NaN to trust
             nothing.
         disagreement_limit: Highest trusted disagreement; infinity for no limit.
@@ -120,7 +116,7 @@ def _of_half(
     else:
         confidence = wide.confidence.to(dtype)
     # What the kernel trusts at such limits is every row that is valid and has evidence.
-    trusted = wide.trusted & (confidence >= threshold) & (disagreement <= disagreement_limit)
+    trusted = wide.trusted & is_trusted(confidence, threshold, disagreement, disagreement_limit)
     return reference.Predicted(
         wide.probability.to(dtype),
         wide.prediction,

@@ -11,11 +11,12 @@ from torch import Tensor
 from ter_fast.opinions import reference
 from ter_fast.opinions._ops import native
 from ter_fast.opinions._ops.native import address
+from ter_fast.opinions.fusion_rules import FUSION_RULES
 
 if native.COMPILED:
     from ter_fast.opinions._ops.native import _C
 
-RULES = {"dempster": 0, "cumulative": 1, "averaging": 2, "weighted": 3}
+RULES = native.codes(FUSION_RULES, "RULES")
 ACTIVATIONS = {None: 0, "softplus": 1, "relu": 2, "exp": 3}
 CAP = math.log(reference.MAX_EXP_EVIDENCE)
 # Half the largest number: a float sum over the row stays finite however it is rounded.
@@ -33,7 +34,7 @@ def fuse(
 
     Args:
         evidence: `(V, B, K)` floating point, each element >= 0; any logits with an `activation`.
-        rule: `"dempster"`, `"cumulative"`, `"averaging"` or `"weighted"`.
+        rule: One of `ter_fast.opinions.fusion_rules.FUSION_RULES`.
         mask: `(V, B)` bool on the same device, True where the view is present, or None.
         discount: `(V, B)` floating-point reliabilities on the same device, or None.
         activation: `"softplus"`, `"relu"` or `"exp"` for logits; None for evidence.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -51,6 +51,26 @@ CPU_DTYPES = (torch.float32, torch.float64)
 # What a GPU thread keeps of a row at hand; larger rows run the reference.
 MAX_CUDA_VIEWS = 16
 MAX_CUDA_CLASSES = 1024
+
+
+def codes(names: Iterable[str], table: str) -> dict[str, int]:
+    """Return the codes by which the extension knows the names of a table.
+
+    Args:
+        names: Of the package, in order.
+        table: Attribute of the extension that holds its own.
+
+    Raises:
+        ImportError: If they are not the same: a kernel without a branch for a name would be wrong.
+    """
+    known = tuple(names)
+    compiled = getattr(_C, table, ()) if COMPILED else known
+    if compiled != known:
+        raise ImportError(
+            f"the compiled extension has {table} {compiled}, the package {known}: it was compiled "
+            "from other sources, so reinstall ter_fast; or csrc lacks what was added to the package"
+        )
+    return {name: code for code, name in enumerate(known)}
 
 
 @dataclass(frozen=True)

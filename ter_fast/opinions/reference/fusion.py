@@ -10,6 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ter_fast.opinions.confidence_kinds import CONFIDENCE_KINDS, check_kind
+from ter_fast.opinions.fusion_rules import FUSION_RULES, unknown_rule
+from ter_fast.opinions.trusted import is_trusted
+
 Fused = tuple[Tensor, Tensor, Tensor, Tensor]
 """Fused evidence (B, K), and uncertainty, conflict and disagreement, each (B,)."""
 MAX_EXP_EVIDENCE = 1e6
@@ -100,7 +104,7 @@ def fuse(
 
     Args:
         evidence: `(V, B, K)`, each element >= 0; any logits with an `activation`.
-        rule: `"dempster"`, `"cumulative"`, `"averaging"` or `"weighted"`.
+        rule: One of `ter_fast.opinions.fusion_rules.FUSION_RULES`.
         mask: `(V, B)` bool, True where the view is present; None when all are.
         discount: `(V, B)` reliabilities in [0, 1]; None when all are 1.
         limit: Largest stored strength `sum_k e_k + K`; a row beyond it is scaled by `limit / S`.
@@ -112,7 +116,7 @@ def fuse(
         NaN throughout and passes no gradient; of logits, `-inf` is sound and means evidence 0.
 
     Raises:
-        ValueError: If `rule` is none of the four, or `activation` none of the three.
+        ValueError: If `rule` or `activation` is unknown.
 
     Example:
         >>> import torch
@@ -146,6 +150,8 @@ def _fused(
     discount: Tensor | None,
     activation: str | None,
 ) -> _Rows:
+    if rule not in FUSION_RULES:
+        raise unknown_rule(rule)
     classes = evidence.shape[-1]
     wide = wide_dtype(evidence)
     views = evidence.to(wide)
@@ -165,7 +171,7 @@ def _fused(
         views = _discounted(views, torch.where(used, discount.to(wide), 1.0))
     present = used.sum(0).to(wide)
 
-    fused = _RULES[_checked(rule)](views, present)
+    fused = FUSION_RULES[rule].function(views, present)
     total = fused.sum(-1)
     return _Rows(
         fused,
@@ -189,54 +195,11 @@ def where_valid(valid: Tensor, value: Tensor) -> Tensor:
     return torch.where(valid.unsqueeze(-1) if value.ndim > 1 else valid, value, math.nan)
 
 
-def _checked(rule: str) -> str:
-    if rule not in _RULES:
-        raise ValueError(f"rule {rule!r} is unknown: choose one of {', '.join(_RULES)}")
-    return rule
-
-
 def _discounted(views: Tensor, reliability: Tensor) -> Tensor:
     """Return `K w e / (K + (1 - w) sum e)`, the evidence of the opinion (w b, 1 - w (1 - u))."""
     classes = views.shape[-1]
     w = reliability.unsqueeze(-1)
     return views * (classes * w / (classes + (1 - w) * views.sum(-1, keepdim=True)))
-
-
-def _dempster(views: Tensor, present: Tensor) -> Tensor:
-    classes = views.shape[-1]
-    product = torch.zeros_like(views[0])
-    for s in views / classes:
-        product = product + s * (1 + product)
-    return classes * product
-
-
-def _cumulative(views: Tensor, present: Tensor) -> Tensor:
-    return views.sum(0)
-
-
-def _averaging(views: Tensor, present: Tensor) -> Tensor:
-    return views.sum(0) / present.clamp(min=1).unsqueeze(-1)
-
-
-def _weighted(views: Tensor, present: Tensor) -> Tensor:
-    total = views.sum(-1)
-    confidence = total / (total + views.shape[-1])
-    normalizer = confidence.sum(0)
-    vacuous = normalizer == 0
-    # At evidence 0 everywhere the rule has directional derivatives but no gradient; equal weights
-    # are the derivative along the diagonal, where all views move together.
-    weight = torch.where(
-        vacuous, 1 / present.clamp(min=1), confidence / torch.where(vacuous, 1.0, normalizer)
-    )
-    return (weight.unsqueeze(-1) * views).sum(0)
-
-
-_RULES = {
-    "dempster": _dempster,
-    "cumulative": _cumulative,
-    "averaging": _averaging,
-    "weighted": _weighted,
-}
 
 
 def _conflict(views: Tensor) -> Tensor:
@@ -270,6 +233,14 @@ def _disagreement(views: Tensor, present: Tensor) -> Tensor:
     return disagreement / (present * (present - 1) / 2).clamp(min=1)
 
 
+class _Masses(NamedTuple):
+    """What confidences are made of: see `ter_fast.opinions.confidence_kinds`."""
+
+    belief: Tensor
+    probability: Tensor
+    uncertainty: Tensor
+
+
 def predict(
     evidence: Tensor,
     rule: str,
@@ -288,11 +259,11 @@ def predict(
 
     Args:
         evidence: `(V, B, K)`, each element >= 0; any logits with an `activation`.
-        rule: `"dempster"`, `"cumulative"`, `"averaging"` or `"weighted"`.
+        rule: One of `ter_fast.opinions.fusion_rules.FUSION_RULES`.
         mask: `(V, B)` bool, True where the view is present; None when all are.
         discount: `(V, B)` reliabilities in [0, 1]; None when all are 1.
         activation: Turns logits into evidence, as `activate` does in float64; None for evidence.
-        confidence_kind: One of `ter_fast.opinions.opinion.CONFIDENCE_KINDS`.
+        confidence_kind: One of `ter_fast.opinions.confidence_kinds.CONFIDENCE_KINDS`.
         threshold: Lowest trusted confidence, of all rows or `(B,)` in the dtype of `evidence`, one
             for each; NaN to trust nothing.
         disagreement_limit: Highest trusted disagreement; infinity for no limit.
@@ -311,11 +282,8 @@ def predict(
         >>> predict(logits, *arguments).trusted
         tensor([ True, False])
     """
-    if confidence_kind not in _CONFIDENCES:
-        raise ValueError(
-            f"confidence kind {confidence_kind!r} is unknown: choose one of "
-            f"{', '.join(_CONFIDENCES)}"
-        )
+    check_kind(confidence_kind)
+    kind = CONFIDENCE_KINDS[confidence_kind]
     dtype = evidence.dtype
     with torch.no_grad():
         row = _fused(evidence, rule, mask, discount, activation)
@@ -323,10 +291,11 @@ def predict(
         probability = (row.evidence + 1) / (row.total + evidence.shape[-1]).unsqueeze(-1)
         # The returned uncertainty and 1 - uncertainty add up to one, as they do in an Opinion.
         rounded = row.uncertainty.to(dtype)
-        confidence = _CONFIDENCES[confidence_kind](belief, probability, rounded).to(dtype)
+        masses = _Masses(belief, probability, rounded)
+        confidence = (kind.unrounded or kind.function)(masses).to(dtype)
         confidence = where_valid(row.valid, confidence)
         disagreement = where_valid(row.valid, row.disagreement).to(dtype)
-        trusted = (confidence >= threshold) & (disagreement <= disagreement_limit)
+        trusted = is_trusted(confidence, threshold, disagreement, disagreement_limit)
         return Predicted(
             where_valid(row.valid, probability).to(dtype),
             torch.where(row.valid, row.evidence.argmax(-1), 0),
@@ -336,24 +305,3 @@ def predict(
             disagreement,
             trusted & (row.total > 0),
         )
-
-
-def _margin(belief: Tensor, probability: Tensor, uncertainty: Tensor) -> Tensor:
-    # The same as that of the probabilities, less the rounding that evidence + 1 brings.
-    largest, second = belief.topk(2, dim=-1).values.unbind(-1)
-    return largest - second
-
-
-def _one_minus_entropy(belief: Tensor, probability: Tensor, uncertainty: Tensor) -> Tensor:
-    entropy = -torch.xlogy(probability, probability).sum(-1)
-    # Rounding may push the entropy of a uniform opinion a hair above ln K.
-    return (1 - entropy / math.log(probability.shape[-1])).clamp(min=0)
-
-
-_CONFIDENCES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "one_minus_vacuity": lambda belief, probability, uncertainty: 1 - uncertainty,
-    "max_probability": lambda belief, probability, uncertainty: probability.amax(-1),
-    "max_belief": lambda belief, probability, uncertainty: belief.amax(-1),
-    "margin": _margin,
-    "one_minus_entropy": _one_minus_entropy,
-}

@@ -120,7 +120,8 @@ class _Bins:
         """
         right = self.above_right + self.right
         wrong_above = self.above - self.above_right
-        room = right / share - right - wrong_above if share else np.full(right.shape, np.inf)
+        with np.errstate(over="ignore"):  # the smallest shares there are leave room for any number
+            room = right / share - right - wrong_above if share else np.full(right.shape, np.inf)
         most = 0
         # The quotient may round to the other side of a whole number than what the sweep computes.
         for nearby in (1, 0, -1):

@@ -14,6 +14,7 @@ from torch import Tensor
 from ter_fast.errors import DataError
 from ter_fast.opinions.opinion import Opinion
 from ter_fast.opinions.reference.fusion import wide_dtype
+from ter_fast.opinions.trusted import is_trusted
 from ter_fast.trust.metrics.modules.base import TrustMetric, judge
 from ter_fast.trust.thresholds.scores import TrustedScores, accept_all_f1, trusted_scores
 
@@ -61,7 +62,7 @@ class ThresholdMetric(TrustMetric):
             DataError: The batch is not as above; the message says what was given.
         """
         sure, correct = judge(preds, target, confidence)
-        trusted = sure.to(wide_dtype(sure)) >= self.threshold
+        trusted = is_trusted(sure.to(wide_dtype(sure)), self.threshold)
         right, accepted = correct.count_nonzero(), trusted.count_nonzero()
         both = (correct & trusted).count_nonzero()
         rejected = len(correct) - right - accepted + both

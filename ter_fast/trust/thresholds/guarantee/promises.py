@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ter_fast.opinions.trusted import is_trusted
 from ter_fast.trust.thresholds.samples import Flags, Scores
 
 
@@ -87,7 +88,7 @@ def with_threshold(
     base: Guarantee, threshold: float, scores: Scores, right: Flags, bound: float
 ) -> Guarantee:
     """Return the guarantee of a threshold, with the samples (N,) that it accepts."""
-    trusted = scores.astype(np.float64) >= threshold
+    trusted = is_trusted(scores.astype(np.float64), threshold)
     return replace(
         base,
         threshold=threshold,
