@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ter_fast.data import Dataset, with_validation
 from ter_fast.errors import DataError
@@ -17,8 +17,6 @@ from ter_fast.train.fitting import fit
 from ter_fast.train.last_layer import fit_last_layer
 from ter_fast.train.recipes.recipe import Member, Recipe
 
-_Model = TypeVar("_Model", bound=Network)
-
 # Beside a trained member: what it and its data were.
 KEY = "recipe.sha256"
 
@@ -27,13 +25,13 @@ def train(
     recipe: Recipe,
     *datasets: Dataset,
     out: str | Path,
-    kind: type[_Model],
+    kind: type[Network] = Network,
     validation_share: float = 0.1,
     checkpoints: str | Path | None = None,
     face_model: str | Path | None = None,
     max_unreadable: int | float = 0.05,
     progress: bool = True,
-) -> _Model:
+) -> Network:
     r"""Train every member that the data have a modality for, join them, and set the thresholds.
 
     Where the recipe says so, the last layer of a modality's members together is learned anew before they are
@@ -60,8 +58,7 @@ def train(
             holds a member trained otherwise.
 
     Example:
-        >>> from ter_fast import Model
-        >>> train(Recipe.read("default"), out="mine", kind=Model)
+        >>> train(Recipe.read("default"), out="mine")
         Traceback (most recent call last):
         ter_fast.errors.DataError: the recipe default has experts of audio and video; the data have ...
     """
@@ -79,7 +76,7 @@ def train(
         for modality, owner in owners.items()
         for number, member in enumerate(recipe.experts[modality], 1)
     ]
-    members: dict[str, list[_Model]] = {}
+    members: dict[str, list[Network]] = {}
     for name, member, data, model in untrained:
         key, place = _key(model, member, data), folder / "experts" / name
         trained = _trained_before(kind, place, key)
@@ -147,7 +144,7 @@ def _owners(recipe: Recipe, datasets: Sequence[Dataset]) -> dict[str, Dataset]:
     return owners
 
 
-def _build(kind: type[_Model], member: Member, data: Dataset) -> _Model:
+def _build(kind: type[Network], member: Member, data: Dataset) -> Network:
     return kind.build(
         data.labels,
         {member.modality: (member.encoder, member.options)},
@@ -166,7 +163,7 @@ def _key(model: Network, member: Member, data: Dataset) -> str:
     return hashlib.sha256(repr(said).encode()).hexdigest()
 
 
-def _trained_before(kind: type[_Model], place: Path, key: str) -> _Model | None:
+def _trained_before(kind: type[Network], place: Path, key: str) -> Network | None:
     """Return the member that an earlier run left, None where there is none.
 
     Raises:
