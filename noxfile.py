@@ -10,7 +10,7 @@ import nox
 nox.options.sessions = ["lint", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
-LINTERS = ("ruff", "mypy", "pandas-stubs", "clang-format")
+LINTERS = ("ruff", "mypy", "pandas-stubs", "clang-format", "import-linter")
 CONSTRAINTS = ("-c", "constraints.txt")
 KERNEL_TESTS = (
     "tests/opinions/test_ops.py",
@@ -44,11 +44,12 @@ def extras(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check format, lint and types of Python and C++."""
+    """Check format, lint, types and layers of Python, and the format of C++."""
     session.install(*CONSTRAINTS, ".[test]", *LINTERS)
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
+    session.run("lint-imports")
     patterns = ("*.h", "*.cpp", "*.cuh", "*.cu")
     sources = session.run("git", "ls-files", *patterns, external=True, silent=True).split()
     session.run("clang-format", "--dry-run", "--Werror", *sources)
