@@ -12,11 +12,10 @@ import pytest
 
 from helpers.command import Result, Run
 from helpers.needs import missing_data, missing_extra, missing_gpu
+from helpers.registries import restore_registries
 from helpers.tiny import LABELS, film_corpus, tiny_model, tone_corpus
 from ter_fast import Model, cli
 from ter_fast.data import Dataset, load_dataset
-from ter_fast.data.modalities import MODALITIES
-from ter_fast.experts.encoders.registry import ENCODERS
 
 # The same examples in every run, and no deadline, so that a run says something of a change and not of
 # chance or of a busy machine. `--hypothesis-profile=default` draws new ones.
@@ -43,11 +42,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def _registered_names() -> Iterator[None]:
     """Take back what a test registers, since any other may come after it in the same process."""
-    before = [(table, dict(table)) for table in (ENCODERS, MODALITIES)]
-    yield
-    for table, names in before:
-        table.clear()
-        table.update(names)
+    with restore_registries():
+        yield
 
 
 @pytest.fixture(scope="session")

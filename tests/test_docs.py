@@ -25,7 +25,6 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 import ter_fast
 from helpers.docs_layout import NAMES, laid_out
 from helpers.local_hub import local_hub
-from helpers.registries import taken_back
 from ter_fast import Model
 from ter_fast.cli import app
 
@@ -101,8 +100,7 @@ def in_a_copy(desk: Path, tmp_path: Path, data_dir: Path, monkeypatch: pytest.Mo
         return live(model, "clip.mp4" if source in DEVICES else source, **options)
 
     monkeypatch.setattr(Model, "live", of_file)
-    with taken_back():
-        yield folder
+    return folder
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 import ter_fast
 from ter_fast.data import load_dataset
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "third_modality.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "third_modality.py"
 
 
 @pytest.fixture

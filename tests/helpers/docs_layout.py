@@ -26,7 +26,7 @@ from helpers.tiny import (
 )
 from ter_fast.data import load_dataset
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SPEAKERS = {"train": 4, "validation": 4, "test": 3}
 NAMED = {"high": "tense", "low": "calm"}
 

@@ -1,4 +1,4 @@
-"""What a test registers, it takes back."""
+"""The registries of the package, as they were before a test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REGISTRIES: tuple[dict[str, Any], ...] = (CORPORA, CORRUPTIONS, ENCODERS, MODALI
 
 
 @contextmanager
-def taken_back() -> Iterator[None]:
+def restore_registries() -> Iterator[None]:
     """Restore every registry at the end."""
     before = [dict(registry) for registry in REGISTRIES]
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ import torch
 from typer.testing import CliRunner
 
 import ter_fast
-from helpers.registries import taken_back
 from ter_fast import Clip, DataError, Model
 from ter_fast.cli import app
 from ter_fast.data import Dataset
@@ -31,14 +29,8 @@ from ter_fast.media.corrupt import (
     suite,
 )
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LEVELS = (1.0, 2.0, 3.0, 4.0, 5.0)
-
-
-@pytest.fixture(autouse=True)
-def own_registrations() -> Iterator[None]:
-    with taken_back():
-        yield
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)

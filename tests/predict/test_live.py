@@ -258,7 +258,7 @@ def test_control_c_ends_the_command_with_what_was_dropped(film: Path, tmp_path: 
     command = [sys.executable, "-m", "ter_fast", "live", "-", "--model", str(tmp_path / "m")]
     with subprocess.Popen(
         [*command, "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=False, cwd=Path(__file__).parents[1],
+        stderr=subprocess.PIPE, text=False, cwd=Path(__file__).parents[2],
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None
