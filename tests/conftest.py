@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -14,6 +15,8 @@ from helpers.needs import missing_data, missing_extra, missing_gpu
 from helpers.tiny import LABELS, film_corpus, tiny_model, tone_corpus
 from ter_fast import Model, cli
 from ter_fast.data import Dataset, load_dataset
+from ter_fast.data.modalities import MODALITIES
+from ter_fast.experts.encoders.cnn import ENCODERS
 
 # The same examples in every run, and no deadline, so that a run says something of a change and not of
 # chance or of a busy machine. `--hypothesis-profile=default` draws new ones.
@@ -35,6 +38,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     reasons += [missing_data() for _ in item.iter_markers("data")]
     for reason in filter(None, reasons):
         pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _registered_names() -> Iterator[None]:
+    """Take back what a test registers, since any other may come after it in the same process."""
+    before = [(table, dict(table)) for table in (ENCODERS, MODALITIES)]
+    yield
+    for table, names in before:
+        table.clear()
+        table.update(names)
 
 
 @pytest.fixture(scope="session")

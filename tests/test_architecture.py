@@ -62,6 +62,7 @@ def test_import_loads_nothing_heavy() -> None:
     assert not early, f"import ter_fast loads {sorted(early)}; import them where they are used"
 
 
+@pytest.mark.slow
 def test_import_is_quick() -> None:
     seconds = []
     # Of the processor, and the best of three, because other work on the machine only ever adds time.

@@ -64,6 +64,7 @@ def run(*arguments: object) -> None:
     app([str(each) for each in arguments], standalone_mode=False)
 
 
+@pytest.mark.slow
 def test_a_file_of_registrations_trains_and_measures_a_model_of_text(
     code: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -200,6 +200,7 @@ def test_fetch_without_network_says_what_to_do(
         faces.fetch_face_model(tmp_path)
 
 
+@pytest.mark.slow
 def test_demo_clip_shows_a_face_and_speaks(model_file: Path, tmp_path: Path) -> None:
     script = Path(__file__).parents[1] / "examples" / "make_demo_clip.py"
     path = tmp_path / "demo.mp4"

@@ -122,6 +122,7 @@ def killed(kill: Callable[[pytest.MonkeyPatch, int], None], when: int) -> Iterat
             yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kill", "when"),
     [
@@ -181,6 +182,7 @@ torch.save(model.state_dict(), out)
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_goes_on_in_another(corpus: Path, tmp_path: Path) -> None:
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{SCRIPT}"
 

@@ -33,6 +33,7 @@ def draw(n: int, k: int, seed: int, sharpness: float = 1.0) -> tuple[Floats, Lab
     return shown / shown.sum(axis=1, keepdims=True), target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharpness", [1.0, 4.0])
 @pytest.mark.parametrize(
     ("method", "k"),
@@ -52,6 +53,7 @@ def test_coverage_is_kept_over_repeated_draws(method: Method, k: int, sharpness:
         assert np.mean(found) <= wanted + 1 / (size + 1) + 3 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", [0.5, 0.8, 0.95])
 def test_other_coverages_are_kept(wanted: float) -> None:
     found = []
