@@ -16,7 +16,7 @@ from helpers.tiny import LABELS, film_corpus, tiny_model, tone_corpus
 from ter_fast import Model, cli
 from ter_fast.data import Dataset, load_dataset
 from ter_fast.data.modalities import MODALITIES
-from ter_fast.experts.encoders.cnn import ENCODERS
+from ter_fast.experts.encoders.registry import ENCODERS
 
 # The same examples in every run, and no deadline, so that a run says something of a change and not of
 # chance or of a busy machine. `--hypothesis-profile=default` draws new ones.

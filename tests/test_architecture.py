@@ -83,3 +83,15 @@ def test_the_picture_of_the_layers_is_current() -> None:
     folder = ROOT / "docs" / "architecture"
     committed = {file.name: file.read_text("utf-8") for file in folder.iterdir()}
     assert committed == drawing.pictures(), "python docs/draw_architecture.py docs/architecture"
+
+
+def test_the_page_of_the_architecture_names_files_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = {
+        path for path in re.findall(r"`([\w./]+\.(?:py|h|cpp|md))`", page) if "NAME" not in path
+    }
+    folders = ("benchmarks", "csrc", "docs", "ter_fast", "tests")
+    files = [file.as_posix() for folder in folders for file in (ROOT / folder).rglob("*.*")]
+    missing = {path for path in named if not any(file.endswith(f"/{path}") for file in files)}
+    assert len(named) > 30
+    assert not missing
