@@ -5,6 +5,7 @@ Which part may import which is checked by import-linter (`lint-imports`, with th
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import ter_fast
 
 PACKAGE = Path(ter_fast.__file__).parent
+ROOT = Path(__file__).parents[1]
 
 # What `import ter_fast` may not load: each costs from tenths of a second to several, and none is
 # needed before its part of the package is used.
@@ -69,3 +71,27 @@ def test_import_is_quick() -> None:
         if seconds[-1] < IMPORT_SECONDS:
             return
     pytest.fail(f"import ter_fast took {min(seconds):.2f} s beyond torch, not {IMPORT_SECONDS} s")
+
+
+def test_the_picture_of_the_layers_is_current() -> None:
+    script = ROOT / "docs" / "draw_architecture.py"
+    spec = importlib.util.spec_from_file_location("draw_architecture", script)
+    assert spec is not None
+    assert spec.loader is not None
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    folder = ROOT / "docs" / "architecture"
+    committed = {file.name: file.read_text("utf-8") for file in folder.iterdir()}
+    assert committed == drawing.pictures(), "python docs/draw_architecture.py docs/architecture"
+
+
+def test_the_page_of_the_architecture_names_files_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = {
+        path for path in re.findall(r"`([\w./]+\.(?:py|h|cpp|md))`", page) if "NAME" not in path
+    }
+    folders = ("benchmarks", "csrc", "docs", "ter_fast", "tests")
+    files = [file.as_posix() for folder in folders for file in (ROOT / folder).rglob("*.*")]
+    missing = {path for path in named if not any(file.endswith(f"/{path}") for file in files)}
+    assert len(named) > 30
+    assert not missing
