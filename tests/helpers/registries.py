@@ -8,7 +8,7 @@ from typing import Any
 
 from ter_fast.data import CORPORA
 from ter_fast.data.modalities import MODALITIES
-from ter_fast.experts.encoders.cnn import ENCODERS
+from ter_fast.experts.encoders.registry import ENCODERS
 from ter_fast.media.corrupt import CORRUPTIONS
 
 REGISTRIES: tuple[dict[str, Any], ...] = (CORPORA, CORRUPTIONS, ENCODERS, MODALITIES)
