@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from ter_fast.errors import DataError, MediaError, ModelError, TerFastError
     from ter_fast.experts.config import ExpertConfig, ModelConfig, VideoInput
     from ter_fast.experts.encoders.registry import register_encoder
+    from ter_fast.media import decode
     from ter_fast.media.clip import Clip
     from ter_fast.media.features import Batch
     from ter_fast.model import Model
@@ -43,6 +44,7 @@ __all__ = [
     "VideoInput",
     "__version__",
     "decide",
+    "decode",
     "evidence_from_logits",
     "fuse",
     "losses",
@@ -82,10 +84,16 @@ _HOMES = {
     "register_modality": "ter_fast.data.modalities",
     "uncertainty": "ter_fast.opinions.uncertainty",
 }
-_MODULES = (
-    *("data", "errors", "evaluate", "experts", "losses", "media", "metrics", "model", "multiview"),
-    *("opinions", "predict", "thresholds", "train", "trust"),
-)
+_MODULES = {
+    **{
+        name: f"ter_fast.{name}"
+        for name in (
+            *("data", "errors", "evaluate", "experts", "losses", "media", "metrics", "model"),
+            *("multiview", "opinions", "predict", "thresholds", "train", "trust"),
+        )
+    },
+    "decode": "ter_fast.media.decode",
+}
 
 if not TYPE_CHECKING:
     # Hidden from type checkers, who would take every misspelt name for one that this resolves.
@@ -93,7 +101,7 @@ if not TYPE_CHECKING:
         if name in _HOMES:
             value = getattr(import_module(_HOMES[name]), name)
         elif name in _MODULES:
-            value = import_module(f"ter_fast.{name}")
+            value = import_module(_MODULES[name])
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         # The next access finds it without a call.

@@ -105,7 +105,7 @@ def test_model_is_quick_to_import() -> None:
 
 def test_public_names_are_all_there_and_load_when_asked_for() -> None:
     names = [name for name in ter_fast.__all__ if name != "__version__"]
-    assert set(names) == set(ter_fast._HOMES) | {"losses", "metrics", "thresholds"}
+    assert set(names) == set(ter_fast._HOMES) | {"decode", "losses", "metrics", "thresholds"}
     for name, home in ter_fast._HOMES.items():
         assert getattr(ter_fast, name) is getattr(importlib.import_module(home), name)
     assert set(names) <= set(dir(ter_fast))
