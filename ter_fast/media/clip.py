@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
@@ -143,7 +144,10 @@ class Clip:
             Traceback (most recent call last):
             ter_fast.errors.MediaError: nowhere.mp4 does not exist; check the path.
         """
-        assert cls._read is not None  # set by ter_fast.media.decode, which is built on this class
+        if cls._read is None:
+            # The decoder is built on this class, which it gives its reader as it loads.
+            import_module("ter_fast.media.decode")
+        assert cls._read is not None
         return cls._read(path, **options)
 
     @classmethod
