@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -90,6 +90,22 @@ def untested(*datasets: Dataset) -> str:
 def names_in(text: str) -> tuple[str, ...]:
     """Split a list that commas part."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def options_of(context: typer.Context, names: Iterable[str]) -> dict[str, Any]:
+    """Return the values of those options of the running command that have one of these names.
+
+    So what is passed on as it is, under its own name, is named once: where the option is declared.
+    """
+    return {name: context.params[name] for name in names if name in context.params}
+
+
+def number_or_name(text: str | None) -> Any:
+    """Read an option that takes a number or a name; what it is passed to checks either."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def escaped(text: str) -> str:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, escaped, load, names_in, untested, warnings_as_sentences
+from ter_fast.cli.common import (
+    dataset_of,
+    escaped,
+    load,
+    names_in,
+    number_or_name,
+    options_of,
+    untested,
+    warnings_as_sentences,
+)
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, QuietOption
 from ter_fast.cli.out_of_distribution import learn_or_forget
 from ter_fast.errors import TerFastError
@@ -143,7 +153,7 @@ def train(
     from ter_fast.data import with_validation
     from ter_fast.model import Model
     from ter_fast.predict.prepare import parse_limit
-    from ter_fast.train import SCHEDULES, is_first_process
+    from ter_fast.train import SCHEDULES, Settings, is_first_process
 
     if recipe:
         only_with_recipe(context)
@@ -168,25 +178,8 @@ def train(
     )
     model.fit(
         dataset,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        backbone_learning_rate=backbone_learning_rate,
-        schedule=schedule,
-        warmup=warmup,
-        weight_decay=weight_decay,
-        gradient_clip=gradient_clip,
+        **options_of(context, (each.name for each in fields(Settings))),
         kind=loss,
-        kl_weight=kl_weight,
-        conflict_weight=conflict_weight,
-        label_smoothing=label_smoothing,
-        modality_dropout=modality_dropout,
-        learn_reliability=learn_reliability,
-        familiarity=familiarity,
-        balance=balance,
-        patience=patience,
-        precision=precision,
-        seed=seed,
         checkpoints=checkpoints,
         resume=True,
         devices=devices,
@@ -333,7 +326,7 @@ def calibrate(
             delta=delta,
             promise=promise,
             confidence=confidence,
-            disagreement_limit=_limit(disagreement_limit),
+            disagreement_limit=number_or_name(disagreement_limit),
             disagreement_quantile=disagreement_quantile,
             unit=unit,
             reliability=reliability,
@@ -342,11 +335,3 @@ def calibrate(
         )
     loaded.save_pretrained(out or model)
     Console().print(thresholds_table(loaded.config), escaped(f"saved to {out or model}"))
-
-
-def _limit(given: str | None) -> Any:
-    """Read a limit of disagreement, a number or a name; `calibrate` checks either."""
-    try:
-        return None if given is None else float(given)
-    except ValueError:
-        return given

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import load
+from ter_fast.cli.common import load, options_of
 from ter_fast.cli.options import (
     DeviceOption,
     FaceModelOption,
@@ -23,6 +23,7 @@ from ter_fast.errors import TerFastError
 
 
 def predict(
+    context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Media files and folders.")],
     model: ModelOption = "default",
     out: Annotated[
@@ -62,6 +63,7 @@ def predict(
     """
     from ter_fast.cli.prediction_table import PredictionTable
     from ter_fast.predict.prediction import check_table_name
+    from ter_fast.predict.settings import PredictSettings
 
     if out is not None:
         check_table_name(out)
@@ -69,9 +71,11 @@ def predict(
     loaded = load(model, device)
     progress = not quiet and not as_json and (len(paths) > 1 or paths[0].is_dir())
     found = loaded.predict(
-        list(paths), window=window, hop=hop, batch_size=batch_size, progress=progress, faces=faces,
-        face_model=face_model, decode=decode, sampling="keyframe" if keyframes else "exact",
-    )  # fmt: skip
+        list(paths),
+        **options_of(context, PredictSettings.__annotations__),
+        sampling="keyframe" if keyframes else "exact",
+        progress=progress,
+    )
     rows = found.windows if per_window else found
     if as_json:
         sys.stdout.write(rows.to_json_lines())
@@ -88,6 +92,7 @@ def predict(
 
 
 def live(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -113,11 +118,11 @@ def live(
     """
     from ter_fast.cli.prediction_table import live_line
     from ter_fast.predict.prediction import Predictions
+    from ter_fast.predict.settings import WindowSettings
 
     loaded = load(model, device)
-    with loaded.live(
-        source, window=window, hop=hop, max_delay=max_delay, faces=faces, face_model=face_model
-    ) as stream:
+    settings = options_of(context, WindowSettings.__annotations__)
+    with loaded.live(source, max_delay=max_delay, **settings) as stream:
         try:
             for each in stream:
                 if as_json:

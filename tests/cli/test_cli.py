@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas
@@ -23,8 +25,10 @@ from helpers.tiny import (
     with_threshold,
     write_wav,
 )
-from ter_fast import MediaError, Model
+from ter_fast import MediaError, Model, Predictions
+from ter_fast.cli import media as media_commands
 from ter_fast.media.decode import Choice
+from ter_fast.predict.settings import PredictSettings, WindowSettings
 
 LABELS = ("high", "low")
 
@@ -461,3 +465,46 @@ def test_the_module_runs(model: Path, media: Path) -> None:
     assert found.returncode == 0, found.stderr
     assert "film.mp4" in found.stdout
     assert found.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "elsewhere"),
+    [
+        # A terminal asks for --keyframes and --quiet; how many threads decode it leaves to the machine.
+        (media_commands.predict, PredictSettings, {"sampling", "progress", "workers"}),
+        (media_commands.live, WindowSettings, set()),
+    ],
+)
+def test_commands_have_every_setting_as_an_option(
+    command: Callable[..., None], settings: type, elsewhere: set[str]
+) -> None:
+    options = set(inspect.signature(command).parameters)
+    assert set(settings.__annotations__) - options == elsewhere
+
+
+def test_options_that_are_settings_reach_the_model(
+    run: Run, model: Path, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+
+    def note(self: Model, source: object, **settings: object) -> Predictions:
+        given.update(settings)
+        return Predictions([])
+
+    monkeypatch.setattr(Model, "predict", note)
+    options = [
+        "--window",
+        "2",
+        "--hop",
+        "1.5",
+        "--batch-size",
+        "3",
+        "--decode",
+        "pyav",
+        "--keyframes",
+    ]
+    run("predict", media, "--model", model, "--json", *options)
+    assert given == {
+        "window": 2.0, "hop": 1.5, "faces": None, "face_model": None, "decode": "pyav",
+        "batch_size": 3, "sampling": "keyframe", "progress": False,
+    }  # fmt: skip
