@@ -16,6 +16,8 @@ from torch import nn
 from ter_fast.errors import ModelError
 
 ENCODERS: dict[str, Callable[..., nn.Module]] = {}
+"""Every registered encoder by name."""
+
 _Encoder = TypeVar("_Encoder", bound=Callable[..., nn.Module])
 
 
