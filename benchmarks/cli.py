@@ -51,7 +51,7 @@ def trust(
     from benchmarks.comparison import Comparison, run, write_folds_page, write_page
     from benchmarks.comparison.run import check_settings, read_results
 
-    _only_renders(render, data=data, only=only)
+    _check_render_options(render, data=data, only=only)
     comparison = Comparison.read(config, data)
     page, command = out / f"{config.stem}.md", f"python -m benchmarks trust {config.name}"
     if comparison.protocol is not None:
@@ -87,7 +87,7 @@ def _in_folds(comparison: Comparison, page: Path, only: list[str]) -> bool:
     return True
 
 
-def _only_renders(render: bool, **others: object) -> None:
+def _check_render_options(render: bool, **others: object) -> None:
     """Refuse options of a run where nothing is run."""
     if render and (given := [name for name, value in others.items() if value]):
         raise DataError(
@@ -96,8 +96,8 @@ def _only_renders(render: bool, **others: object) -> None:
         )
 
 
-@app.command("media")
-def clips(
+@app.command()
+def media(
     config: Annotated[Path, typer.Argument(help="YAML: experiments, rows, seeds.")],
     out: Annotated[Path, typer.Option(help="Folder for the figures and the page.")],
     data: Annotated[Path | None, typer.Option(help="Folder that data are relative to.")] = None,
@@ -121,7 +121,7 @@ def clips(
     from benchmarks.experiments import Plan, run, summarize, write_page
     from benchmarks.experiments.page import read_lines, write_lines
 
-    _only_renders(render, data=data, work=work, only=only)
+    _check_render_options(render, data=data, work=work, only=only)
     plan = Plan.read(config)
     figures = out / f"{config.stem}.jsonl"
     if not render:
@@ -159,7 +159,7 @@ def votes(
     from benchmarks.comparison.votes_figures import figures_of_votes, fuse_votes
     from benchmarks.comparison.votes_page import write_votes_page
 
-    _only_renders(render, data=data)
+    _check_render_options(render, data=data)
     page = out / "cremad_votes.md"
     if not render:
         if data is None:

@@ -3,7 +3,7 @@
     python -m benchmarks.mutations --data FOLDER [--count 2000] [--out benchmarks/results/mutations.md]
 
 FOLDER holds `fixtures/` and `models/`; the variable TER_FAST_DATA names it, too. Files are damaged
-by `tests/mutate.py` and read in processes of their own (`mutation_steps.py`), so that a crash or a
+by `tests/helpers/mutate.py` and read in processes of their own (`mutation_steps.py`), so that a crash or a
 hang is seen. torchcodec and DALI read them too where they are installed.
 """
 

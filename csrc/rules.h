@@ -49,9 +49,17 @@ namespace rules {
 //            e_wk / K).
 //   shared   what reaches every class of view v alike, as where weights depend on its sum:
 //            sum_k upstream_k d fused_k / d(sum of e_v). There is `confidence`, summed_confidence.
-//
-// This is what those that sum evidence, each view times its weight, have in common.
-struct WeightedSum {
+struct ClassByClass {
+  // None of it, where no class of the fused evidence depends on another's.
+  template <class Team>
+  TER_HD typename Team::S shared(const Row<Team>&, int, const typename Team::S*,
+                                 const typename Team::T*, typename Team::S) {
+    return typename Team::S{};
+  }
+};
+
+// What rules have in common that sum evidence, each view times its weight.
+struct WeightedSum : ClassByClass {
   template <class Team>
   TER_HD typename Team::T at(const Row<Team>& row, int c, const typename Team::S* weight) {
     typename Team::T sum = weight[0] * row.team.evidence(0, c);
@@ -75,15 +83,9 @@ struct WeightedSum {
                                 const typename Team::S* weight) {
     return typename Team::T{} + weight[v];
   }
-
-  template <class Team>
-  TER_HD typename Team::S shared(const Row<Team>&, int, const typename Team::S*,
-                                 const typename Team::T*, typename Team::S) {
-    return typename Team::S{};
-  }
 };
 
-struct dempster {
+struct dempster : ClassByClass {
   template <class Team>
   TER_HD typename Team::S combine(const Row<Team>& row, const typename Team::T* product,
                                   typename Team::S agreed, typename Team::S*,
@@ -97,12 +99,6 @@ struct dempster {
   TER_HD typename Team::T slope(const Row<Team>&, int, int, const typename Team::T& others,
                                 const typename Team::S*) {
     return others;
-  }
-
-  template <class Team>
-  TER_HD typename Team::S shared(const Row<Team>&, int, const typename Team::S*,
-                                 const typename Team::T*, typename Team::S) {
-    return typename Team::S{};
   }
 };
 

@@ -59,11 +59,26 @@ def confidence_kinds() -> str:
     return _table(("kind", "confidence", "what it is"), rows)
 
 
+def corruptions() -> str:
+    """Return a row for each registered corruption; one more for each further number of its levels."""
+    from ter_fast.media.corrupt import CORRUPTIONS, SEVERITIES
+
+    rows = []
+    for corruption in CORRUPTIONS.values():
+        measures = corruption.measure.split("; ")
+        levels = [each if isinstance(each, tuple) else (each,) for each in corruption.levels]
+        measures[0] = "; ".join(filter(None, (measures[0], corruption.description)))
+        for i, measure in enumerate(measures):
+            name = "" if i else f"`{corruption.name}`"
+            rows.append((name, measure, *(f"{level[i]:g}" for level in levels)))
+    return _table(("name", "what changes", *map(str, SEVERITIES)), rows)
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    each.__name__: each for each in (corpora, fusion_rules, confidence_kinds)
+    each.__name__: each for each in (corpora, corruptions, fusion_rules, confidence_kinds)
 }

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from torch import Tensor
 
 from ter_fast.experts.network import Network
 from ter_fast.media.clip import Clip
-from ter_fast.media.decode import Sampling
 from ter_fast.predict.prediction import Prediction, Predictions
 from ter_fast.predict.preprocessor import Preprocessor, preprocessor_of
+from ter_fast.predict.settings import (
+    FileSettings,
+    PredictSettings,
+    WindowSettings,
+    check_keywords,
+)
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
@@ -28,6 +33,7 @@ class Model(Network):
         config: classes, experts, fusion rule and thresholds.
 
     Example:
+        >>> import torch
         >>> model = Model.build(["calm", "tense"], modalities=("audio",))
         >>> prediction = model.predict({"audio": torch.randn(1, 16000) * 0.1})[0]
         >>> prediction.trusted, prediction.reasons
@@ -41,46 +47,19 @@ class Model(Network):
     def predict(  # type: ignore[overload-overlap]
         self,
         source: str | Path | Clip,
-        *,
-        window: float | None = None,
-        hop: float | None = None,
-        batch_size: int = 16,
-        workers: int | None = None,
-        progress: bool = False,
-        faces: str | None = None,
-        face_model: str | Path | None = None,
-        decode: str | None = None,
-        sampling: Sampling = "exact",
+        **settings: Unpack[PredictSettings],
     ) -> Prediction: ...
     @overload
     def predict(
         self,
         source: Mapping[str, Tensor] | Sequence[str | Path | Clip | Mapping[str, Any]] | Dataset,
-        *,
-        window: float | None = None,
-        hop: float | None = None,
-        batch_size: int = 16,
-        workers: int | None = None,
-        progress: bool = False,
-        faces: str | None = None,
-        face_model: str | Path | None = None,
-        decode: str | None = None,
-        sampling: Sampling = "exact",
+        **settings: Unpack[PredictSettings],
     ) -> Predictions: ...
     @overload
     def predict(
         self,
         source: Mapping[str, Any],
-        *,
-        window: float | None = None,
-        hop: float | None = None,
-        batch_size: int = 16,
-        workers: int | None = None,
-        progress: bool = False,
-        faces: str | None = None,
-        face_model: str | Path | None = None,
-        decode: str | None = None,
-        sampling: Sampling = "exact",
+        **settings: Unpack[PredictSettings],
     ) -> Prediction: ...
     def predict(
         self,
@@ -90,16 +69,7 @@ class Model(Network):
         | Mapping[str, Any]
         | Sequence[str | Path | Clip | Mapping[str, Any]]
         | Dataset,
-        *,
-        window: float | None = None,
-        hop: float | None = None,
-        batch_size: int = 16,
-        workers: int | None = None,
-        progress: bool = False,
-        faces: str | None = None,
-        face_model: str | Path | None = None,
-        decode: str | None = None,
-        sampling: Sampling = "exact",
+        **settings: Unpack[PredictSettings],
     ) -> Prediction | Predictions:
         """Predict one clip or many.
 
@@ -109,20 +79,7 @@ class Model(Network):
                 float32 at 16 kHz, `video` `(B, T, H, W, 3)` uint8, others `(B, …)`. A clip with what lies
                 beside it is `{"path": "clip.mp4", "text": "I knew it"}`: by modality what the reader
                 of `register_modality` is given, or a tensor. In a long clip it belongs to every window.
-            window: seconds of the windows that longer clips are cut in; None for the model's own.
-                The clip's evidence is the mean over them, and `Prediction.windows` has each.
-            hop: seconds from one window's start to the next: less than `window` makes windows overlap,
-                more leaves gaps; None for windows end to end.
-            batch_size: windows that the experts see at once.
-            workers: threads that decode; by default one per core, at most 8.
-            progress: show a progress bar.
-            faces: "detect" or "whole", in place of the model's own way to take pictures.
-            face_model: YuNet face detector (ONNX); by default the one that `ter-fast data fetch-models`
-                fetched, if any. Without one, a model that asks for faces masks "video" and says so.
-            decode: decoder of files, "pyav", "torchcodec" or "dali" (NVDEC where there is a GPU); None for
-                the one that `ter-fast info` names.
-            sampling: "exact" takes the pictures shown at the sampled times; "keyframe" the nearest key
-                frames, several times sooner.
+            **settings: how the clips are cut, read and run; see `ter_fast.predict.settings.PredictSettings`.
 
         Returns:
             A `Prediction` for one file or clip; `Predictions`, in order, for anything else. Among many,
@@ -131,77 +88,75 @@ class Model(Network):
         Raises:
             MediaError: the one file cannot be used, a folder holds no media, or there is no such decoder.
             ModelError: tensors that do not fit the model, or a window or hop that is no length of time.
+            TypeError: a keyword that is no setting.
+
+        Example:
+            >>> import torch
+            >>> model = Model.build(["calm", "tense"], modalities=("audio",))
+            >>> long = model.predict({"audio": torch.randn(1, 80_000) * 0.1}, window=2.0, hop=1.0)[0]
+            >>> [(each.start, each.end) for each in long.windows]
+            [(0.0, 2.0), (1.0, 3.0), (2.0, 4.0), (3.0, 5.0)]
         """
         from ter_fast.predict.predict import predict
 
-        preprocessor = self.preprocessor(
-            faces, face_model, window=window, hop=hop, decode=decode, sampling=sampling
-        )
-        return predict(self, source, preprocessor, batch_size, workers, progress)
+        check_keywords("predict", settings, PredictSettings)
+        return predict(self, source, **settings)
 
     def live(
-        self,
-        source: str,
-        *,
-        window: float | None = None,
-        hop: float | None = None,
-        max_delay: float = 1.0,
-        faces: str | None = None,
-        face_model: str | Path | None = None,
+        self, source: str, *, max_delay: float = 1.0, **settings: Unpack[WindowSettings]
     ) -> Live:
         """Predict a camera, a microphone, a pipe or a stream, window by window, as it happens.
 
         Args:
             source: `/dev/video0`, `alsa:default`, `rtsp://…`, `-` for standard input, or a file.
-            window: seconds of a window; None for the model's own.
-            hop: seconds from one window's start to the next; None for windows end to end.
             max_delay: seconds that decoding may lag before it takes key frames alone.
-            faces: "detect" or "whole", in place of the model's own way to take pictures.
-            face_model: YuNet face detector (ONNX), as for `predict`.
+            **settings: how the stream is cut; see `ter_fast.predict.settings.WindowSettings`.
 
         Returns:
             An iterator of predictions, which drops what it has no time for and counts it; see
             `ter_fast.predict.live.Live`.
+
+        Raises:
+            ModelError: faces, a window or a hop that cannot be.
+            TypeError: a keyword that is no setting.
         """
         from ter_fast.predict.live import Live
 
-        preprocessor = self.preprocessor(faces, face_model, window=window, hop=hop)
-        return Live(self, source, preprocessor, max_delay=max_delay)
+        check_keywords("live", settings, Model.live, WindowSettings)
+        return Live(self, source, preprocessor_of(self.config, **settings), max_delay=max_delay)
 
-    def preprocessor(
-        self,
-        faces: str | None = None,
-        face_model: str | Path | None = None,
-        *,
-        window: float | None = None,
-        hop: float | None = None,
-        decode: str | None = None,
-        sampling: Sampling = "exact",
-    ) -> Preprocessor:
+    def preprocessor(self, **settings: Unpack[FileSettings]) -> Preprocessor:
         """Return what turns clips into this model's inputs.
+
+        Args:
+            **settings: how clips are cut and read; see `ter_fast.predict.settings.FileSettings`.
 
         Raises:
             ModelError: faces, a window or a hop that cannot be.
             MediaError: there is no such decoder or sampling, or it is not installed.
+            TypeError: a keyword that is no setting.
         """
-        return preprocessor_of(
-            self.config, faces, face_model, window=window, hop=hop, decode=decode, sampling=sampling
-        )
+        check_keywords("preprocessor", settings, FileSettings)
+        return preprocessor_of(self.config, **settings)
 
     # -- training, calibration, evaluation -------------------------------------------------------
 
     def fit(self, train: Dataset, validation: Dataset | None = None, **settings: Any) -> Self:
         """Train on a dataset; see `ter_fast.train.fit` for the settings."""
-        from ter_fast.train import fit
+        from ter_fast.train import Settings, fit
 
+        check_keywords("fit", settings, fit, Settings)
         fit(self, train, validation, **settings)
         return self
 
-    def fit_familiarity(self, *datasets: Dataset, **options: Any) -> Self:
+    def fit_familiarity(
+        self, train: Dataset, validation: Dataset | None = None, **options: Any
+    ) -> Self:
         """Discount what is unlike the training data; see `ter_fast.train.fit_familiarity`."""
         from ter_fast.train import fit_familiarity
 
-        fit_familiarity(self, *datasets, **options)
+        check_keywords("fit_familiarity", options, fit_familiarity)
+        fit_familiarity(self, train, validation, **options)
         return self
 
     def fit_last_layer(
@@ -210,6 +165,7 @@ class Model(Network):
         """Retrain the last layer, classes and corpora weighed; see `ter_fast.train.fit_last_layer`."""
         from ter_fast.train import fit_last_layer
 
+        check_keywords("fit_last_layer", options, fit_last_layer)
         fit_last_layer(self, train, validation, **options)
         return self
 
@@ -220,15 +176,19 @@ class Model(Network):
         predictions is wrong; predictions then say so in `promise`. `calibrate(validation, conformal=0.1)` adds
         sets of labels that hold the true one in 90 % of clips. See `ter_fast.train.calibrate.calibrate`.
         """
+        from ter_fast.predict.prepare import prepare
         from ter_fast.train.calibrate import calibrate
 
+        check_keywords("calibrate", settings, calibrate, prepare)
         calibrate(self, *datasets, **settings)
         return self
 
     def evaluate(self, *datasets: Dataset, **settings: Any) -> Evaluation:
         """Measure accuracy and trust on labelled data; see `ter_fast.evaluate.evaluate`."""
         from ter_fast.evaluate import evaluate
+        from ter_fast.predict.prepare import prepare
 
+        check_keywords("evaluate", settings, evaluate, prepare)
         return evaluate(self, *datasets, **settings)
 
     def evaluate_corrupted(
@@ -241,4 +201,5 @@ class Model(Network):
         """
         from ter_fast.evaluate.robustness import evaluate_corrupted
 
+        check_keywords("evaluate_corrupted", settings, evaluate_corrupted)
         return evaluate_corrupted(self, dataset, corruptions, **settings)

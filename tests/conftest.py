@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,7 @@ import pytest
 
 from helpers.command import Result, Run
 from helpers.needs import missing_data, missing_extra, missing_gpu
+from helpers.registries import restore_registries
 from helpers.tiny import LABELS, film_corpus, tiny_model, tone_corpus
 from ter_fast import Model, cli
 from ter_fast.data import Dataset, load_dataset
@@ -35,6 +37,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     reasons += [missing_data() for _ in item.iter_markers("data")]
     for reason in filter(None, reasons):
         pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def _registered_names() -> Iterator[None]:
+    """Take back what a test registers, since any other may come after it in the same process."""
+    with restore_registries():
+        yield
 
 
 @pytest.fixture(scope="session")

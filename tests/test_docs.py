@@ -25,7 +25,6 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 import ter_fast
 from helpers.docs_layout import NAMES, laid_out
 from helpers.local_hub import local_hub
-from helpers.registries import taken_back
 from ter_fast import Model
 from ter_fast.cli import app
 
@@ -85,10 +84,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def in_a_copy(
-    desk: Path, tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
-    """Work in a copy of that folder; take back what a page registers."""
+def in_a_copy(desk: Path, tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a copy of that folder."""
     folder = shutil.copytree(desk, tmp_path / "desk")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("TER_FAST_FACE_MODEL", str(data_dir / "models" / "yunet_s_dynamic.onnx"))
@@ -103,10 +100,10 @@ def in_a_copy(
         return live(model, "clip.mp4" if source in DEVICES else source, **options)
 
     monkeypatch.setattr(Model, "live", of_file)
-    with taken_back():
-        yield folder
+    return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page: Path, in_a_copy: Path) -> None:
     document = SYBIL.parse(page)
@@ -136,6 +133,7 @@ def test_most_pages_have_snippets() -> None:
     assert len(pages) > len(PAGES) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
 def test_notebook(notebook: Path, in_a_copy: Path) -> None:
     beside = in_a_copy / "examples" / "notebooks"

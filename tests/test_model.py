@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from helpers.tiny import AUDIO, TEXT, VIDEO, WHOLE, rescaled, tiny_model, with_threshold
-from ter_fast import Model, ModelError, VideoInput, fuse
+from ter_fast import DataError, Model, ModelError, VideoInput, fuse
 from ter_fast.media.features import Batch, collate
 from ter_fast.opinions.opinion import RULES
 
@@ -285,3 +285,36 @@ def test_decide_holds_each_row_to_the_threshold_of_its_modalities() -> None:
     assert decision.trusted is not None
     second = bool(opinion.confidence[1] >= opinion.confidence[0])
     assert decision.trusted.tolist() == [True, second, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("method", "keyword", "meant", "others"),
+    [
+        ("predict", "windows", "window", ("hop", "faces", "decode", "batch_size")),
+        ("preprocessor", "batch_size", "", ("window", "face_model", "sampling")),
+        ("live", "delay", "max_delay", ("window", "hop", "faces")),
+        ("fit", "epoch", "epochs", ("learning_rate", "face_model", "resume")),
+        ("fit_familiarity", "face_modle", "face_model", ("progress",)),
+        ("fit_last_layer", "penalties", "penalty", ("class_balance",)),
+        ("calibrate", "criterium", "criterion", ("risk", "workers")),
+        ("evaluate", "resample", "resamples", ("modalities", "workers")),
+        ("evaluate_corrupted", "severity", "severities", ("resamples",)),
+    ],
+)
+def test_an_unknown_keyword_is_refused_with_those_there_are(
+    method: str, keyword: str, meant: str, others: tuple[str, ...]
+) -> None:
+    data: tuple[object, ...] = () if method == "preprocessor" else (None,)
+    with pytest.raises(TypeError, match=f"{method} takes no keyword '{keyword}'") as caught:
+        getattr(tiny_model("audio"), method)(*data, **{keyword: 1})
+    said = str(caught.value)
+    assert f"Did you mean '{meant}'?" in said if meant else "Correct it." in said
+    assert {meant or "hop", *others} <= set(said.replace(",", " ").split())
+
+
+def test_keywords_that_prepare_takes_reach_it() -> None:
+    """Those of `calibrate` and `evaluate` are not all their own."""
+    model = tiny_model("audio")
+    for method in (model.calibrate, model.evaluate):
+        with pytest.raises(DataError, match="dataset"):
+            method(progress=False, workers=1, face_model=None, max_unreadable=3)

@@ -20,8 +20,10 @@ import ter_fast
 FOLDER = os.environ.get("TER_FAST_SITE", "")
 SITE = Path(FOLDER)
 PACKAGES = (
-    "card", "corrupt", "data", "decode", "losses", "metrics", "metrics.modules",
-    "multiview", "reference", "report", "robustness", "shards", "thresholds", "train",
+    "data", "data.shards", "evaluate", "evaluate.report", "evaluate.robustness", "experts.card",
+    "experts.encoders", "media.corrupt", "media.decode", "multiview", "opinions.losses",
+    "opinions.reference", "train", "train.recipes", "trust.metrics", "trust.metrics.modules",
+    "trust.thresholds",
 )  # fmt: skip
 
 pytestmark = [

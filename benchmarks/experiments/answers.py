@@ -103,7 +103,7 @@ class Judge:
             made = {"": of_probability(_cooled(opinion.evidence, 1.0), mask, distances)}
             made["temperature"] = of_probability(_cooled(opinion.evidence, self.temperature), mask)
             if not several:
-                made["MC dropout"] = dropped(self.model, found, mask)
+                made["MC dropout"] = answer_with_dropout(self.model, found, mask)
             return made
         kind = self.model.config.confidence
         made = {"": of_opinion(fuse(evidence, rule, mask, believed), mask, kind, distances)}
@@ -182,7 +182,7 @@ def _answer(
     )
 
 
-def dropped(model: Model, found: Encoded, mask: Tensor, passes: int = PASSES) -> Answer:
+def answer_with_dropout(model: Model, found: Encoded, mask: Tensor, passes: int = PASSES) -> Answer:
     """Average the softmax over dropout masks on the pooled features: MC dropout.
 
     Reference:

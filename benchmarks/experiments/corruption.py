@@ -14,7 +14,7 @@ from ter_fast.data import Dataset, Sample
 from ter_fast.errors import DataError, TerFastError
 from ter_fast.media.clip import Clip
 from ter_fast.media.corrupt import CORRUPTIONS, corrupt, corrupt_audio
-from ter_fast.media.corrupt.suite import clip_key
+from ter_fast.media.corrupt.apply import clip_key
 from ter_fast.predict.prepare import PreparedData
 from ter_fast.predict.preprocessor import Preprocessor
 from ter_fast.predict.source import Source

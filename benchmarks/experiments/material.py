@@ -60,14 +60,14 @@ class Material:
 
 def dataset_of(experiment: Experiment, folder: Path) -> Dataset:
     """Read an experiment's data."""
-    return load_dataset(located(experiment.data, folder))
+    return load_dataset(locate(experiment.data, folder))
 
 
-def located(description: str, folder: Path) -> str:
+def locate(description: str, folder: Path) -> str:
     """Put the data folder before every path of a description.
 
     Example:
-        >>> located("ravdess:speech?calm=keep+mine.csv", Path("data"))
+        >>> locate("ravdess:speech?calm=keep+mine.csv", Path("data"))
         'ravdess:data/speech?calm=keep+data/mine.csv'
     """
     found = []
@@ -131,7 +131,7 @@ def _fold(dataset: Dataset, share: float, seed: int) -> Fold:
     return Fold(*(np.flatnonzero(names == name) for name in ("train", "validation", "test")))
 
 
-def selected(
+def select(
     data: PreparedData, rows: Sequence[int] | Rows, modalities: Sequence[str]
 ) -> PreparedData:
     """Return some clips, and of them what some modalities read; clips without any of it are left out."""
@@ -174,7 +174,7 @@ def _strangers(
         made = [signal(what[7:], size, seed) for seed in range(count)]
         windows = [[Window({"audio": sound}, {}, 0.0, size / SAMPLE_RATE)] for sound in made]
         return Strangers(windows, tuple(f"signal {place}" for place in range(count)))
-    dataset = load_dataset(located(what, folder))
+    dataset = load_dataset(locate(what, folder))
     draw = np.random.default_rng(experiment.split_seed)
     chosen = np.sort(draw.permutation(len(dataset))[:count])
     labels = model.config.labels

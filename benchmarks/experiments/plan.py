@@ -104,7 +104,7 @@ class Plan:
 
     def model_of(self, experiment: Experiment, row: Row) -> dict[str, Any]:
         """Return how a row's model is built in an experiment."""
-        return merged(self.model, experiment.model, row.model)
+        return merge(self.model, experiment.model, row.model)
 
     def modalities_of(self, experiment: Experiment, row: Row) -> tuple[str, ...]:
         """Return what a row reads in an experiment."""
@@ -114,7 +114,7 @@ class Plan:
     def train_of(self, experiment: Experiment, row: Row) -> dict[str, Any]:
         """Return how a row is trained in an experiment."""
         peer = {"kind": "log", "kl_weight": 0.0} if row.family == "softmax" else {}
-        return merged(self.train, experiment.train, peer, row.train)
+        return merge(self.train, experiment.train, peer, row.train)
 
     def seeds_of(self, experiment: Experiment) -> tuple[int, ...]:
         """Return the seeds of an experiment."""
@@ -184,11 +184,11 @@ class Plan:
         return self
 
 
-def merged(*settings: Mapping[str, Any]) -> dict[str, Any]:
+def merge(*settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings with the later ones on top, mappings in mappings merged likewise.
 
     Example:
-        >>> merged({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+        >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
         {'a': {'b': 1, 'c': 3}}
     """
     found: dict[str, Any] = {}
@@ -196,7 +196,7 @@ def merged(*settings: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in each.items():
             old = found.get(key)
             both = isinstance(old, Mapping) and isinstance(value, Mapping)
-            found[key] = merged(old, value) if both else value  # type: ignore[arg-type]
+            found[key] = merge(old, value) if both else value  # type: ignore[arg-type]
     return found
 
 

@@ -195,7 +195,7 @@ def check_folds(name: str, kept: Sequence[Kept]) -> None:
                 )
 
 
-def together(kept: Sequence[Kept]) -> dict[int, list[Kept]]:
+def by_seed(kept: Sequence[Kept]) -> dict[int, list[Kept]]:
     """Return by fold the models of all seeds, where there are several and every seed is done."""
     seeds = {each.seed for each in kept}
     by_fold: dict[int, list[Kept]] = {}

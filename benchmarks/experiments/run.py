@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.experiments.answers import Answer, Judge
 from benchmarks.experiments.corruption import Voice, corrupted
-from benchmarks.experiments.material import Fold, Material, dataset_of, load, selected
+from benchmarks.experiments.material import Fold, Material, dataset_of, load, select
 from benchmarks.experiments.plan import Experiment, Plan, Row
 from benchmarks.experiments.training import build, train
 from ter_fast.errors import DataError
@@ -162,7 +162,7 @@ def _unit(plan: Plan, unit: Unit, material: Material) -> str:
     labels = material.dataset.labels
     model = build(labels, settings["model"], unit.row.family, unit.seed)
     parts = [
-        selected(material.data, rows, model.config.modalities)
+        select(material.data, rows, model.config.modalities)
         for rows in (fold.train, fold.validation, fold.test)
     ]
     kept = unit.folder / "model"
@@ -179,7 +179,7 @@ def _unit(plan: Plan, unit: Unit, material: Material) -> str:
             is_done(plan, unit)
             model = Model.from_pretrained(kept).eval()
     began = time.perf_counter()
-    arrays, thresholds = measured(model, unit, material, fold, parts)
+    arrays, thresholds = measure(model, unit, material, fold, parts)
     unit.folder.mkdir(parents=True, exist_ok=True)
     _save(unit.answers, arrays)
     about = {
@@ -192,7 +192,7 @@ def _unit(plan: Plan, unit: Unit, material: Material) -> str:
     return f"{unit.name}: {100 * right.mean():.1f} %, {text}measured in {_since(began)}"
 
 
-def measured(
+def measure(
     model: Model, unit: Unit, material: Material, fold: Fold, parts: Sequence[PreparedData]
 ) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
     """Return every answer of a fold's model as arrays by "condition/method/what", and its thresholds."""
@@ -214,7 +214,7 @@ def measured(
     note("test", judge.answers(encode(model, test.clips, test.empty)))
     rows = _spread(len(test.clips), experiment.corrupted)
     arrays["corrupted"] = rows
-    some = selected(test, rows, model.config.modalities)
+    some = select(test, rows, model.config.modalities)
     voices = _voices(training)
     asked = suite(model.config.modalities)
     for name in (name for name in experiment.corruptions if name in asked):

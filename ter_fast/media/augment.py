@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ter_fast.media.corrupt.audio import TALKERS
 from ter_fast.media.resampling import SAMPLE_RATE
-
-# As many as the corruption suite lets talk; its module would make the import of the package slower.
-_TALKERS = 5
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def add_babble(audio: Tensor, share: float, snr_db: tuple[float, float] = (-5.0,
     # In float16 the least level that is divided by would be 0.
     clean = audio.float()
     voices = clean / _level(clean).clamp_min(1e-12)
-    talkers = int(torch.randint(1, _TALKERS + 1, ()))
+    talkers = int(torch.randint(1, TALKERS + 1, ()))
     babble = torch.zeros_like(clean)
     for _ in range(talkers):
         row, begin = int(torch.randint(1, batch, ())), int(torch.randint(samples, ()))

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.resampler import AudioResampler
+    from torch import Tensor
 
 SAMPLE_RATE = 16_000
 """Samples per second of every `Clip.audio`, in Hz."""
@@ -34,6 +33,8 @@ def resample(sound: Tensor, rate: int) -> Tensor:
         >>> resample(torch.zeros(44_100), 44_100).shape
         torch.Size([16000])
     """
+    import torch
+
     track = Track(0.0, sound.numel() / rate)
     if sound.numel():
         track.add([sound.numpy()], 1, rate, None)

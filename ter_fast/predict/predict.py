@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import torch
 from torch import Tensor
@@ -25,7 +25,8 @@ from ter_fast.media.threads import leaving_cores, worker_count
 from ter_fast.predict.aggregate import Record, conclude
 from ter_fast.predict.evidence import noted_evidence
 from ter_fast.predict.prediction import Prediction, Predictions
-from ter_fast.predict.preprocessor import Preprocessor
+from ter_fast.predict.preprocessor import Preprocessor, preprocessor_of
+from ter_fast.predict.settings import FileSettings, PredictSettings
 from ter_fast.predict.source import Source
 from ter_fast.predict.sources import dataset_sources, sources_of
 from ter_fast.predict.streaming import streamed
@@ -42,14 +43,15 @@ ManySources = Sequence[OneSource]
 def predict(
     model: Network,
     source: OneSource | ManySources | Dataset,
-    preprocessor: Preprocessor,
-    batch_size: int = 16,
-    workers: int | None = None,
-    progress: bool = False,
+    **settings: Unpack[PredictSettings],
 ) -> Prediction | Predictions:
     """Predict whatever `Model.predict` takes; see there for the arguments and errors."""
     from ter_fast.data import Dataset
 
+    batch_size, workers = settings.pop("batch_size", 16), settings.pop("workers", None)
+    progress = settings.pop("progress", False)
+    # What is left of them says how files are read.
+    preprocessor = preprocessor_of(model.config, **cast(FileSettings, settings))
     one = isinstance(source, Clip) or (isinstance(source, Mapping) and not _is_tensors(source))
     if isinstance(source, Dataset):
         sources = dataset_sources(source, preprocessor)

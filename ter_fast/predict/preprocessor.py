@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from ter_fast.media.decode import MAX_SECONDS, Sampling
 from ter_fast.media.decode.backends import check_sampling, choose
 from ter_fast.media.faces.cropper import FaceCropper, default_face_model
 from ter_fast.media.features import resize_frames
+from ter_fast.predict.settings import FileSettings
 from ter_fast.predict.source import Source
 from ter_fast.predict.windows import Window
 
@@ -178,37 +180,34 @@ class Preprocessor:
         return resize_frames(frames, video.size, video.channels), ""
 
 
-def preprocessor_of(
-    config: ModelConfig,
-    faces: str | None = None,
-    face_model: str | Path | None = None,
-    *,
-    window: float | None = None,
-    hop: float | None = None,
-    decode: str | None = None,
-    sampling: Sampling = "exact",
-) -> Preprocessor:
-    """Return what turns clips into the inputs of a model; see `Model.preprocessor`.
+def preprocessor_of(config: ModelConfig, **settings: Unpack[FileSettings]) -> Preprocessor:
+    """Return what turns clips into the inputs of a model.
+
+    Args:
+        config: Of the model.
+        **settings: How clips are cut and read; see `FileSettings`.
 
     Raises:
         ModelError: faces, a window or a hop that cannot be.
         MediaError: there is no such decoder or sampling, or it is not installed.
     """
-    if decode is not None:
-        choose(decode)
-    check_sampling(decode, sampling)
+    decoder, sampling = settings.get("decode"), settings.get("sampling", "exact")
+    if decoder is not None:
+        choose(decoder)
+    check_sampling(decoder, sampling)
+    window, hop = settings.get("window"), settings.get("hop")
     for name, seconds in (("window", window), ("hop", hop)):
         if seconds is not None and not 0.01 <= seconds <= MAX_SECONDS:
             raise ModelError(f"{name} is {seconds}; expected seconds, from 0.01 to {MAX_SECONDS:g}")
     if window is not None:
         config = replace(config, window_seconds=window)
     if config.video is None:
-        return Preprocessor(config, None, hop, decode, sampling)
-    if faces is not None:
+        return Preprocessor(config, None, hop, decoder, sampling)
+    if (faces := settings.get("faces")) is not None:
         config = replace(config, video=replace(config.video, faces=faces))
     cropper = None
     if config.video is not None and config.video.faces == "detect":
-        file = face_model or default_face_model()
+        file = settings.get("face_model") or default_face_model()
         if file is not None:
             cropper = FaceCropper(file, size=max(96, config.video.size))
-    return Preprocessor(config, cropper, hop, decode, sampling)
+    return Preprocessor(config, cropper, hop, decoder, sampling)

@@ -227,6 +227,7 @@ def test_noise_leaves_one_view_alone_and_has_its_deviation() -> None:
 # -- methods and runs -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_is_built_cloned_and_learns(name: str) -> None:
     drawn = split(some_views(), 0)
@@ -239,6 +240,7 @@ def test_every_method_is_built_cloned_and_learns(name: str) -> None:
     assert model.score(tested, drawn.test_labels) > 0.7
 
 
+@pytest.mark.slow
 def test_a_temperature_is_found_where_a_class_has_fewer_samples_than_folds() -> None:
     views = some_views(60)
     chosen = np.r_[np.flatnonzero(views.labels != 3), np.flatnonzero(views.labels == 3)[:4]]
@@ -294,6 +296,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_two_preparations_are_told_apart(config: Path, tmp_path: Path) -> None:
     comparison = Comparison.read(config)
     published = replace(comparison, as_published=True)
@@ -355,6 +358,7 @@ def test_the_command_writes_a_page_and_goes_on_where_it_ended(config: Path, tmp_
         read_results(out / "three.jsonl")
 
 
+@pytest.mark.slow
 def test_a_page_of_draws_is_written_from_results_alone(config: Path, tmp_path: Path) -> None:
     command = ["trust", str(config), "--out", str(tmp_path)]
     assert CliRunner().invoke(app, command).exit_code == 0
@@ -461,6 +465,7 @@ def test_conflict_weighs_as_in_the_papers_code() -> None:
 NAMED = {"group": "actor", "labels": "emotion", "views": {"face": "au", "voice": "sound"}}
 
 
+@pytest.mark.slow
 @given(
     groups=strategies.lists(strategies.integers(0, 12), min_size=30, max_size=80),
     folds=strategies.integers(2, 4),
@@ -554,6 +559,7 @@ def grouped(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_every_sample_is_answered_by_the_fold_that_left_it_out(grouped: Path) -> None:
     comparison = Comparison.read(grouped)
     assert comparison.protocol is not None
@@ -592,6 +598,7 @@ def test_every_sample_is_answered_by_the_fold_that_left_it_out(grouped: Path) ->
         np.testing.assert_array_equal(found.alone["face"][fold.test], model.predict(gone))
 
 
+@pytest.mark.slow
 def test_rows_that_train_alike_answer_as_if_each_were_trained(
     grouped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -644,6 +651,7 @@ def test_a_view_alone_stands_at_the_mean_where_a_method_takes_one_table(grouped:
         np.testing.assert_array_equal(found.alone["face"][fold.test], model.predict(gone))
 
 
+@pytest.mark.slow
 def test_the_command_in_folds_writes_what_scikit_learn_finds(grouped: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = ["trust", str(grouped), "--out", str(out)]
@@ -720,6 +728,7 @@ def test_the_command_in_folds_writes_what_scikit_learn_finds(grouped: Path, tmp_
     assert "the set 'some', which the configuration does not name" in str(told.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -757,6 +766,7 @@ def rendered(pages: Path, *command: str) -> None:
     assert told.exit_code == 0, (told.output, told.exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", sorted(BENCHMARKS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_committed_pages_are_written_anew_from_committed_figures(
     config: Path, tmp_path: Path
@@ -795,6 +805,7 @@ def test_intervals_are_of_groups_and_of_all_their_seeds_together(grouped: Path) 
     np.testing.assert_allclose(once.interval(), thrice.interval())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -879,6 +890,7 @@ def test_votes_are_fused_as_the_formulas_say(tmp_path: Path) -> None:
     np.testing.assert_allclose(answer.probability, target / target.sum(1, keepdims=True))
 
 
+@pytest.mark.slow
 def test_what_is_fitted_fits_better_and_knows_nothing_of_who_is_asked(tmp_path: Path) -> None:
     np.savez(tmp_path / "votes.npz", **some_votes())
     votes = read_vote_counts(tmp_path)
@@ -920,6 +932,7 @@ def test_divergences_and_majorities_are_those_of_scipy_and_of_counting() -> None
         assert found == (winners[0] if len(winners) == 1 else -1)
 
 
+@pytest.mark.slow
 def test_the_command_for_votes_writes_its_page(tmp_path: Path) -> None:
     content = some_votes(4, 25)
     np.savez(tmp_path / "votes.npz", **content)

@@ -24,7 +24,7 @@ from benchmarks.cli import app
 from benchmarks.experiments import Density, Plan, run, summarize, summary, write_page
 from benchmarks.experiments.answers import TRUST, Answer, Judge, ensemble, entropy_of
 from benchmarks.experiments.corruption import Voice, corrupted
-from benchmarks.experiments.material import Material, dataset_of, load, selected, split
+from benchmarks.experiments.material import Material, dataset_of, load, select, split
 from benchmarks.experiments.page import read_lines, write_lines
 from benchmarks.experiments.plan import Experiment, Row
 from benchmarks.experiments.pooled import Kept, Pooled, check_folds
@@ -36,7 +36,7 @@ from ter_fast.data import Dataset, Sample
 from ter_fast.errors import DataError
 from ter_fast.experts.out_of_distribution import FamiliarityConfig
 from ter_fast.media.corrupt import CORRUPTIONS, corrupt
-from ter_fast.media.corrupt.suite import clip_key
+from ter_fast.media.corrupt.apply import clip_key
 from ter_fast.model import Model
 from ter_fast.predict.evidence import clip_evidence
 from ter_fast.predict.prepare import PreparedData, prepare
@@ -214,15 +214,15 @@ def test_strangers_are_no_longer_than_the_clips(plan: Plan, tones: Path) -> None
 def test_clips_without_what_a_row_reads_are_left_out(plan: Plan, tones: Path) -> None:
     data = material_of(plan, tones).data
     mute = [replace(data.clips[0][0], values={"audio": None})]
-    kept = selected(replace(data, clips=[mute, *data.clips[1:]]), [0, 2, 5], ["audio"])
+    kept = select(replace(data, clips=[mute, *data.clips[1:]]), [0, 2, 5], ["audio"])
     assert [sample.path for sample in kept.samples] == [data.samples[i].path for i in (2, 5)]
     assert kept.labels.tolist() == data.labels[[2, 5]].tolist()
     with pytest.raises(DataError, match="no clip"):
-        selected(replace(data, clips=[mute]), [0], ["audio"])
+        select(replace(data, clips=[mute]), [0], ["audio"])
 
 
 def test_corruptions_change_sound_and_silence_is_masked(plan: Plan, tones: Path) -> None:
-    data = selected(material_of(plan, tones).data, range(4), ["audio"])
+    data = select(material_of(plan, tones).data, range(4), ["audio"])
     noisy = corrupted(data, "white_noise", 5)
     again = corrupted(data, "white_noise", 5)
     for before, after, twice in zip(data.clips, noisy, again, strict=True):
@@ -290,7 +290,7 @@ def films_of(folder: Path) -> tuple[Material, Model]:
 @pytest.mark.parametrize("name", ["blur", "dropped_frames", "jpeg"])
 def test_pictures_are_corrupted_before_they_are_scaled(films: Path, name: str) -> None:
     material, model = films_of(films)
-    data = selected(material.data, range(3), ["audio", "video"])
+    data = select(material.data, range(3), ["audio", "video"])
     changed = corrupted(data, name, 4, pictures=material.pictures)
     preprocessor = model.preprocessor()
     sources = dataset_sources(replace(material.dataset, samples=data.samples), preprocessor)
@@ -317,7 +317,7 @@ def test_pictures_are_corrupted_before_they_are_scaled(films: Path, name: str) -
 
 def test_files_that_went_away_are_named(films: Path, tmp_path: Path) -> None:
     material, _ = films_of(films)
-    data = selected(material.data, range(2), ["video"])
+    data = select(material.data, range(2), ["video"])
     gone = [replace(each, path=str(tmp_path / "gone.mp4")) for each in data.samples]
     with pytest.raises(DataError, match=r"gone\.mp4 .*could be read before"):
         corrupted(replace(data, samples=tuple(gone)), "blur", 1, pictures=material.pictures)
@@ -325,7 +325,7 @@ def test_files_that_went_away_are_named(films: Path, tmp_path: Path) -> None:
 
 def test_corruptions_between_sound_and_pictures_change_one_of_them(films: Path) -> None:
     material, _ = films_of(films)
-    data = selected(material.data, range(6), ["audio", "video"])
+    data = select(material.data, range(6), ["audio", "video"])
     gone = [corrupted(data, "missing_video", level) for level in (1, 3, 5)]
     lost = [[clip[0].values["video"] is None for clip in each] for each in gone]
     assert all(lost[2])
@@ -348,7 +348,7 @@ def test_corruptions_between_sound_and_pictures_change_one_of_them(films: Path) 
 
 def test_foreign_sound_is_of_another_class_where_it_can_be(films: Path) -> None:
     material, _ = films_of(films)
-    data = selected(material.data, range(6), ["audio", "video"])
+    data = select(material.data, range(6), ["audio", "video"])
     ticks = torch.sin(torch.arange(16_000) * 0.3)
     voices = [Voice(ticks, 0), Voice(ticks.sign(), 1)]
     for voice, label, windows in zip(

@@ -37,6 +37,7 @@ def digits() -> tuple[list[Any], Any]:
     return [halves[:, :, :4].reshape(-1, 32), halves[:, :, 4:].reshape(-1, 32)], labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_each_learns_and_takes_missing_views(classifier: type[ViewNetworkClassifier]) -> None:
     views, labels = digits()
@@ -58,6 +59,7 @@ def test_each_learns_and_takes_missing_views(classifier: type[ViewNetworkClassif
     np.testing.assert_allclose(model.predict_proba(nothing), 0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", CLASSIFIERS)
 def test_class_weights_move_the_border_of_each(classifier: type[ViewNetworkClassifier]) -> None:
     rng = np.random.default_rng(0)

@@ -154,6 +154,7 @@ def trend_of(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))["trends"]["white_noise"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "damage"),
     [
@@ -220,6 +221,7 @@ def test_folders_without_a_model_are_named(run: Run, given: Given, tmp_path: Pat
     assert "is not the configuration of a ter_fast model" in told(given.model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [

@@ -178,6 +178,7 @@ def test_info_says_which_backends_are_active_and_why(run: Run, model: Path) -> N
     assert values["cuda"]["available"] is torch.cuda.is_available()
 
 
+@pytest.mark.slow
 def test_info_says_what_is_wrong_with_the_face_detector_and_names_extras(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +196,7 @@ def test_info_says_what_is_wrong_with_the_face_detector_and_names_extras(
     assert "which does not exist" in found["face_model_why"]
 
 
+@pytest.mark.slow
 def test_brackets_in_names_are_printed(run: Run, tmp_path: Path) -> None:
     for kind in ("audio", "video"):
         tiny_model(kind, labels=("calm [low]", "high")).save_pretrained(tmp_path / kind)
@@ -224,6 +226,7 @@ def test_train_ends_with_the_list_of_unreadable_files(run: Run, tmp_path: Path) 
     assert "the limit of unreadable files is 'many'" in refused.err
 
 
+@pytest.mark.slow
 def test_train_says_that_nothing_is_kept_for_a_test(run: Run, tmp_path: Path) -> None:
     manifest = tone_corpus(tmp_path / "data", {"train": 6, "validation": 2})
     command = ("train", "-d", manifest, "-o", tmp_path / "model", "--epochs", 1, "-q")
@@ -240,6 +243,7 @@ def test_train_says_that_nothing_is_kept_for_a_test(run: Run, tmp_path: Path) ->
     assert "?protocol=5-fold-1, which keeps some." in said
 
 
+@pytest.mark.slow
 def test_train_calibrate_evaluate_predict(run: Run, tmp_path: Path) -> None:
     manifest = tone_corpus(tmp_path / "data", {"train": 8, "validation": 3, "test": 3})
     folder = tmp_path / "model"
@@ -292,6 +296,7 @@ def test_train_calibrate_evaluate_predict(run: Run, tmp_path: Path) -> None:
     assert row["threshold"] == pytest.approx(record.threshold)
 
 
+@pytest.mark.slow
 def test_a_promised_risk_is_printed_once_below_the_table(run: Run, tmp_path: Path) -> None:
     manifest = tone_corpus(tmp_path / "data", {"train": 8, "validation": 40})
     folder = tmp_path / "model"
@@ -316,6 +321,7 @@ def test_a_promised_risk_is_printed_once_below_the_table(run: Run, tmp_path: Pat
     assert Model.from_pretrained(folder).config.thresholds["audio"] == record
 
 
+@pytest.mark.slow
 def test_windows_are_calibrated_apart_and_shown_below_clips(run: Run, tmp_path: Path) -> None:
     manifest = tone_corpus(tmp_path / "data", {"validation": 4})
     folder = tmp_path / "model"
@@ -349,6 +355,7 @@ def test_windows_are_calibrated_apart_and_shown_below_clips(run: Run, tmp_path: 
     assert "unit is 'frame'; expected clip or window" in refused.err
 
 
+@pytest.mark.slow
 def test_evaluations_take_a_seed(run: Run, model: Path, tmp_path: Path) -> None:
     manifest = tone_corpus(tmp_path / "data", {"test": 12})
 
@@ -365,6 +372,7 @@ def test_evaluations_take_a_seed(run: Run, model: Path, tmp_path: Path) -> None:
     assert [value for value, _ in first] == [value for value, _ in other]
 
 
+@pytest.mark.slow
 def test_a_set_without_a_promise_is_a_sentence_on_stderr(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "both"
     tiny_model("audio", "video", labels=LABELS).save_pretrained(folder)
@@ -406,6 +414,7 @@ def test_a_wrong_label_in_a_manifest_names_the_closest(
     assert {path.name: path.read_bytes() for path in model.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_experts_are_joined_and_calibrated_on_pairs(run: Run, tmp_path: Path) -> None:
     tiny_model("audio", labels=LABELS).save_pretrained(tmp_path / "a")
     tiny_model("video", labels=LABELS).save_pretrained(tmp_path / "v")
@@ -436,6 +445,7 @@ def test_a_failed_download_is_one_sentence(run: Run, monkeypatch: pytest.MonkeyP
     assert found.err.strip() == "error: the face model could not be fetched; check the network"
 
 
+@pytest.mark.slow
 def test_the_module_runs(model: Path, media: Path) -> None:
     command = [
         sys.executable,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from helpers.registries import taken_back
 from ter_fast import Model, ModelError, TerFastError
 from ter_fast.cli import app
 from ter_fast.cli.encoders import chosen_encoders
@@ -37,11 +36,10 @@ class Letters(torch.nn.Module):
 
 @pytest.fixture(autouse=True)
 def as_in_a_new_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forget at the end what was registered, and what was imported."""
+    """Forget at the end what was imported."""
     modules = set(sys.modules)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    with taken_back():
-        yield
+    yield
     forget(modules)
 
 
@@ -64,6 +62,7 @@ def run(*arguments: object) -> None:
     app([str(each) for each in arguments], standalone_mode=False)
 
 
+@pytest.mark.slow
 def test_a_file_of_registrations_trains_and_measures_a_model_of_text(
     code: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

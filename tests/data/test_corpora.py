@@ -335,6 +335,7 @@ def test_fer2013_names_the_row_that_is_damaged(tmp_path: Path, broken: dict[str,
         load_fer2013(tmp_path)
 
 
+@pytest.mark.slow
 def test_fer2013_real(data_dir: Path) -> None:
     data = load_dataset(f"fer2013:{data_dir / 'fer2013'}")
     assert data.labels == EMOTIONS
@@ -354,6 +355,7 @@ def test_fer2013_real(data_dir: Path) -> None:
     assert 0.6 < agree < 0.7
 
 
+@pytest.mark.slow
 def test_fer2013_published_table_gives_what_the_real_one_does(
     data_dir: Path, tmp_path: Path
 ) -> None:
@@ -387,6 +389,7 @@ def test_fer2013_published_table_gives_what_the_real_one_does(
         np.testing.assert_array_equal(picture, pixels[i])
 
 
+@pytest.mark.slow
 def test_three_corpora_join(data_dir: Path) -> None:
     union = load_dataset(
         f"ravdess:{data_dir / 'ravdess'}+nemo:{data_dir / 'nemo'}+fer2013:{data_dir / 'fer2013'}"

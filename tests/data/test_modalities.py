@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gc
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,13 +58,9 @@ def letters(text: str) -> list[int]:
 
 
 @pytest.fixture(autouse=True)
-def registered() -> Iterator[None]:
-    before = dict(MODALITIES)
+def registered() -> None:
     register_modality("text", letters, shape=(None,), dtype=torch.int64)
     register_modality("pulse", shape=(SIZE,))
-    yield
-    MODALITIES.clear()
-    MODALITIES.update(before)
 
 
 def three(*names: str, **settings: Any) -> Model:
@@ -390,6 +385,7 @@ def test_arrays_in_archives(tmp_path: Path) -> None:
         read_vectors(f"{two}#right")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::ResourceWarning")
 @pytest.mark.parametrize(
     ("name", "content", "message"),

@@ -350,6 +350,7 @@ def test_a_limit_of_failures_is_a_share(films: Path, tmp_path: Path, limit: floa
         prepare_shards(load_dataset(str(films)), tmp_path / "out", SMALL, failed_limit=limit)
 
 
+@pytest.mark.slow
 # The package leaves its tars to the garbage collector, which warns of them.
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.extra("shards")

@@ -22,9 +22,12 @@ from ter_fast.evaluate.report import write_report, write_robustness
 from ter_fast.trust.outcomes import ModalityOutcomes, Outcomes
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs a browser on PATH: install chromium or google-chrome"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="needs a browser on PATH: install chromium or google-chrome"
+    ),
+]
 
 SIZES = [(390, 844), (1440, 900)]
 SCHEMES = ["light", "dark"]

@@ -23,7 +23,7 @@ from ter_fast.evaluate.evaluate import evaluate
 from ter_fast.evaluate.report.robustness import sentence
 from ter_fast.evaluate.robustness import Robustness, Trend, evaluate_corrupted
 from ter_fast.evaluate.robustness.measure import rank_correlation
-from ter_fast.media.corrupt import corrupt, suite
+from ter_fast.media.corrupt import CORRUPTIONS, corrupt, suite
 from ter_fast.trust.results import Figure
 
 LABELS = ("high", "low")
@@ -126,11 +126,11 @@ def test_babble_is_not_of_ones_own_voice(tones: Path) -> None:
     data = load_dataset(str(tones))
     pool = [Voice(s.path, s.group, s.label, torch.full((9,), float(i))) for i, s in enumerate(data)]
     for sample in data:
-        for name in ("babble", "other_sound"):
-            chosen = [data[int(sound[0])] for sound in _others(pool, sample, name)]
+        for name in (each for each in CORRUPTIONS if CORRUPTIONS[each].takes("others")):
+            chosen = [data[int(sound[0])] for sound in _others(pool, sample, CORRUPTIONS[name])]
             assert chosen
             assert all(each.group != sample.group for each in chosen)
-            if name == "other_sound":
+            if CORRUPTIONS[name].another_class:
                 assert all(each.label != sample.label for each in chosen)
 
 
@@ -235,6 +235,7 @@ def test_verdicts() -> None:
 # -- what is written --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_page_tables_and_record(found: Robustness, tmp_path: Path) -> None:
     page = found.save(tmp_path / "report")
     text = page.read_text(encoding="utf-8")
@@ -281,6 +282,7 @@ def test_command_line(tones: Path, tmp_path: Path) -> None:
     assert isinstance(bad.exception, DataError)
 
 
+@pytest.mark.slow
 def test_real_speech_loses_accuracy_under_noise(data_dir: Path) -> None:
     data = load_dataset(f"ravdess:{data_dir / 'ravdess'}").split("validation")
     data = replace(data, samples=data.samples[::6])

@@ -230,6 +230,7 @@ def test_corruptions_that_it_is_blind_to_stand_under_limits(model: Model) -> Non
     assert "were not measured: `ter-fast" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a|b", "line\nbreak", "<script>", "#: 'x' \"y\"", "\x85", "名"])
 def test_names_break_neither_tables_nor_metadata(
     model: Model, answers: Outcomes, name: str

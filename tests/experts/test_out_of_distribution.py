@@ -496,6 +496,7 @@ def test_the_command_line_learns_and_forgets_it(corpus: Path, tmp_path: Path) ->
 # -- real clips -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_noise_and_tones_are_strange_to_a_model_of_speech(data_dir: Path) -> None:
     speech = load_dataset(f"ravdess:{data_dir / 'ravdess/speech_opus16k'}")
     splits = dict.fromkeys(("ravdess:01", "ravdess:02", "ravdess:03"), "train")

@@ -525,6 +525,7 @@ def test_a_pooler_without_weights_is_left_out(
 # -- from files to predictions --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_trains_on_real_speech_and_predicts_a_clip(
     folder_of: Callable[[str], str], data_dir: Path, tmp_path: Path
 ) -> None:

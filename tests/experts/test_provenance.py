@@ -73,6 +73,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tone_corpus(tmp_path_factory.mktemp("t"), {"train": 3, "validation": 2, "test": 2})
 
 
+@pytest.mark.slow
 def test_training_keeps_whom_it_learned_from(corpus: Path, tmp_path: Path) -> None:
     tones = load_dataset(str(corpus))
     model = tiny_model("audio", labels=LABELS)

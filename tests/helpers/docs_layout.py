@@ -26,7 +26,7 @@ from helpers.tiny import (
 )
 from ter_fast.data import load_dataset
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SPEAKERS = {"train": 4, "validation": 4, "test": 3}
 NAMED = {"high": "tense", "low": "calm"}
 
@@ -51,7 +51,7 @@ def laid_out(folder: Path) -> Path:
     (folder / "notes.mp4").write_text("this is no film", encoding="utf-8")
     manifest = film_corpus(folder, SPEAKERS, name="clips")
     as_speech(manifest)
-    shutil.copy(manifest, folder / "promise.csv")
+    shutil.copy(manifest, folder / "calibration.csv")
     in_folders(manifest, folder / "recordings")
     model = small_model(load_dataset(str(manifest)))
     model.save_pretrained(folder / "my-model")
@@ -208,7 +208,7 @@ NAMES: Mapping[str, Callable[[Path], dict[str, Any]]] = {
     "README.md": of_readme,
     "corruptions.md": of_corruptions,
     "encoders.md": of_encoders,
-    "familiarity.md": model_and_data,
+    "out_of_distribution.md": model_and_data,
     "third_modality.md": of_third_modality,
 }
 """By page, what its snippets take as given beyond files; pages that are not here stand alone."""

@@ -1,4 +1,4 @@
-"""What a test registers, it takes back."""
+"""The registries of the package, as they were before a test."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from ter_fast.data import CORPORA
 from ter_fast.data.modalities import MODALITIES
-from ter_fast.experts.encoders.cnn import ENCODERS
+from ter_fast.experts.encoders.registry import ENCODERS
 from ter_fast.media.corrupt import CORRUPTIONS
 
 REGISTRIES: tuple[dict[str, Any], ...] = (CORPORA, CORRUPTIONS, ENCODERS, MODALITIES)
 
 
 @contextmanager
-def taken_back() -> Iterator[None]:
+def restore_registries() -> Iterator[None]:
     """Restore every registry at the end."""
     before = [dict(registry) for registry in REGISTRIES]
     try:

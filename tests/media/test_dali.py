@@ -54,6 +54,7 @@ def rows(batches: list[DaliBatch]) -> list[tuple[dict[str, Any], DaliBatch, int]
     return [(record, b, i) for b in batches for i, record in enumerate(b.records)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_batches_are_those_of_pyav(shards: Path, device: str, channels: int) -> None:

@@ -55,6 +55,7 @@ def as_pyav(path: Path, times: Sequence[float]) -> None:
         np.testing.assert_array_less(abs(shown[number].astype(int) - picture.numpy()), 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILMS)
 def test_the_numbers_are_those_of_the_pictures(tmp_path: Path, name: str) -> None:
     encoder, options = FILMS[name]

@@ -476,6 +476,7 @@ def test_batches_left_early_leave_no_thread(vp9: Path) -> None:
     _end_down_to(tasks)
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_pyav(data_dir: Path, tmp_path: Path) -> None:
     copy = vp9_copy(data_dir / "fixtures" / "obama_speech.mp4", tmp_path / "speech.mkv")
     model = tiny_model("audio", "video")

@@ -238,6 +238,7 @@ def test_planned_decoding_equals_decoding_everything(
         _compare(path, times, monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["fixtures/obama_speech.mp4", "fixtures/face_noface.mov", "decode/music_video_3.mp4"]
 )

@@ -66,6 +66,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "threads"),
     [("pyav", None), ("pyav", 1), pytest.param("torchcodec", None, marks=needs_torchcodec)],
@@ -135,6 +136,7 @@ def test_key_frames_that_do_not_stand_alone_are_decoded_exactly(tmp_path: Path) 
     ]
 
 
+@pytest.mark.slow
 @needs_torchcodec
 @pytest.mark.parametrize("side", [None, 224, 50])
 def test_torchcodec_gives_the_clip_that_pyav_gives(data_dir: Path, side: int | None) -> None:

@@ -158,6 +158,7 @@ def test_nan_samples_become_silence(tmp_path: Path) -> None:
     assert not audio[4000:5000].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [

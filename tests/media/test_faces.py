@@ -200,8 +200,9 @@ def test_fetch_without_network_says_what_to_do(
         faces.fetch_face_model(tmp_path)
 
 
+@pytest.mark.slow
 def test_demo_clip_shows_a_face_and_speaks(model_file: Path, tmp_path: Path) -> None:
-    script = Path(__file__).parents[1] / "examples" / "make_demo_clip.py"
+    script = Path(__file__).parents[2] / "examples" / "make_demo_clip.py"
     path = tmp_path / "demo.mp4"
     runpy.run_path(str(script))["write"](path)
     clip = decode.read(path)

@@ -32,6 +32,7 @@ def sources(data_dir: Path) -> list[Original]:
     return originals(data_dir / "fixtures")
 
 
+@pytest.mark.slow
 def test_damaged_copies_of_the_fixtures(data_dir: Path, sources: list[Original]) -> None:
     """A sample of the 2,000 that benchmarks/mutations.py reads."""
     results = list(mutations.run(data_dir, mutants(sources, SAMPLE, seed=5)))
@@ -243,6 +244,7 @@ def tidy() -> Iterator[None]:
         KEPT.pop().close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tidy")
 @pytest.mark.parametrize(
     ("call", "outcome"),
@@ -377,6 +379,7 @@ mutation_steps.serve(Path("nowhere"))
 """
 
 
+@pytest.mark.slow
 def test_noise_of_other_libraries_is_counted_apart(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sources: list[Original]
 ) -> None:

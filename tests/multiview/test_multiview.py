@@ -38,6 +38,7 @@ QUICK: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @parametrize_with_checks([TrustedClassifier(epochs=40, hidden=(32,), random_state=0)])  # type: ignore[untyped-decorator]
 def test_scikit_learns_own_checks(estimator: TrustedClassifier, check: Any) -> None:
     check(estimator)
@@ -164,6 +165,7 @@ def test_no_view_is_surer_than_it_may_be(
     assert not hasattr(refused, "classes_")
 
 
+@pytest.mark.slow
 def test_a_failing_view_is_outvoted(
     halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
 ) -> None:
@@ -198,6 +200,7 @@ def test_a_missing_view_is_masked(
         fitted.predict(half)
 
 
+@pytest.mark.slow
 def test_views_missing_in_training_are_learned_from_the_rest(
     halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
 ) -> None:
@@ -212,6 +215,7 @@ def test_views_missing_in_training_are_learned_from_the_rest(
         model.fit({**holes, "left": np.full_like(train["left"], np.nan)}, labels)
 
 
+@pytest.mark.slow
 def test_a_table_and_its_widths_are_the_same_views(
     fitted: TrustedClassifier, halves: tuple[dict[str, Any], Any, dict[str, Any], Any]
 ) -> None:
@@ -232,6 +236,7 @@ def test_a_table_and_its_widths_are_the_same_views(
         fitted.predict({"right": test["right"], "left": test["left"]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "loss"),
     [*((rule, "log") for rule in RULES), *(("dempster", loss) for loss in LOSSES[1:])],
@@ -247,6 +252,7 @@ def test_every_rule_and_loss_learns(rule: str, loss: str) -> None:
     assert model.loss_curve_[-1] < model.loss_curve_[0]
 
 
+@pytest.mark.slow
 def test_members_and_the_joint_view(
     halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
 ) -> None:
@@ -274,6 +280,7 @@ def test_members_do_not_touch_one_another() -> None:
         torch.testing.assert_close(layer(values)[member], expected)
 
 
+@pytest.mark.slow
 def test_the_seed_decides_and_the_callers_stays(
     halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
 ) -> None:
@@ -296,6 +303,7 @@ def test_scales_are_those_of_the_training_data() -> None:
     assert mask.tolist() == [[True, True, True, False]]
 
 
+@pytest.mark.slow
 def test_trust_is_calibrated_on_data_of_its_own(
     fitted: TrustedClassifier, halves: tuple[dict[str, Any], Any, dict[str, Any], Any]
 ) -> None:
@@ -323,6 +331,7 @@ def test_trust_is_calibrated_on_data_of_its_own(
         model.calibrate(few, labels[:10] * 0 + 11)
 
 
+@pytest.mark.slow
 def test_it_works_in_pipelines_and_searches() -> None:
     views, labels = digits()
     table = np.concatenate(list(views.values()), 1)[:300]
@@ -333,6 +342,7 @@ def test_it_works_in_pipelines_and_searches() -> None:
     assert search.best_score_ > 0.8
 
 
+@pytest.mark.slow
 def test_class_weights_move_the_border() -> None:
     rng = np.random.default_rng(0)
     labels = (np.arange(400) % 10 == 0).astype(int)
@@ -393,6 +403,7 @@ def test_views_that_do_not_fit_are_refused(fitted: TrustedClassifier) -> None:
         TrustedClassifier().fit(np.zeros((4, 3)), [1, 1, 1, 1])
 
 
+@pytest.mark.slow
 def test_widths_may_be_multiples_and_features_may_stay_as_they_are(
     halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
 ) -> None:
@@ -492,6 +503,7 @@ def test_view_dropout_helps_where_a_view_is_missing(
     assert np.abs(model.predict_proba(test) - plain.predict_proba(test)).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_the_failure_rate_of_validation_data_is_the_likeliest_of_those_tried(
     halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
 ) -> None:
@@ -525,6 +537,7 @@ def test_the_failure_rate_of_validation_data_is_the_likeliest_of_those_tried(
         model.choose_failure_rate(test, truth[:1])
 
 
+@pytest.mark.slow
 def test_without_scikit_learn_it_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['sklearn'] = None\n"

@@ -17,6 +17,8 @@ from helpers.cuda_on_host.harness import Buffers, address, call
 from ter_fast.opinions import reference
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS, RULES
 
+pytestmark = pytest.mark.slow
+
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 CODES = {dtype: code for code, dtype in enumerate(DTYPES)}
 ACTIVATIONS = (None, "softplus", "relu", "exp")

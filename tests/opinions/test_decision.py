@@ -55,6 +55,7 @@ def agrees(decision: Decision, opinion: Opinion, kind: str, tolerance: float) ->
     assert (decision.prediction[broken] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("activation", [*ACTIVATIONS, None])
 @given(data=st.data())
@@ -292,6 +293,7 @@ def test_half_precision_decides_as_the_reference_does(kind: str, dtype: torch.dt
     assert not got.trusted[0]
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("threshold", [0.5, torch.tensor(0.5), torch.tensor([0.5]), torch.rand(9)])

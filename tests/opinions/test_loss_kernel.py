@@ -61,6 +61,7 @@ def close(found: Tensor, expected: Tensor, tolerance: float) -> None:
     assert error.numel() == 0 or float(error.max()) <= tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("classes", [2, 3, 6, 7, 16, 17, 33, 101, 1000])
@@ -170,6 +171,7 @@ def test_half_precision_is_rounded_once(dtype: torch.dtype, soft: bool) -> None:
     assert evidence.grad.dtype is dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classes", [3, 18])
@@ -222,6 +224,7 @@ def test_an_operator_never_reads_beyond_its_buffers(
         torch.ops.ter_fast.evidential_loss(evidence, target, "log", 0.0, False)
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("gradient", [False, True])
 # torch.compile trips over deprecated parts of torch itself.
@@ -288,6 +291,7 @@ print(_ops.backend().reason.split(",")[0], digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 @needs_kernels
 def test_every_instruction_set_gives_the_same_bits() -> None:
     said = {}

@@ -36,6 +36,7 @@ def test_masses_sum_to_one(evidence: np.ndarray) -> None:
     torch.testing.assert_close(total, torch.ones_like(total), rtol=1e-6, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CONFIDENCE_KINDS)
 @given(evidence=evidences)
 @settings(deadline=None)

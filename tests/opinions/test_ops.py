@@ -125,6 +125,7 @@ def test_from_logits_values_and_gradients_match_the_reference(
     close(gradients[0], gradients[1], dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_gradcheck_from_logits(activation: str) -> None:
     logits = torch.randn(2, 5, 4, dtype=torch.float64, requires_grad=True)
@@ -311,6 +312,7 @@ def test_the_gradient_of_saturated_evidence_is_that_of_what_is_stored() -> None:
     torch.testing.assert_close(outcomes[0], outcomes[1], rtol=1e-4, atol=1e-12)
 
 
+@pytest.mark.slow
 @needs_kernels
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(("masked", "discounted"), [(0, 0), (1, 1)])
@@ -348,6 +350,7 @@ def test_an_unsupported_dtype_is_refused() -> None:
         fuse(torch.ones(2, 3, 4).to(torch.float8_e4m3fn))
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("gradient", [False, True])
 # torch.compile trips over deprecated parts of torch itself.
@@ -376,6 +379,7 @@ def test_compile_keeps_one_graph(gradient: bool) -> None:
         close(outcomes[1], outcomes[0], torch.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_second_derivatives(rule: str) -> None:
     evidence, _, discount = make(3, 3, 3, torch.float64, False, True)
@@ -418,6 +422,7 @@ print(opinion.evidence.tolist(), opinion.conflict.item(), evidence.grad is not N
 """
 
 
+@pytest.mark.slow
 def test_without_the_extension_the_reference_runs_and_says_so() -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-c", WITHOUT_EXTENSION], capture_output=True, text=True, check=False
@@ -456,6 +461,7 @@ print(_ops.backend().reason.split(",")[0], digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 @needs_kernels
 def test_every_instruction_set_gives_the_same_bits() -> None:
     said = {}
@@ -473,6 +479,7 @@ def test_every_instruction_set_gives_the_same_bits() -> None:
     assert len(set(said.values())) == 1
 
 
+@pytest.mark.slow
 @needs_kernels
 def test_an_unknown_instruction_set_is_refused() -> None:
     done = subprocess.run(
@@ -498,6 +505,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.slow
 @needs_kernels
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork, which Windows lacks")
 def test_a_forked_worker_can_fuse() -> None:

@@ -135,6 +135,7 @@ def test_remainders_and_their_derivatives_are_exact(function: object) -> None:
 # -- losses -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("kl_weight", [0.0, 0.7])
 @pytest.mark.parametrize("soft", [False, True])

@@ -56,6 +56,7 @@ def close(found: Tensor, expected: Tensor, tolerance: float) -> None:
     assert error.numel() == 0 or float(error.max()) <= tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("classes", [2, 3, 6, 7, 16, 17, 33, 101])
 @pytest.mark.parametrize("rows", [0, 1, 7, 33, 1000])
@@ -189,6 +190,7 @@ def test_half_precision_is_rounded_once(dtype: torch.dtype) -> None:
     assert alpha.grad.dtype is dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("classes", [3, 18])
 def test_first_and_second_derivatives(classes: int, name: str) -> None:
@@ -239,6 +241,7 @@ def test_an_upstream_gradient_of_another_length_is_refused() -> None:
         torch.ops.ter_fast.uncertainty_backward(torch.ones(3, 2), *upstream)
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("gradient", [False, True])
 # torch.compile trips over deprecated parts of torch itself.
@@ -302,6 +305,7 @@ print(_ops.backend().reason.split(",")[0], digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 @needs_kernels
 def test_every_instruction_set_gives_the_same_bits() -> None:
     said = {}

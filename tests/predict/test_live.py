@@ -63,6 +63,7 @@ def test_windows_of_a_file_come_at_its_own_pace_and_hold_what_they_should(film: 
     assert stats.damaged == 0
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_the_windows_and_threads_end(model: Model, film: Path) -> None:
     before = threading.active_count()
     # However loaded the machine is, every picture shall be decoded here.
@@ -126,6 +127,7 @@ def feed(path: Path, pipe: Path, pause: float, share: float = 1.0) -> threading.
     return thread
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [1.0, 0.7])
 def test_a_pipe_is_read_as_it_is_fed_and_may_break_off(
     model: Model, film: Path, tmp_path: Path, share: float
@@ -249,13 +251,14 @@ def test_what_cannot_be_opened_says_so(model: Model, tmp_path: Path) -> None:
         next(tiny_model("video").live(str(mute)))
 
 
+@pytest.mark.slow
 def test_control_c_ends_the_command_with_what_was_dropped(film: Path, tmp_path: Path) -> None:
     model = tiny_model("audio", "video", window_seconds=0.4)
     model.save_pretrained(tmp_path / "m")
     command = [sys.executable, "-m", "ter_fast", "live", "-", "--model", str(tmp_path / "m")]
     with subprocess.Popen(
         [*command, "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=False, cwd=Path(__file__).parents[1],
+        stderr=subprocess.PIPE, text=False, cwd=Path(__file__).parents[2],
     ) as process:  # fmt: skip
         assert process.stdin is not None
         assert process.stdout is not None

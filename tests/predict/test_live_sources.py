@@ -182,6 +182,7 @@ def test_a_url_is_read_as_it_comes(model: Model, film: Path) -> None:
     assert all(None not in each.opinions.values() for each, _ in found)
 
 
+@pytest.mark.slow
 def test_a_sender_that_stalls_costs_no_pictures(film: Path) -> None:
     content = film.read_bytes()
     grid, stats = WindowGrid(0.4, 0.4, 4, audio=False), LiveStats()
@@ -229,6 +230,7 @@ def test_a_url_that_is_not_there_says_so(model: Model) -> None:
         next(model.live(url))
 
 
+@pytest.mark.slow
 @needs_lavfi
 def test_the_command_watches_a_camera_until_it_ends(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

@@ -52,6 +52,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # -- how a clip is cut ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(
     duration=st.floats(0.0, 500.0),
     seconds=st.floats(0.5, 30.0),
@@ -101,6 +102,7 @@ def test_a_window_that_cannot_be_is_refused(model: Model, sound: Path, window: f
 # -- windows and their predictions ----------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("window", "hop"), [(None, None), (1.5, None), (2.0, 0.7), (1.0, 3.0)])
 def test_every_window_says_what_it_says_alone(
     model: Model, sound: Path, window: float | None, hop: float | None
@@ -297,6 +299,7 @@ print(full, waiting, held())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(_memory._trim() is None, reason="needs a C library with malloc_trim, as glibc")
 def test_what_is_let_go_of_is_given_back_once_a_second_at_most() -> None:
     run = subprocess.run(
@@ -318,6 +321,7 @@ def clip_of_nine_seconds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_nothing_of_a_long_file_is_kept(clip_of_nine_seconds: Path, tmp_path: Path) -> None:
     short = loop_media(clip_of_nine_seconds, tmp_path / "short.mp4", 300)
     long = loop_media(clip_of_nine_seconds, tmp_path / "long.mp4", 2400)

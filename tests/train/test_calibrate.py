@@ -254,6 +254,7 @@ def surely(monkeypatch: pytest.MonkeyPatch, wrong: int) -> None:
     monkeypatch.setattr("ter_fast.train.calibrate.label", rigged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("promise", "unit"), [(None, "groups"), ("clips", "clips")])
 def test_a_promised_risk_is_stored_and_said(
     voice: Model, many: Dataset, monkeypatch: pytest.MonkeyPatch, promise: str | None, unit: str,
@@ -293,6 +294,7 @@ def with_threshold_of(model: Model, threshold: float) -> Model:
     return model
 
 
+@pytest.mark.slow
 def test_the_clips_that_are_held_out_are_not_tested(
     voice: Model, many: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +332,7 @@ def test_too_few_speakers_are_told_how_many_would_do(
     assert voice.config == before
 
 
+@pytest.mark.slow
 def test_a_set_of_modalities_without_a_promise_has_no_threshold(
     both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +347,7 @@ def test_a_set_of_modalities_without_a_promise_has_no_threshold(
     assert set(both.config.thresholds) == {"audio"}
 
 
+@pytest.mark.slow
 def test_pairs_promise_with_a_proviso(
     both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,6 +360,7 @@ def test_pairs_promise_with_a_proviso(
     assert "independent" not in both.config.thresholds["audio"].promise
 
 
+@pytest.mark.slow
 def test_a_promise_is_kept_only_with_the_limit_that_it_was_made_with(
     both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -456,6 +461,7 @@ def test_a_limit_below_nothing_is_refused(both: Model, films: Dataset, limit: fl
         replace(both.config, disagreement_limit=limit)
 
 
+@pytest.mark.slow
 def test_a_disagreement_limit_is_part_of_what_is_promised(both: Model, films: Dataset) -> None:
     data = films.split("validation")
     limits = [0.01, 0.02, 0.05, 0.2]
@@ -473,6 +479,7 @@ def test_a_disagreement_limit_is_part_of_what_is_promised(both: Model, films: Da
                 assert record.guarantee["accepted"] <= within  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_a_limit_is_never_chosen_on_clips_that_are_tested(
     both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -521,6 +528,7 @@ def test_the_best_confidence_may_be_taken(both: Model, films: Dataset) -> None:
     assert mean[both.config.confidence] == min(mean.values())
 
 
+@pytest.mark.slow
 def test_with_a_risk_the_best_confidence_is_chosen_on_another_half(
     voice: Model, many: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -530,6 +538,7 @@ def test_with_a_risk_the_best_confidence_is_chosen_on_another_half(
     assert (kept["groups"], kept["held_out"]) == (30, 60)
 
 
+@pytest.mark.slow
 def test_what_chooses_the_confidence_of_a_promise_is_in_no_pair_that_is_tested(
     both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -569,6 +578,7 @@ def test_what_chooses_the_confidence_of_a_promise_is_in_no_pair_that_is_tested(
     assert joint.promise.endswith("as the modalities are independent given the emotion")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "samples", "seen"),
     [
@@ -618,6 +628,7 @@ def test_options_that_do_not_go_together(
         voice.calibrate(tones.split("validation"), progress=False, **options)
 
 
+@pytest.mark.slow
 def test_speakers_must_be_named_and_more_than_one(
     voice: Model, many: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

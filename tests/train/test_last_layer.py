@@ -58,6 +58,7 @@ def minimum(
     return np.asarray(found.x.reshape(classes, -1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("balance", "penalty"), [(0.0, 0.01), (0.5, 0.003), (1.0, 0.1)])
 def test_it_minimizes_the_weighted_loss(tones: Dataset, balance: float, penalty: float) -> None:
     model = voice()

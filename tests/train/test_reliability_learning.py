@@ -227,6 +227,7 @@ def mixed(folder: Path, counts: dict[str, int]) -> Dataset:
     return replace(films, samples=samples)
 
 
+@pytest.mark.slow
 def test_training_learns_it(tmp_path: Path) -> None:
     data = mixed(tmp_path, {"train": 8, "validation": 4})
     how: dict[str, Any] = {

@@ -316,6 +316,7 @@ def test_long_clips_are_trained_on_in_windows(tmp_path: Path) -> None:
     assert model.config.training[0].samples == {"train": 2, "validation": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "activation"), [("dempster", "softplus"), ("averaging", "exp")])
 def test_a_joint_model_learns_from_films(tmp_path: Path, rule: str, activation: str) -> None:
     films = load_dataset(str(film_corpus(tmp_path, {"train": 6, "validation": 2})))
@@ -334,6 +335,7 @@ def test_a_joint_model_learns_from_films(tmp_path: Path, rule: str, activation: 
     assert {e.evidence_scale for e in model.config.experts.values()} == {1.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mse", "focal", "fisher", "relaxed"])
 def test_every_loss_trains_a_model(tones: Dataset, kind: str) -> None:
     model = voice()

@@ -13,6 +13,8 @@ import torch
 from helpers.tiny import tone_corpus
 from ter_fast import Model
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import os, signal, sys
 import torch

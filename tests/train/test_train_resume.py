@@ -122,6 +122,7 @@ def killed(kill: Callable[[pytest.MonkeyPatch, int], None], when: int) -> Iterat
             yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kill", "when"),
     [
@@ -181,8 +182,11 @@ torch.save(model.state_dict(), out)
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_goes_on_in_another(corpus: Path, tmp_path: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{SCRIPT}"
+    # This file's folder, for this file, and the one above, for its helpers.
+    folders = [str(folder) for folder in Path(__file__).parents[:2]]
+    code = f"import sys; sys.path[:0] = {folders!r}\n{SCRIPT}"
 
     def train(folder: str, kill: str = "") -> subprocess.CompletedProcess[str]:
         paths = [str(corpus), str(tmp_path / folder), str(tmp_path / f"{folder}.pt"), kill]

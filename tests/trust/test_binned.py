@@ -156,6 +156,7 @@ def test_the_bound_of_a_coverage_counts_both_kinds() -> None:
     assert binned(data, bins=1).error_bound.coverage == 1.0
 
 
+@pytest.mark.slow
 @relaxed
 @example([True], 5e-324)
 @given(st.lists(st.booleans(), min_size=1, max_size=9), st.floats(0, 1))
@@ -220,6 +221,7 @@ def test_saturated_confidences_cost_nothing() -> None:
     assert (alone.balance, alone.at_precision(0.9), alone.risk_at_coverage(0.5)) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_ten_million_samples_in_five_streams() -> None:
     generator = np.random.default_rng(0)
     evidence = generator.standard_gamma(2, 10_000_000, np.float32)

@@ -157,6 +157,7 @@ def test_every_resample_has_the_calibration_errors_of_its_rows(
     assert_equal_to_plain(found, plain_calibration, groups, probability, target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("speakers", [3, 40, 400])
 def test_every_resample_equals_the_plain_functions_on_many_samples(
@@ -249,6 +250,7 @@ def speakers(
     return group, generator.random(group.size) < skill[group]
 
 
+@pytest.mark.slow
 def test_drawing_speakers_covers_the_truth_and_drawing_clips_does_not() -> None:
     """Of 400 data sets of 30 speakers: about 95 % against about 66 % of intervals said to be 95 %."""
     generator = np.random.default_rng(11)

@@ -33,6 +33,7 @@ def draw(n: int, k: int, seed: int, sharpness: float = 1.0) -> tuple[Floats, Lab
     return shown / shown.sum(axis=1, keepdims=True), target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharpness", [1.0, 4.0])
 @pytest.mark.parametrize("k", [2, 5, 8])
 @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.5])
@@ -48,9 +49,10 @@ def test_coverage_is_kept_over_repeated_draws(alpha: float, k: int, sharpness: f
     assert 1 - alpha - 3 * error <= np.mean(found) <= 1 - alpha + 1 / (size + 1) + 3 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_clip", [True, False])
 def test_windows_are_covered_where_each_clip_counts_alike(by_clip: bool) -> None:
-    """Windows of one clip are alike, and clips that are hard are long: counting windows covers too little."""
+    """Windows of one clip are alike, and clips that are hard are short: counting windows covers too little."""
     found = []
     for seed in range(300):
         generator = np.random.default_rng(seed)

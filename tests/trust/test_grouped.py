@@ -108,18 +108,21 @@ def assert_same_scores(
         )
 
 
+@pytest.mark.slow
 @relaxed
 @given(samples())
 def test_every_group_is_swept_as_if_alone(code: str, data: Samples) -> None:
     assert_is_each_group(sweep_by(*data), data)
 
 
+@pytest.mark.slow
 @relaxed
 @given(samples(low=-1.0))
 def test_confidences_of_any_sign(code: str, data: Samples) -> None:
     assert_is_each_group(sweep_by(*data), data)
 
 
+@pytest.mark.slow
 @relaxed
 @given(samples(), st.lists(st.floats(-0.5, 1.5), min_size=9, max_size=9))
 def test_at_one_threshold_and_at_one_for_each_group(

@@ -51,6 +51,7 @@ relaxed = settings(deadline=None, max_examples=50)
 BOUNDARY = ("most sure, most wrong", "just over the risk")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("procedure", "name"),
     [
@@ -62,6 +63,7 @@ def test_clips_keep_the_promise(procedure: Procedure, name: str) -> None:
     assert simulate(procedure, CLIP_POPULATIONS[name], CLIPS).violated <= allowed()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("procedure", "name"),
     [
@@ -73,6 +75,7 @@ def test_new_speakers_keep_the_promise(procedure: Procedure, name: str) -> None:
     assert simulate(procedure, SPEAKER_POPULATIONS[name], SPEAKERS).violated <= allowed()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("procedure", [by_class, worst_group])
 @pytest.mark.parametrize("name", ["just over the risk", "one kind just over"])
 def test_all_classes_and_subgroups_keep_the_promise_at_once(
@@ -81,22 +84,26 @@ def test_all_classes_and_subgroups_keep_the_promise_at_once(
     assert simulate(procedure, KIND_POPULATIONS[name], 3 * CLIPS).violated <= allowed()
 
 
+@pytest.mark.slow
 def test_the_simulation_finds_a_procedure_that_does_not_correct() -> None:
     population = CLIP_POPULATIONS["just over the risk"]
     assert simulate(uncorrected, population, CLIPS).violated > allowed()
 
 
+@pytest.mark.slow
 def test_the_simulation_finds_clips_counted_as_if_they_were_speakers() -> None:
     population = SPEAKER_POPULATIONS["all right or all wrong"]
     assert simulate(ltt, population, SPEAKERS).violated > allowed()
 
 
+@pytest.mark.slow
 def test_the_promise_is_used_up_where_every_threshold_is_bad() -> None:
     """Nearly delta of the draws break it there: the procedure wastes little."""
     outcome = simulate(ltt, CLIP_POPULATIONS["just over, two values"], CLIPS)
     assert outcome.violated > 0.6 * DELTA
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("procedure", "population", "size", "lost"),
     [

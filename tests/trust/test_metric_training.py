@@ -166,6 +166,7 @@ def work(rank: int, folder: Path) -> None:
     torch.distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_measure_as_one(tmp_path: Path) -> None:
     code = f"import {Path(__file__).stem} as test, pathlib, sys\n" + (
         "test.work(int(sys.argv[1]), pathlib.Path(sys.argv[2]))"

@@ -88,6 +88,7 @@ def made(
     return torch.from_numpy(views), mask, torch.from_numpy(label)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_no_point_of_a_grid_is_likelier(rule: str) -> None:
     views, mask, label = made(1, 60, 3, (0.9, 0.3))
@@ -105,6 +106,7 @@ def test_no_point_of_a_grid_is_likelier(rule: str) -> None:
         assert found.nll <= nll(views, mask, label, rule, near) + 1e-9
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10**6), st.sampled_from(RULES), st.integers(2, 4), st.integers(2, 5))
 def test_no_random_point_is_likelier(seed: int, rule: str, views: int, classes: int) -> None:

@@ -51,8 +51,8 @@ def label_sets_lead(evaluation: Evaluation) -> list[str]:
     return [
         f"Promised: {sets.promise}.",
         f"Measured on these clips: {number(measured.value)}"
-        f"{f' ({ends})' if ends else ''}, against {number(1 - sets.alpha)} promised. Where these are no such "
-        "clips, a gap is no fault of the sets, and a warning against using them there.",
+        f"{f' ({ends})' if ends else ''}, against {number(1 - sets.alpha)} promised. Where these clips "
+        "are not drawn like those, a gap is no fault of the sets but a warning against using them here.",
     ]
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ter_fast.errors import DataError, MediaError, TerFastError
 from ter_fast.media.clip import Clip
-from ter_fast.media.corrupt import CORRUPTIONS, corrupt
-from ter_fast.media.corrupt.suite import clip_key
+from ter_fast.media.corrupt import CORRUPTIONS, Corruption, corrupt
+from ter_fast.media.corrupt.apply import clip_key
 from ter_fast.media.features import collate
 from ter_fast.media.progress import track
 from ter_fast.media.threads import in_order, worker_count
@@ -32,7 +32,6 @@ POOL = 24
 """Clips of the data whose sound is kept at hand, for babble and foreign sound."""
 
 _AT_ONCE = 16
-_NEED_OTHERS = ("babble", "other_sound")
 
 CellName = tuple[str, int]
 
@@ -92,12 +91,13 @@ def corrupted_evidence(
         progress: show a progress bar.
 
     Raises:
-        DataError: no file could be used, babble is asked for and no clip has sound, or `workers` is no
+        DataError: no file could be used, a corruption needs other clips' sound and none has any, or `workers` is no
             whole number of at least 1.
     """
     every = (CLEAN, *cells)
     sources = dataset_sources(dataset, preprocessor)
-    pool = _voices(dataset, sources, seed) if {name for name, _ in cells} & {*_NEED_OTHERS} else []
+    borrow = any(CORRUPTIONS[name].takes("others") for name, _ in cells)
+    pool = _voices(dataset, sources, seed) if borrow else []
     work = _Worker(model, preprocessor, every, pool, seed)
     found: list[tuple[Tensor, Tensor]] = []
     rows, errors = [], []
@@ -167,11 +167,12 @@ class _Worker:
         name, severity = cell
         if cell == CLEAN:
             return clip
-        if CORRUPTIONS[name].touches == "audio":
+        corruption = CORRUPTIONS[name]
+        if corruption.modality == "audio":
             clip = replace(clip, frames=None, times=None)
         else:
             clip = replace(clip, audio=None)
-        others = _others(self.pool, sample, name) if name in _NEED_OTHERS else ()
+        others = _others(self.pool, sample, corruption) if corruption.takes("others") else ()
         return corrupt(
             clip,
             name,
@@ -185,15 +186,15 @@ class _Worker:
     def _fill_untouched(self, total: Tensor, count: Tensor) -> None:
         for place, (name, _) in enumerate(self.cells):
             for view, modality in enumerate(self.model.config.modalities):
-                if place and CORRUPTIONS[name].touches != modality:
+                if place and CORRUPTIONS[name].modality != modality:
                     total[place, view], count[place, view] = total[0, view], count[0, view]
 
 
-def _others(pool: Sequence[Voice], sample: Sample, name: str) -> list[Tensor]:
-    """Return the sound of clips by others; for foreign sound of another class, where there is one."""
+def _others(pool: Sequence[Voice], sample: Sample, corruption: Corruption) -> list[Tensor]:
+    """Return the sound of clips by others, of another class where the corruption asks and there is one."""
     strange = [each for each in pool if each.group != sample.group]
     strange = strange or [each for each in pool if each.path != sample.path]
-    if name == "other_sound":
+    if corruption.another_class:
         strange = [each for each in strange if each.label != sample.label] or strange
     return [each.audio for each in strange]
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
+from ter_fast.media.corrupt.suite import register_corruption
 from ter_fast.media.resampling import SAMPLE_RATE
 
 Sound = NDArray[np.float32]
@@ -20,13 +21,33 @@ TALKERS = 5
 """Voices that babble at once, at most."""
 
 _FILTER_ORDER = 8
+_SNR = (20.0, 14.0, 8.0, 2.0, -5.0)
+
+SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""Levels of corruptions of a share of a clip, or of the clips."""
 
 
+@register_corruption(
+    "white_noise",
+    modality="audio",
+    title="White noise",
+    measure="signal-to-noise ratio, dB",
+    levels=_SNR,
+    description="over the whole window",
+)
 def white_noise(sound: Sound, snr_db: float, draw: np.random.Generator) -> Sound:
     """Add white Gaussian noise at a signal-to-noise ratio in dB over the whole (samples,)."""
     return _mixed(sound, draw.standard_normal(sound.size), snr_db)
 
 
+@register_corruption(
+    "babble",
+    modality="audio",
+    title="Babble of other clips",
+    measure="signal-to-noise ratio, dB",
+    levels=_SNR,
+    description=f"of up to {TALKERS} other clips at once, each equally loud",
+)
 def babble(
     sound: Sound, snr_db: float, draw: np.random.Generator, others: Sequence[Sound]
 ) -> Sound:
@@ -49,9 +70,15 @@ def babble(
     return _mixed(sound, total, snr_db)
 
 
-def reverberation(
-    sound: Sound, level: tuple[float, float], draw: np.random.Generator
-) -> Sound:  # fmt: skip
+@register_corruption(
+    "reverberation",
+    modality="audio",
+    title="Reverberation",
+    measure="decay by 60 dB, s; direct to reverberant, dB",
+    levels=((0.2, 10.0), (0.4, 5.0), (0.8, 0.0), (1.5, -5.0), (3.0, -10.0)),
+    description="Gaussian noise with an exponential envelope",
+)
+def reverberation(sound: Sound, level: tuple[float, float], draw: np.random.Generator) -> Sound:
     """Add a room: an echo of Gaussian noise that decays by 60 dB in `level[0]` seconds.
 
     `level[1]` is the ratio of direct to reverberant energy in dB. The loudness stays.
@@ -69,12 +96,28 @@ def reverberation(
     return _as_loud(oaconvolve(sound, response)[: sound.size], sound)
 
 
+@register_corruption(
+    "clipping",
+    modality="audio",
+    title="Clipping",
+    measure="share of samples cut off",
+    levels=(0.01, 0.05, 0.15, 0.3, 0.5),
+    description="at the loud end; loudness kept",
+)
 def clipping(sound: Sound, share: float, draw: np.random.Generator) -> Sound:
     """Cut off the loudest share of the samples, as an overloaded microphone does; the loudness stays."""
     limit = float(np.quantile(np.abs(sound), 1.0 - share))
     return _as_loud(np.clip(sound, -limit, limit), sound) if limit > 0 else sound.copy()
 
 
+@register_corruption(
+    "low_pass",
+    modality="audio",
+    title="Low-pass",
+    measure="cut-off, Hz",
+    levels=(4000.0, 3000.0, 2000.0, 1000.0, 500.0),
+    description=f"Butterworth, order {_FILTER_ORDER}",
+)
 def low_pass(sound: Sound, hertz: float, draw: np.random.Generator) -> Sound:
     """Take away what lies above `hertz`, by a Butterworth filter of order 8."""
     from scipy.signal import butter, sosfilt
@@ -83,6 +126,14 @@ def low_pass(sound: Sound, hertz: float, draw: np.random.Generator) -> Sound:
     return _kept_in_range(sosfilt(sections, sound.astype(np.float64)))
 
 
+@register_corruption(
+    "packet_loss",
+    modality="audio",
+    title="Packet loss",
+    measure="share of 20 ms packets lost",
+    levels=(0.05, 0.1, 0.2, 0.4, 0.6),
+    description="silence in their place",
+)
 def packet_loss(sound: Sound, share: float, draw: np.random.Generator) -> Sound:
     """Silence this share of the packets of 20 ms; those lost at one share are lost at any larger one."""
     packet = round(PACKET_SECONDS * SAMPLE_RATE)
@@ -92,6 +143,14 @@ def packet_loss(sound: Sound, share: float, draw: np.random.Generator) -> Sound:
     return np.where(np.repeat(lost, packet)[: sound.size], np.float32(0), sound)
 
 
+@register_corruption(
+    "silence",
+    modality="audio",
+    title="Silence",
+    measure="share of the sound",
+    levels=SHARES,
+    description="in one stretch",
+)
 def silence(sound: Sound, share: float, draw: np.random.Generator) -> Sound:
     """Silence one stretch that is this share of the sound, as a muted microphone does."""
     begin, end = stretch(sound.size, share, draw)

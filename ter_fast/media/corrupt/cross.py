@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from ter_fast.errors import DataError
-from ter_fast.media.clip import Clip
-from ter_fast.media.corrupt.audio import Sound, stretch
+from ter_fast.media.corrupt.audio import SHARES, Sound, stretch
+from ter_fast.media.corrupt.suite import register_corruption
 from ter_fast.media.resampling import SAMPLE_RATE
 
+if TYPE_CHECKING:
+    from ter_fast.media.clip import Clip
 
-def shifted_sound(
-    clip: Clip, seconds: float, draw: np.random.Generator, others: Sequence[Sound]
-) -> Clip:
+
+@register_corruption(
+    "shifted_sound",
+    modality="audio",
+    title="Sound out of step",
+    measure="shift, s",
+    levels=(0.1, 0.2, 0.5, 1.0, 2.0),
+    description=(
+        "early or late; what falls off one end comes in at the other; at most half the window"
+    ),
+    cross=True,
+)
+def shifted_sound(clip: Clip, seconds: float, draw: np.random.Generator) -> Clip:
     """Shift the sound against the pictures, early or late.
 
     What falls off one end comes in at the other: a gap of silence would be one more corruption.
@@ -29,6 +41,16 @@ def shifted_sound(
     return replace(clip, audio=clip.audio.roll(-offset if early else offset))
 
 
+@register_corruption(
+    "other_sound",
+    modality="audio",
+    title="Sound of another clip",
+    measure="share of the sound",
+    levels=SHARES,
+    description="in one stretch; of a clip of another class where there is one",
+    cross=True,
+    another_class=True,
+)
 def other_sound(
     clip: Clip, share: float, draw: np.random.Generator, others: Sequence[Sound]
 ) -> Clip:
@@ -37,6 +59,8 @@ def other_sound(
     Raises:
         DataError: No other clip has sound.
     """
+    import torch
+
     heard = [each for each in others if each.size and np.any(each)]
     if not heard:
         raise DataError(
@@ -57,15 +81,29 @@ def other_sound(
     return replace(clip, audio=torch.from_numpy(sound))
 
 
-def missing_audio(
-    clip: Clip, share: float, draw: np.random.Generator, others: Sequence[Sound]
-) -> Clip:
+@register_corruption(
+    "missing_audio",
+    modality="audio",
+    title="No sound",
+    measure="share of clips without",
+    levels=SHARES,
+    cross=True,
+    whole_file=True,
+)
+def missing_audio(clip: Clip, share: float, draw: np.random.Generator) -> Clip:
     """Take the sound away from this share of the clips."""
     return replace(clip, audio=None) if draw.random() < share else clip
 
 
-def missing_video(
-    clip: Clip, share: float, draw: np.random.Generator, others: Sequence[Sound]
-) -> Clip:
+@register_corruption(
+    "missing_video",
+    modality="video",
+    title="No pictures",
+    measure="share of clips without",
+    levels=SHARES,
+    cross=True,
+    whole_file=True,
+)
+def missing_video(clip: Clip, share: float, draw: np.random.Generator) -> Clip:
     """Take the pictures away from this share of the clips."""
     return replace(clip, frames=None, times=None) if draw.random() < share else clip

@@ -16,7 +16,7 @@ from torch import Tensor
 from ter_fast.errors import MediaError
 from ter_fast.media import decode
 from ter_fast.media.clip import Clip, MediaInfo
-from ter_fast.media.corrupt.suite import corrupt
+from ter_fast.media.corrupt.apply import corrupt
 from ter_fast.media.files import write_atomically
 from ter_fast.media.resampling import SAMPLE_RATE
 
@@ -53,8 +53,8 @@ def corrupt_file(
         name: one of `CORRUPTIONS`.
         severity: 1 to 5.
         seed: another seed, other noise.
-        others: the sound of other clips, for "babble" and "other_sound".
-        cropper: finds the face that "occlusion" hides.
+        others: the sound of other clips, for corruptions that are made of it.
+        cropper: finds faces, for corruptions of them.
 
     Returns:
         The target.

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ter_fast.errors import DataError
 from ter_fast.media.clip import Clip
-from ter_fast.media.corrupt.suite import CORRUPTIONS, corrupt
+from ter_fast.media.corrupt.apply import corrupt
+from ter_fast.media.corrupt.suite import CORRUPTIONS
 from ter_fast.media.faces.cropper import FaceCropper
 
 
@@ -28,7 +29,7 @@ def corrupt_audio(
         name: a corruption of kind "audio".
         severity: 1 to 5.
         seed: another seed, other noise.
-        others: the sound of other clips, for "babble".
+        others: the sound of other clips, for corruptions that are made of it.
         key: what tells this sound from others, so that each has noise of its own.
 
     Raises:
@@ -63,7 +64,7 @@ def corrupt_frames(
         name: a corruption of kind "video".
         severity: 1 to 5.
         seed: another seed, other noise.
-        cropper: finds the face that "occlusion" hides.
+        cropper: finds faces, for corruptions of them.
         key: what tells these pictures from others, so that each clip has noise of its own.
 
     Returns:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.media.corrupt.audio import stretch
+from ter_fast.media.corrupt.audio import SHARES, stretch
+from ter_fast.media.corrupt.suite import register_corruption
+
+if TYPE_CHECKING:
+    from ter_fast.media.clip import Clip
 
 Pictures = NDArray[np.uint8]
 Box = tuple[float, float, float, float]
@@ -20,6 +25,14 @@ _GAMMA = 2.2
 _GREY = 127
 
 
+@register_corruption(
+    "gaussian_noise",
+    modality="video",
+    title="Gaussian noise",
+    measure="standard deviation, of full scale 1",
+    levels=(0.08, 0.12, 0.18, 0.26, 0.38),
+    description="those of ImageNet-C",
+)
 def gaussian_noise(pictures: Pictures, deviation: float, draw: np.random.Generator) -> Pictures:
     """Add Gaussian noise of this standard deviation, full scale being 1, to each (T, H, W, 3) value.
 
@@ -33,6 +46,14 @@ def gaussian_noise(pictures: Pictures, deviation: float, draw: np.random.Generat
     return noisy
 
 
+@register_corruption(
+    "blur",
+    modality="video",
+    title="Blur",
+    measure="standard deviation, of the shorter side",
+    levels=(0.005, 0.01, 0.02, 0.04, 0.08),
+    description="kernel of 2 ceil(3 sd) + 1 pixels",
+)
 def blur(pictures: Pictures, share: float, draw: np.random.Generator) -> Pictures:
     """Blur by a Gaussian whose standard deviation is this share of the shorter side."""
     import cv2
@@ -42,6 +63,16 @@ def blur(pictures: Pictures, share: float, draw: np.random.Generator) -> Picture
     return _each(pictures, lambda picture: cv2.GaussianBlur(picture, (side, side), deviation))
 
 
+@register_corruption(
+    "low_light",
+    modality="video",
+    title="Low light",
+    measure="share of the light",
+    levels=(0.5, 0.25, 0.12, 0.06, 0.03),
+    description=(
+        f"in linear light (gamma {_GAMMA}), with the noise of {FULL_WELL:g} photons at full scale"
+    ),
+)
 def low_light(pictures: Pictures, light: float, draw: np.random.Generator) -> Pictures:
     """Leave this share of the light, with the grain of so few photons.
 
@@ -58,6 +89,13 @@ def low_light(pictures: Pictures, light: float, draw: np.random.Generator) -> Pi
     return dark
 
 
+@register_corruption(
+    "jpeg",
+    modality="video",
+    title="JPEG",
+    measure="quality, of 100",
+    levels=(50.0, 25.0, 15.0, 10.0, 5.0),
+)
 def jpeg(pictures: Pictures, quality: float, draw: np.random.Generator) -> Pictures:
     """Compress each picture as JPEG at this quality, 1 to 100, and read it back."""
     import cv2
@@ -71,6 +109,14 @@ def jpeg(pictures: Pictures, quality: float, draw: np.random.Generator) -> Pictu
     return _each(pictures, compressed)
 
 
+@register_corruption(
+    "occlusion",
+    modality="video",
+    title="Hidden face",
+    measure="share of the face's area",
+    levels=(0.1, 0.25, 0.5, 0.75, 1.0),
+    description="behind a grey block; without a face, of the picture's",
+)
 def occlusion(
     pictures: Pictures,
     share: float,
@@ -101,6 +147,14 @@ def occlusion(
     return hidden
 
 
+@register_corruption(
+    "frozen_frames",
+    modality="video",
+    title="Frozen frames",
+    measure="share of frames",
+    levels=SHARES,
+    description="held, in one stretch",
+)
 def frozen(pictures: Pictures, share: float, draw: np.random.Generator) -> Pictures:
     """Hold one picture for a stretch that is this share of the pictures."""
     begin, end = stretch(len(pictures), share, draw)
@@ -109,12 +163,33 @@ def frozen(pictures: Pictures, share: float, draw: np.random.Generator) -> Pictu
     return held
 
 
-def kept_frames(count: int, share: float, draw: np.random.Generator) -> NDArray[np.intp]:
-    """Return which pictures are left when this share of them is dropped: at least one, in order."""
+@register_corruption(
+    "dropped_frames",
+    modality="video",
+    title="Dropped frames",
+    measure="share of frames",
+    levels=(0.2, 0.4, 0.6, 0.8, 0.95),
+    description="gone; one is always left",
+    on_clip=True,
+)
+def dropped(clip: Clip, share: float, draw: np.random.Generator) -> Clip:
+    """Drop this share of the pictures with their times: at least one is left, in order."""
+    assert clip.frames is not None
+    assert clip.times is not None
+    count = len(clip.frames)
     order = draw.permutation(count)
-    return np.sort(order[min(round(share * count), count - 1) :])
+    left = np.sort(order[min(round(share * count), count - 1) :])
+    return replace(clip, frames=clip.frames[left], times=clip.times[left])
 
 
+@register_corruption(
+    "low_resolution",
+    modality="video",
+    title="Low resolution",
+    measure="shorter side, pixels",
+    levels=(96.0, 64.0, 48.0, 32.0, 16.0),
+    description="scaled back up; smaller pictures stay",
+)
 def low_resolution(pictures: Pictures, pixels: float, draw: np.random.Generator) -> Pictures:
     """Scale the shorter side down to this many pixels, and the picture back up to its size.
 

@@ -19,5 +19,7 @@ __all__ = [
     "is_watched",
     "predict",
     "uncertainty",
-    "warn_if_uncompiled",
 ]
+
+# Once, by whichever part of the package first loads the operators.
+warn_if_uncompiled()

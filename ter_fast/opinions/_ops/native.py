@@ -113,7 +113,7 @@ def backend(device: str = "cpu") -> Backend:
 
 
 def warn_if_uncompiled() -> None:
-    """Warn that the pure-torch reference runs; for the import of the package to call once."""
+    """Warn that the pure-torch reference runs; for the import of the operators to call once."""
     if not COMPILED:
         warnings.warn(
             f"ter_fast runs on pure torch: {_REASON}. Results are the same, only slower; install "

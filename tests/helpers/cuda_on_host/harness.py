@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 SHIM = Path(__file__).parent
-ROOT = SHIM.parent.parent
+ROOT = SHIM.parents[2]
 FLAGS = (
     *("-std=c++17", "-O1", "-g", "-fPIC", "-ffp-contract=off"),
     *("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"),
