@@ -173,7 +173,8 @@ class Model(Network):
         """Set the trusted thresholds on validation data, by a criterion or with a promised risk.
 
         `calibrate(validation, risk=0.1, delta=0.05)` promises that at most a tenth of the trusted
-        predictions is wrong; predictions then say so in `promise`. See `ter_fast.train.calibrate.calibrate`.
+        predictions is wrong; predictions then say so in `promise`. `calibrate(validation, conformal=0.1)` adds
+        sets of labels that hold the true one in 90 % of clips. See `ter_fast.train.calibrate.calibrate`.
         """
         from ter_fast.predict.prepare import prepare
         from ter_fast.train.calibrate import calibrate

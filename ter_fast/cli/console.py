@@ -51,14 +51,18 @@ def thresholds_table(config: ModelConfig) -> RenderableType:
             parts.append(Text("No trusted threshold of whole clips yet: run calibrate.", "yellow"))
         title = f"Trusted thresholds of windows of {config.window_seconds:g} s"
         parts += _thresholds(title, "windows", config.window_thresholds, config.confidence)
+    sets = {**config.conformal, **{f"{n}, windows": s for n, s in config.window_conformal.items()}}
+    said_of_sets = [
+        Text("\n".join(f"{name}: {each.promise}" for name, each in sets.items()), "dim")
+    ] * bool(sets)
     if not (config.thresholds or config.window_thresholds):
         parts.append(Text("No trusted threshold yet: run calibrate.", "yellow"))
-        return Group(*parts)
+        return Group(*parts, *said_of_sets)
     if config.disagreement_limit is not None:
         parts.append(
             Text(f"not trusted above a disagreement of {config.disagreement_limit:.4f}", "dim")
         )
-    return Group(*parts)
+    return Group(*parts, *said_of_sets)
 
 
 def _thresholds(
@@ -131,6 +135,8 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     parts.append(ranking)
     if evaluation.outcomes.promise:
         parts.append(Text(f"the threshold's promise: {evaluation.outcomes.promise}"))
+    if evaluation.outcomes.conformal is not None:
+        parts.append(Text(f"promised: {evaluation.outcomes.conformal.promise}"))
     if known := evaluation.known_groups:
         text = f"the model learned from {len(known)} of these groups, by their names: the figures flatter it"
         parts.append(Text(text, "yellow"))
@@ -181,6 +187,7 @@ def _breakdown(by: str, rows: Mapping[str, Breakdown]) -> Table:
         "trusted_precision": "trusted precision",
         "trusted_recall": "trusted recall",
         "coverage": "coverage",
+        "conformal_coverage": "label set coverage",
     }
     held = {key: name for key, name in columns.items() if key in next(iter(rows.values())).figures}
     table = new_table(by, "clips", *held.values(), title=f"By {by}")

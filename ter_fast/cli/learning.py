@@ -286,6 +286,12 @@ def calibrate(
     reliability: Annotated[
         bool, typer.Option("--reliability", help="First learn how far to believe each modality.")
     ] = False,
+    conformal: Annotated[
+        float | None,
+        typer.Option(
+            help="Also calibrate label sets, of which at most this share miss the true label, such as 0.1."
+        ),
+    ] = None,
     familiarity: Annotated[
         bool | None,
         typer.Option(
@@ -330,6 +336,7 @@ def calibrate(
             disagreement_quantile=disagreement_quantile,
             unit=unit,
             reliability=reliability,
+            conformal=conformal,
             face_model=face_model,
             progress=not quiet,
         )

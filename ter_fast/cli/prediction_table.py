@@ -26,6 +26,12 @@ def _verdict(prediction: Prediction) -> Text:
     return Text("✓ yes", "bold green") if prediction.trusted else Text("✗ no", "bold yellow")
 
 
+def _set(prediction: Prediction) -> str:
+    if prediction.label_set is None:
+        return "–"
+    return ", ".join(prediction.label_set) or "none fits"
+
+
 def _say(opinion: Opinion | None, labels: tuple[str, ...]) -> str:
     if opinion is None:
         return "–"
@@ -47,10 +53,9 @@ class PredictionTable:
     per_window: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        modalities = self.config.modalities
-        header = [
-            Text(name, "bold") for name in ("clip", "label", "confidence", "trusted?", *modalities)
-        ]
+        sets = ("label set",) if self.config.has_label_sets else ()
+        columns = ("clip", "label", "confidence", "trusted?", *sets, *self.config.modalities)
+        header = [Text(name, "bold") for name in columns]
         rows = [self._row(prediction) for prediction in self.predictions]
         widths = [
             max(cell.cell_len for cell in column) for column in zip(header, *rows, strict=True)
@@ -78,6 +83,9 @@ class PredictionTable:
         )
         for promise in dict.fromkeys(each.promise for each in self.predictions if each.promise):
             yield Text(f"Promised: {promise}.", "dim")
+        records = self.config.window_conformal if self.per_window else self.config.conformal
+        for promise in dict.fromkeys(each.promise for each in records.values()):
+            yield Text(f"Promised: {promise}.", "dim")
 
     def _row(self, prediction: Prediction) -> list[Text]:
         threshold = "" if prediction.threshold is None else f" / {prediction.threshold:.2f}"
@@ -86,6 +94,7 @@ class PredictionTable:
             Text(prediction.label or "–", "bold"),
             Text(f"{prediction.confidence:.2f}{threshold}" if prediction.label else "–"),
             _verdict(prediction),
+            *([Text(_set(prediction))] if self.config.has_label_sets else []),
             *(
                 Text(_say(prediction.opinions.get(name), self.config.labels))
                 for name in self.config.modalities
@@ -112,6 +121,8 @@ def live_line(prediction: Prediction) -> Text:
         Text(f"{prediction.confidence:.2f}" if prediction.label else "–"),
         _verdict(prediction),
     ]
+    if prediction.label_set is not None:
+        parts.append(Text(f"{{{_set(prediction)}}}"))
     if not prediction.trusted:
         parts.append(Text("; ".join(prediction.reasons), "dim"))
     return Text("  ").join(parts)

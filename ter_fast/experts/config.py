@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ter_fast.errors import ModelError
 from ter_fast.experts.out_of_distribution import FamiliarityConfig
 from ter_fast.opinions.opinion import ACTIVATIONS, CONFIDENCE_KINDS, RULES
+from ter_fast.trust.conformal import ConformalSets
 from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 FORMAT_VERSION = 1
 FACES = ("detect", "whole")
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class ModelConfig:
         window_seconds: clips longer than this are cut in windows.
         thresholds: by set of present modalities ("audio", "audio+video"), of whole clips.
         window_thresholds: likewise, of the windows that longer clips are cut in.
+        conformal: likewise, the rules that make label sets, of whole clips.
+        window_conformal: likewise, of windows.
         training: what it was trained on.
     """
 
@@ -120,6 +124,8 @@ class ModelConfig:
     window_seconds: float = 10.0
     thresholds: Mapping[str, TrustedThreshold] = field(default_factory=dict)
     window_thresholds: Mapping[str, TrustedThreshold] = field(default_factory=dict)
+    conformal: Mapping[str, ConformalSets] = field(default_factory=dict)
+    window_conformal: Mapping[str, ConformalSets] = field(default_factory=dict)
     training: tuple[TrainingRecord, ...] = ()
 
     def __post_init__(self) -> None:
@@ -144,6 +150,12 @@ class ModelConfig:
         limit = self.disagreement_limit
         if limit is not None and not limit >= 0:
             raise ModelError(f"disagreement_limit is {limit}; expected a number of 0 or more")
+        for sets in (*self.conformal.values(), *self.window_conformal.values()):
+            if sets.classes != len(self.labels):
+                raise ModelError(
+                    f"its label sets are over {sets.classes} classes, the model has {len(self.labels)}; "
+                    "calibrate it again"
+                )
         if not self.window_seconds > 0:
             raise ModelError(f"window_seconds is {self.window_seconds}; expected seconds above 0")
         if "video" in self.experts and self.video is None:
@@ -161,6 +173,11 @@ class ModelConfig:
         """Reliability of each modality `(V,)`, for `fuse` and `decide`; None where all are 1."""
         found = tuple(expert.reliability for expert in self.experts.values())
         return found if any(each != 1 for each in found) else None
+
+    @property
+    def has_label_sets(self) -> bool:
+        """Whether any predictions have label sets, of clips or of windows."""
+        return bool(self.conformal or self.window_conformal)
 
     @property
     def terms(self) -> tuple[str, ...]:
@@ -184,22 +201,33 @@ class ModelConfig:
     def with_familiarity(self, familiarity: Mapping[str, FamiliarityConfig | None]) -> ModelConfig:
         """Return this configuration with what is familiar to some modalities replaced.
 
-        Thresholds that these modalities have a part in are dropped: they were set on other confidences.
+        Thresholds and label sets that these modalities have a part in are dropped: they rest on other opinions.
         """
-
-        def held(records: Mapping[str, TrustedThreshold]) -> dict[str, TrustedThreshold]:
-            return {n: each for n, each in records.items() if not {*n.split("+")} & {*familiarity}}
-
         experts = {
             name: replace(expert, familiarity=familiarity.get(name, expert.familiarity))
             for name, expert in self.experts.items()
         }
-        thresholds, windows = held(self.thresholds), held(self.window_thresholds)
-        return replace(self, experts=experts, thresholds=thresholds, window_thresholds=windows)
+        return replace(
+            self,
+            experts=experts,
+            thresholds=_without(self.thresholds, familiarity),
+            window_thresholds=_without(self.window_thresholds, familiarity),
+            conformal=_without(self.conformal, familiarity),
+            window_conformal=_without(self.window_conformal, familiarity),
+        )
+
+    def uncalibrated(self) -> ModelConfig:
+        """Return this configuration without thresholds and label sets."""
+        return replace(self, thresholds={}, window_thresholds={}, conformal={}, window_conformal={})
 
     def to_json(self, **extra: Any) -> str:
         """Return the configuration as JSON text, with further top-level entries."""
-        return json.dumps({"ter_fast": FORMAT_VERSION, **extra, **asdict(self)}, indent=2) + "\n"
+        values = asdict(self)
+        for name in ("conformal", "window_conformal"):
+            # Without label sets, what is written is what older versions read.
+            if not values[name]:
+                del values[name]
+        return json.dumps({"ter_fast": FORMAT_VERSION, **extra, **values}, indent=2) + "\n"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
@@ -238,6 +266,8 @@ class ModelConfig:
                 video=None if values.get("video") is None else _build(VideoInput, values["video"]),
                 thresholds=_thresholds(values.get("thresholds", {})),
                 window_thresholds=_thresholds(values.get("window_thresholds", {})),
+                conformal=_label_sets(values.get("conformal", {})),
+                window_conformal=_label_sets(values.get("window_conformal", {})),
                 training=tuple(
                     _build(
                         TrainingRecord,
@@ -262,9 +292,25 @@ class ModelConfig:
             raise ModelError(f"an entry has the wrong form ({error})") from error
 
 
+def _without(records: Mapping[str, _Record], modalities: Iterable[str]) -> dict[str, _Record]:
+    """Return the records of the sets of modalities that none of these have a part in."""
+    gone = set(modalities)
+    return {name: each for name, each in records.items() if not gone & set(name.split("+"))}
+
+
 def _thresholds(records: Mapping[str, Any]) -> dict[str, TrustedThreshold]:
     return {
         name: _build(TrustedThreshold, {**record, "threshold": float(record["threshold"])})
+        for name, record in records.items()
+    }
+
+
+def _label_sets(records: Mapping[str, Any]) -> dict[str, ConformalSets]:
+    return {
+        name: _build(
+            ConformalSets,
+            {**record, "alpha": float(record["alpha"]), "quantile": float(record["quantile"])},
+        )
         for name, record in records.items()
     }
 

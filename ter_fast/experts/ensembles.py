@@ -55,11 +55,9 @@ def ensemble_config(configs: Sequence[ModelConfig], modality: str) -> ModelConfi
     members = [{"encoder": each.encoder, "options": dict(each.options)} for each in experts]
     joined = replace(first, encoder="ensemble", options={"members": members}, evidence_scale=1.0)
     return replace(
-        config,
+        config.uncalibrated(),
         labels=first.labels,
         experts={modality: joined},
-        thresholds={},
-        window_thresholds={},
         disagreement_limit=None,
         video=config.video if modality == "video" else None,
         training=tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from ter_fast.errors import ModelError
 from ter_fast.experts.config import ExpertConfig, ModelConfig
@@ -63,6 +64,14 @@ def joint_config(
                 f"the experts differ in {option} ({', '.join(map(str, sorted(values)))}); train them alike"
             )
     alike = {name: config for name, config in experts.items() if set(config.labels) == set(labels)}
+
+    def kept(records: str) -> dict[str, Any]:
+        return {
+            name: getattr(config, records)[name]
+            for name, config in alike.items()
+            if name in getattr(config, records)
+        }
+
     return ModelConfig(
         labels=tuple(sorted(labels)),
         experts=configs,
@@ -71,16 +80,10 @@ def joint_config(
         activation=first.activation,
         confidence=first.confidence,
         window_seconds=first.window_seconds,
-        thresholds={
-            name: config.thresholds[name]
-            for name, config in alike.items()
-            if name in config.thresholds
-        },
-        window_thresholds={
-            name: config.window_thresholds[name]
-            for name, config in alike.items()
-            if name in config.window_thresholds
-        },
+        thresholds=kept("thresholds"),
+        window_thresholds=kept("window_thresholds"),
+        conformal=kept("conformal"),
+        window_conformal=kept("window_conformal"),
         training=tuple(
             record
             for name, config in experts.items()

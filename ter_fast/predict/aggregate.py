@@ -16,6 +16,7 @@ from ter_fast.opinions.opinion import Opinion
 from ter_fast.opinions.trusted import is_trusted, is_within
 from ter_fast.predict.prediction import Prediction
 from ter_fast.predict.windows import Window
+from ter_fast.trust.conformal import ConformalSets
 from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 _UNCALIBRATED = "not calibrated for {}: run calibrate"
@@ -25,8 +26,27 @@ _WINDOWS_UNCALIBRATED = (
 )
 
 
+_NO_LABEL = (
+    "no label fits: the true label of {} of the calibration clips was more probable than any here"
+)
+
 # Below this share of its belief an expert is as good as not heard, and the reader should know.
 _STRANGE = 0.5
+
+
+@dataclass(frozen=True)
+class _Calibration:
+    """What opinions are held to, by set of present modalities: of clips or of windows.
+
+    Attributes:
+        thresholds: of confidence.
+        conformal: what makes label sets.
+        missing: what to say where there is no threshold.
+    """
+
+    thresholds: Mapping[str, TrustedThreshold]
+    conformal: Mapping[str, ConformalSets]
+    missing: str
 
 
 @dataclass
@@ -111,15 +131,20 @@ def conclude(config: ModelConfig, records: Sequence[Record], cut: str = "") -> l
             torch.stack(evidence, 1),
             torch.stack(masks, 1),
             [(record.name, record.windows) for record in good],
-            config.thresholds,
-            _UNCALIBRATED,
+            _Calibration(config.thresholds, config.conformal, _UNCALIBRATED),
         )
     found = []
     for record in records:
         if record.error:
             blank = dict.fromkeys(config.modalities)
             found.append(
-                Prediction(record.name, error=record.error, labels=config.labels, opinions=blank)
+                Prediction(
+                    record.name,
+                    error=record.error,
+                    labels=config.labels,
+                    opinions=blank,
+                    has_label_sets=config.has_label_sets,
+                )
             )
             continue
         answer = next(answers)
@@ -141,24 +166,28 @@ def window_predictions(config: ModelConfig, record: Record) -> list[Prediction]:
     """Return the prediction of each window of a clip of several, held to the thresholds of windows."""
     evidence, mask = record.stacked()
     pieces = [(record.name, [window]) for window in record.windows]
-    answers = _answers(
-        config, evidence, mask, pieces, config.window_thresholds, _WINDOWS_UNCALIBRATED
+    calibration = _Calibration(
+        config.window_thresholds, config.window_conformal, _WINDOWS_UNCALIBRATED
     )
-    apart = _other_windows(config, record)
     return [
-        replace(each, reasons=(*each.reasons, apart))
-        if apart and each.threshold is not None
-        else each
-        for each in answers
+        _noting_length(config, record, each)
+        for each in _answers(config, evidence, mask, pieces, calibration)
     ]
 
 
-def _other_windows(config: ModelConfig, record: Record) -> str:
-    """Say that windows are not as long as those that their thresholds were set on; else ""."""
+def _noting_length(config: ModelConfig, record: Record, answer: Prediction) -> Prediction:
+    """Add to a window's reasons that those which its threshold or label set rests on had another length."""
     seconds, own = record.windows[0].end - record.windows[0].start, config.window_seconds
     if math.isclose(seconds, own, rel_tol=1e-3):
-        return ""
-    return f"a window of {seconds:g} s; the threshold was set on windows of {own:g} s"
+        return answer
+    if answer.threshold is not None:
+        what = "threshold"
+    elif answer.label_set is not None:
+        what = "label set"
+    else:
+        return answer
+    note = f"a window of {seconds:g} s; the {what} was set on windows of {own:g} s"
+    return replace(answer, reasons=(*answer.reasons, note))
 
 
 def _answers(
@@ -166,8 +195,7 @@ def _answers(
     evidence: Tensor,
     mask: Tensor,
     pieces: Sequence[tuple[str, Sequence[Window]]],
-    thresholds: Mapping[str, TrustedThreshold],
-    uncalibrated: str,
+    calibration: _Calibration,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each row of `(V, N, K)` evidence under a `(V, N)` mask."""
     fused, each = opinions_of(config, evidence, mask)
@@ -176,7 +204,7 @@ def _answers(
             modality: _row(opinion, row) if there else None
             for (modality, opinion), there in zip(each.items(), mask[:, row].tolist(), strict=True)
         }
-        yield _answer(config, name, windows, _row(fused, row), opinions, thresholds, uncalibrated)
+        yield _answer(config, name, windows, _row(fused, row), opinions, calibration)
 
 
 def _answer(
@@ -185,8 +213,7 @@ def _answer(
     windows: Sequence[Window],
     fused: Opinion,
     opinions: Mapping[str, Opinion | None],
-    thresholds: Mapping[str, TrustedThreshold],
-    uncalibrated: str,
+    calibration: _Calibration,
 ) -> Prediction:
     """Turn the opinions on one stretch into its prediction: the label, and whether to trust it."""
     present = [modality for modality, opinion in opinions.items() if opinion is not None]
@@ -204,28 +231,43 @@ def _answer(
         opinion=fused,
         opinions=opinions,
         labels=config.labels,
+        has_label_sets=config.has_label_sets,
     )
     if not present:
         return replace(base, reasons=("no modality could be used", *notes))
     if math.isnan(confidence):
         return replace(base, reasons=("the evidence is not a number", *notes))
-    record = thresholds.get("+".join(present))
+    record = calibration.thresholds.get("+".join(present))
     reasons = []
     trusted = None
     if record is None:
-        reasons.append(uncalibrated.format("+".join(present)))
+        reasons.append(calibration.missing.format("+".join(present)))
     else:
         trusted = bool(fused.trusted(record.threshold, config.disagreement_limit))
         reasons += _objections(fused, record.threshold, config.disagreement_limit)
+    label_set = None
+    if (sets := calibration.conformal.get("+".join(present))) is not None:
+        label_set = _label_set(config.labels, fused, sets)
+        if not label_set:
+            reasons.append(_NO_LABEL.format(sets.percent))
     return replace(
         base,
         label=config.labels[int(fused.prediction)],
         probabilities=dict(zip(config.labels, fused.probability.tolist(), strict=True)),
         trusted=trusted,
         threshold=None if record is None else record.threshold,
+        label_set=label_set,
         reasons=(*reasons, *notes),
         promise=record.promise if record is not None and trusted else "",
     )
+
+
+def _label_set(labels: Sequence[str], fused: Opinion, sets: ConformalSets) -> tuple[str, ...]:
+    """Return the labels that cannot be ruled out, the most probable first."""
+    probability = fused.probability.double()
+    (held,) = sets.predict(probability[None])
+    order = probability.argsort(descending=True, stable=True).tolist()
+    return tuple(labels[k] for k in order if held[k])
 
 
 def _objections(opinion: Opinion, threshold: float, limit: float | None) -> Iterator[str]:

@@ -278,6 +278,7 @@ def outcomes(model: Network, data: Labelled) -> Outcomes:
         },
         pairing=data.pairing,
         promise="" if record is None else record.promise,
+        conformal=model.config.conformal.get("+".join(names)),
     )
 
 

@@ -155,9 +155,14 @@ class Live(Iterator[Prediction]):
         if config.window_thresholds:
             return window_predictions(config, record)[0]
         found = conclude(config, [record])[0]
+        if found.label_set is not None:
+            return replace(found, reasons=(*found.reasons, _SETS_OF_CLIPS))
         if found.trusted is None or found.threshold is None:
             return found
         return replace(found, reasons=(*found.reasons, _OF_CLIPS))
 
 
+_SETS_OF_CLIPS = (
+    "threshold and label set are of whole clips: each window of the stream is taken for one"
+)
 _OF_CLIPS = "the threshold is of whole clips: each window of the stream is taken for one"

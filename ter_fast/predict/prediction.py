@@ -51,6 +51,10 @@ class Prediction:
         error: what was wrong with the file; "" when nothing was.
         promise: what is promised of trusted predictions like this one, and for whom (which clips or
             speakers); "" when it is not trusted, or its threshold comes without a guarantee.
+        label_set: the labels that cannot be ruled out, the most probable first, by conformal prediction
+            (`calibrate(…, conformal=0.1)`); `()` where none fits, which `reasons` say; None when no sets were
+            calibrated for the modalities that were present, or nothing could be predicted.
+        has_label_sets: the model has label sets, so that tables have a column for them.
         made_of: makes the predictions of its windows; None where it was not cut. See `windows`.
     """
 
@@ -71,6 +75,8 @@ class Prediction:
     reasons: tuple[str, ...] = ()
     error: str = ""
     promise: str = ""
+    label_set: tuple[str, ...] | None = None
+    has_label_sets: bool = field(default=False, repr=False, compare=False)
     made_of: Callable[[], Sequence[Prediction]] | None = field(
         default=None, repr=False, compare=False
     )
@@ -104,7 +110,10 @@ class Prediction:
         write_subtitles(self.timeline(), path)
 
     def row(self) -> dict[str, Any]:
-        """Return the prediction as one row of the table, columns in their fixed order."""
+        """Return the prediction as one row of the table, columns in their fixed order.
+
+        `label_set` is a column only where the model has label sets: labels joined by "; ", "" where none fits.
+        """
         row: dict[str, Any] = {
             name: getattr(self, name)
             for name in (
@@ -117,6 +126,8 @@ class Prediction:
             row[f"{name}_label"] = "" if opinion is None else self.labels[int(opinion.prediction)]
             row[f"{name}_confidence"] = _NAN if opinion is None else float(opinion.confidence)
             row[f"{name}_uncertainty"] = _NAN if opinion is None else float(opinion.uncertainty)
+        if self.has_label_sets:
+            row["label_set"] = None if self.label_set is None else "; ".join(self.label_set)
         row["reasons"] = "; ".join(self.reasons)
         row["error"] = self.error
         return {
@@ -263,4 +274,4 @@ def check_table_name(path: str | Path) -> str:
 
 
 TABLE_SUFFIXES = (".csv", ".parquet", ".jsonl")
-_TEXT_COLUMNS = frozenset({"path", "label", "reasons", "error"})
+_TEXT_COLUMNS = frozenset({"path", "label", "label_set", "reasons", "error"})

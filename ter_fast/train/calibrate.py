@@ -1,4 +1,4 @@
-"""Calibration: trusted thresholds, chosen on validation data."""
+"""Calibration: trusted thresholds and label sets, chosen on validation data."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from ter_fast.predict.labelled import (
     with_pairs,
 )
 from ter_fast.train.disagreement import check_limit, limit_of
+from ter_fast.train.label_sets import check_conformal, label_sets, still_held
 from ter_fast.train.risk_control import Promise, asked_promise, warn_of_known_clips
 from ter_fast.trust.criterion import by_criterion, parse
 from ter_fast.trust.outcomes import Outcomes
@@ -51,6 +52,7 @@ def calibrate(
     disagreement_quantile: float | None = None,
     unit: str = "clip",
     reliability: bool = False,
+    conformal: float | None = None,
     seed: int = 0,
     **options: Any,
 ) -> Network:
@@ -98,6 +100,11 @@ def calibrate(
         reliability: first learn how far fusion should believe each modality, on the same data (with a
             risk, on what is held out), by `ter_fast.trust.reliability.fit_reliability`. Thresholds set before
             are then dropped, and a limit of disagreement means another thing: set it anew.
+        conformal: also calibrate label sets that miss the true label at most in this share of clips, for each
+            set of modalities (see `ter_fast.trust.conformal.ConformalSets`); predictions then have a `label_set`.
+            The coverage is over clips that are exchangeable with these: further clips of the same speakers.
+            It takes 1 / conformal - 1 clips or more; of windows each clip counts alike. None keeps the label
+            sets of before, unless what they rest on changes.
         seed: of the pairing and of what is held out.
         **options: `progress`, `face_model`, `workers` (see `ter_fast.predict.prepare.prepare`).
 
@@ -108,8 +115,8 @@ def calibrate(
         DataError: reliability on data without clips of several modalities, another unit, a promise about
             further windows of the same speakers, a limit below 0, both a limit and a quantile, a criterion beside a
             risk, a delta or promise without one, no dataset, two with the same modalities, or a
-            criterion or risk that the data meet for no set of modalities. Where they meet it for some,
-            the others are left without a threshold, with a warning.
+            criterion or risk that the data meet for no set of modalities, or too few clips for the label sets
+            of any. Where they meet it for some, the others are left without, with a warning.
 
     Reference:
         Youden, "Index for rating diagnostic tests", Cancer 3(1), 1950, for the limit of that name.
@@ -119,6 +126,7 @@ def calibrate(
     check_limit(disagreement_limit, disagreement_quantile)
     wanted = asked_promise(criterion, risk, delta, promise, confidence == BEST, seed)
     by_window = _is_by_window(unit, promise)
+    check_conformal(conformal, learned_on_the_same=reliability and wanted is None)
     # What cannot be is said before an hour of decoding, not after.
     parse(criterion or "balance")
     if confidence not in (None, BEST):
@@ -141,18 +149,30 @@ def calibrate(
         learned = model.config
         clips = _that_still_hold(before.thresholds, before, learned, kind, limit)
         windows = _that_still_hold(before.window_thresholds, before, learned, kind, limit)
-        own = windows if by_window else clips
+        sets, window_sets = still_held(before, learned)
+        own, own_sets = (windows, window_sets) if by_window else (clips, sets)
         # Nor does a set keep an older threshold when the data meet nothing for it.
-        for name in {part.name for part in parts} & set(own):
-            del own[name]
+        for part in parts:
+            own.pop(part.name, None)
         model.config = replace(
             learned, confidence=kind or before.confidence, disagreement_limit=limit, thresholds={}
         )
         own |= _thresholds(model, parts, wanted or criterion or "balance")
+        if conformal is not None:
+            fitted = label_sets(model, _unspent(parts, reliability), conformal, by_window)
+            for part in parts:
+                own_sets.pop(part.name, None)
+            own_sets |= fitted
     except DataError:
         model.config = before
         raise
-    model.config = replace(model.config, thresholds=clips, window_thresholds=windows)
+    model.config = replace(
+        model.config,
+        thresholds=clips,
+        window_thresholds=windows,
+        conformal=sets,
+        window_conformal=window_sets,
+    )
     return model
 
 
@@ -221,6 +241,14 @@ def _parts(model: Network, found: Sequence[Labelled]) -> Iterator[_Part]:
                     continue
                 part = restricted(model, data, some)
                 yield _Part("+".join(some), part, size == len(modalities))
+
+
+def _unspent(parts: Sequence[_Part], learned: bool) -> list[tuple[str, Labelled]]:
+    """Return each set of modalities with the clips that nothing was learned on, where some were held out for that."""
+    return [
+        (part.name, subset(part.data, ~part.held) if learned and part.data.held else part.data)
+        for part in parts
+    ]
 
 
 def _best_confidence(model: Network, parts: Sequence[_Part], limit: float | None) -> str:

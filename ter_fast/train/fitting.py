@@ -141,12 +141,7 @@ def fit(
         settings=asdict(chosen),
         groups=groups_by_split(train=training, validation=validating),
     )
-    model.config = replace(
-        model.config,
-        thresholds={},
-        window_thresholds={},
-        training=(*model.config.training, record),
-    )
+    model.config = replace(model.config.uncalibrated(), training=(*model.config.training, record))
     return model
 
 

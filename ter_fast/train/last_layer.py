@@ -129,9 +129,7 @@ def fit_last_layer(
         settings=settings,
         groups=groups_by_split(train=training, validation=validating),
     )
-    model.config = replace(
-        model.config, thresholds={}, window_thresholds={}, training=(*model.config.training, record)
-    )
+    model.config = replace(model.config.uncalibrated(), training=(*model.config.training, record))
     # A scale is put on evidence before a guard discounts it, and features, which a guard judges by, stay.
     guard, expert.familiarity = expert.familiarity, None
     try:

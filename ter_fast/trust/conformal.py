@@ -1,92 +1,82 @@
-"""Conformal prediction sets: the classes that cannot be ruled out at a stated coverage, by MAPIE."""
+"""Conformal prediction sets: the classes that cannot be ruled out at a stated coverage."""
 
 from __future__ import annotations
 
-import json
 import math
-import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.errors import DataError, TerFastError
+from ter_fast.errors import DataError
 from ter_fast.trust._arrays import Vector, as_array
-from ter_fast.trust.metrics.labels import Floats
-from ter_fast.trust.metrics.probabilities import as_probabilities, check_distributions
 
-if TYPE_CHECKING:
-    from mapie.conformity_scores import BaseClassificationScore
-
-Method = Literal["lac", "aps", "raps"]
 Sets = NDArray[np.bool_]
+Scores = NDArray[np.float64]
 
-_FLOOR = 1e-6
+_TIE = 1e-6
+"""Probabilities of float32 closer than this are equal; a tie belongs to the set, which costs no coverage."""
 
 
 @dataclass(frozen=True)
 class ConformalSets:
-    """Hold a calibrated rule that answers with sets of classes instead of one.
+    r"""A calibrated rule that answers with a set of classes instead of one (split conformal, LAC).
 
-    P(true class in set) >= target_coverage, over the draw of the calibration samples and of the new
-    one together, whatever the model: if all of them are exchangeable. Clips of the speakers and
-    sources that were calibrated on are; clips of new speakers, another corpus or another microphone
-    are not, and the promise does not cover them. Nor does it hold for each class, each speaker or
-    each set size apart: it is an average over clips.
+    With scores $s_i = 1 - p_{y_i}(x_i)$ of n calibration samples and their quantile
 
-    A small set means sure, a large one unsure. `lac` may give an empty set: no class is as probable
-    as the true class of calibration clips mostly was, so the model knows no answer. An empty set
-    counts as a miss, and the coverage already allows for it. `aps` and `raps` give no empty sets.
+    $$q = s_{(\lceil (n + 1)(1 - \alpha) \rceil)}, \qquad C(x) = \{k : 1 - p_k(x) \le q\},$$
+
+    the set of a new sample holds its true class with $P(y \in C(x)) \ge 1 - \alpha$, whatever the model, if
+    the new sample and the calibration samples are exchangeable. The probability is over the draw of both:
+    one calibration of n samples covers about $1 - \alpha \pm \sqrt{\alpha (1 - \alpha) / n}$ of all samples.
+
+    Further clips of the speakers and sources that were calibrated on are exchangeable with these; clips of
+    new speakers, another corpus or another microphone are not, and the coverage does not extend to them. Nor
+    does it hold for each class, each speaker or each set size apart: it is an average over samples.
+
+    A small set means sure, a large one unsure. A set may be empty: no class is as probable as the true class
+    of the calibration samples mostly was. An empty set is a miss, and the coverage already allows for it.
 
     Attributes:
-        method: "lac", the smallest sets on average, {k: 1 - p_k <= q}; "aps", larger sets that
-            adapt to how hard a clip is, the most probable classes until their sum reaches q; "raps",
-            "aps" with a penalty on each class beyond the first few, for many classes. Neither of the
-            two drops its last class at random, so with few classes both cover more than promised.
-        target_coverage: The promised share of sets that hold the true class.
-        classes: Number of classes K.
-        samples: Calibration samples that the rule rests on.
-        left_out: Calibration samples of NaN probability, which were not used.
-        quantile: q, the conformity score that this share of calibration samples stays below.
-        penalty: Penalty for each class beyond `free_classes`, of "raps"; else 0.
-        free_classes: Number of classes without penalty, of "raps"; else 0.
+        alpha: largest probability that a set misses the true class.
+        quantile: q, the score up to which a class belongs to the set.
+        classes: number of classes K.
+        samples: calibration samples that q rests on.
+        groups: of these samples; as many as samples where each stands alone.
+        data: name of the calibration data.
+        pairing: "" for clips that have these modalities, "label-matched" for pairs of clips of equal label
+            taken from two single-modality corpora.
 
     Reference:
-        Sadinle et al. 2019, "Least Ambiguous Set-Valued Classifiers with Bounded Error Levels";
-        Romano et al. 2020, "Classification with Valid and Adaptive Coverage"; Angelopoulos et al.
-        2021, "Uncertainty Sets for Image Classifiers using Conformal Prediction".
+        Sadinle, Lei and Wasserman 2019, "Least ambiguous set-valued classifiers with bounded error levels";
+        Angelopoulos and Bates 2023, "Conformal prediction: a gentle introduction", section 1; for `groups`
+        Lee, Barber and Willett 2023, "Distribution-free inference with hierarchical data", section 3.
 
     Example:
         >>> generator = np.random.default_rng(0)
         >>> probability = generator.dirichlet([0.5, 0.5, 0.5], 600)
         >>> target = np.array([generator.choice(3, p=row) for row in probability])
-        >>> sets = ConformalSets.fit(probability[:300], target[:300], coverage=0.8)
+        >>> sets = ConformalSets.fit(probability[:300], target[:300], alpha=0.2)
         >>> sets.predict([[0.98, 0.01, 0.01], [0.4, 0.35, 0.25]]).tolist()
         [[True, False, False], [True, True, False]]
         >>> sets.coverage(probability[300:], target[300:]) > 0.75
         True
     """
 
-    method: Method
-    target_coverage: float
+    alpha: float
+    quantile: float
     classes: int
     samples: int
-    left_out: int
-    quantile: float
-    penalty: float = 0.0
-    free_classes: float = 0.0
+    groups: int
+    data: str = ""
+    pairing: str = ""
 
     def __post_init__(self) -> None:
-        """Check the method and that every number is in its range."""
-        _check(self.method, self.target_coverage)
-        numbers = (self.quantile, self.penalty, self.free_classes)
-        if not all(map(math.isfinite, numbers)) or self.classes < 2:
+        """Check that every number is in its range."""
+        check_alpha(self.alpha)
+        if not math.isfinite(self.quantile) or self.classes < 2:
             raise DataError(
-                f"{self.classes} classes, quantile {self.quantile}, penalty {self.penalty} and "
-                f"{self.free_classes} free classes are no conformal sets; fit them again"
+                f"{self.classes} classes and a quantile of {self.quantile} are no conformal sets; fit them again"
             )
 
     @classmethod
@@ -94,57 +84,43 @@ class ConformalSets:
         cls,
         probability: Vector,
         target: Vector,
-        coverage: float = 0.9,
-        method: Method = "lac",
-        seed: int = 0,
+        alpha: float = 0.1,
+        *,
+        groups: Vector | None = None,
+        data: str = "",
+        pairing: str = "",
     ) -> ConformalSets:
-        """Calibrate prediction sets on clips that the model has neither trained on nor chosen by.
+        """Calibrate prediction sets on samples that the model has neither trained on nor chosen by.
 
         Args:
-            probability: (N, K) probabilities. Rows with NaN are left out, and counted: their sets
-                hold every class anyway.
-            target: (N,) true labels.
-            coverage: Share of sets that are to hold the true class, inside (0, 1).
-            method: "lac", "aps" or "raps".
-            seed: Of the random numbers that "aps" and "raps" break ties with, and of the tenth of
-                the samples by which "raps" chooses its penalty.
+            probability: (N, K) probabilities. Rows with NaN are left out: their sets hold every class.
+            target: (N,) true classes.
+            alpha: largest probability that a set misses the true class, inside (0, 1).
+            groups: (N,) what belongs together, such as the clip of each window. Every group then counts
+                alike, and the coverage is that of a random sample of a further group. None: each sample
+                stands alone.
+            data: name of the data, for the record.
+            pairing: how clips were paired, for the record.
 
         Raises:
-            DataError: Shapes do not fit, the rows are no probabilities, there are too few samples
-                for the coverage, `coverage` or `method` is unknown, or the method refuses the labels
-                ("aps" and "raps" want three classes among them; "raps" two samples of each).
-            TerFastError: MAPIE is not installed.
+            DataError: shapes do not fit, the rows are no probabilities, `alpha` is no share, or there are
+                fewer than 1 / alpha - 1 samples (or groups), of which no quantile can be taken.
         """
-        _check(method, coverage)
-        chances, true = as_probabilities(probability, target)
-        known = ~np.isnan(chances).any(axis=1)
-        _check_samples(true[known], coverage, method)
-        score = _score(method)
-        from mapie.classification import SplitConformalClassifier
+        from ter_fast.trust.metrics.probabilities import as_probabilities
+        from ter_fast.trust.thresholds.samples import encoded
 
-        classifier = SplitConformalClassifier(
-            _Probabilities(chances.shape[1]), coverage, score, prefit=True, random_state=seed
-        )
-        values = _prepared(chances[known], method)
-        with warnings.catch_warnings():
-            # A class without calibration samples is no fault: the promise is an average over clips.
-            warnings.filterwarnings("ignore", message=".*conformalization dataset has less labels")
-            try:
-                classifier.conformalize(values, true[known])
-                # MAPIE computes the quantile when it is asked for sets.
-                classifier.predict_set(values[:1])
-            except ValueError as error:
-                raise DataError(f"MAPIE refuses these samples for {method}: {error}") from error
-        return cls(
-            method=method,
-            target_coverage=coverage,
-            classes=chances.shape[1],
-            samples=score.n_samples_,
-            left_out=int(known.size - known.sum()),
-            quantile=np.asarray(score.quantiles_).item(),
-            penalty=np.asarray(getattr(score, "lambda_star", 0.0)).item(),
-            free_classes=float(np.asarray(getattr(score, "k_star", 0)).item()),
-        )
+        check_alpha(alpha)
+        chances, true = as_probabilities(probability, target)
+        if chances.shape[1] < 2:
+            raise DataError(f"probability has {chances.shape[1]} classes; give at least two")
+        known = ~np.isnan(chances).any(axis=1)
+        owner = np.arange(true.size) if groups is None else encoded(groups)[1]
+        if owner.size != true.size:
+            raise DataError(f"{owner.size} groups for {true.size} samples; give one per sample")
+        _, group, sizes = np.unique(owner[known], return_inverse=True, return_counts=True)
+        _check_enough(sizes.size, alpha, "samples" if groups is None else "groups")
+        quantile = _quantile(1 - chances[known, true[known]], 1 / sizes[group], alpha)
+        return cls(alpha, quantile, chances.shape[1], int(known.sum()), sizes.size, data, pairing)
 
     def predict(self, probability: Vector) -> Sets:
         """Return the set of each sample, (N, K): True for the classes that it holds.
@@ -152,9 +128,10 @@ class ConformalSets:
         A row with NaN says nothing, so its set holds every class.
 
         Raises:
-            DataError: The rows are no probabilities over the classes that were calibrated.
-            TerFastError: MAPIE is not installed.
+            DataError: the rows are no probabilities over the classes that were calibrated.
         """
+        from ter_fast.trust.metrics.probabilities import check_distributions
+
         chances = as_array("probability", probability).astype(np.float64)
         if chances.ndim != 2 or chances.shape[1] != self.classes:
             raise DataError(
@@ -162,29 +139,17 @@ class ConformalSets:
                 "the classes that were calibrated"
             )
         check_distributions(chances)
-        known = ~np.isnan(chances).any(axis=1)
-        sets = np.ones(chances.shape, dtype=np.bool_)
-        if not known.any():
-            return sets
-        score = _score(self.method)
-        score.quantiles_ = np.array([self.quantile])
-        if self.method == "raps":
-            score.lambda_star, score.k_star = self.penalty, np.array([self.free_classes])
-        found = score.get_prediction_sets(
-            _prepared(chances[known], self.method)[:, :, None],
-            conformity_scores=np.empty((self.samples, 1)),
-            alpha_np=np.array([1 - self.target_coverage]),
-            cv="prefit",
-        )
-        sets[known] = found[:, :, 0]
-        return sets
+        least: Scores = chances.min(axis=1)
+        return np.isnan(least)[:, None] | (1 - chances <= self.quantile + _TIE)
 
     def coverage(self, probability: Vector, target: Vector) -> float:
         """Return the share of samples whose set holds the true class; NaN without samples.
 
         Raises:
-            DataError: As for `predict`, or a label does not fit.
+            DataError: as for `predict`, or a label does not fit.
         """
+        from ter_fast.trust.metrics.probabilities import as_probabilities
+
         chances, true = as_probabilities(probability, target)
         sets = self.predict(chances)
         return float(sets[np.arange(true.size), true].mean()) if true.size else math.nan
@@ -193,110 +158,57 @@ class ConformalSets:
         """Return the mean number of classes in a set; NaN without samples.
 
         Raises:
-            DataError: As for `predict`.
+            DataError: as for `predict`.
         """
         sets = self.predict(probability)
         return float(sets.sum(axis=1).mean()) if len(sets) else math.nan
 
-    def save(self, path: str | Path) -> None:
-        """Write the calibrated rule as JSON."""
-        Path(path).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+    @property
+    def percent(self) -> str:
+        """Return the promised coverage in per cent."""
+        return f"{100 * (1 - self.alpha):g} %"
 
-    @classmethod
-    def load(cls, path: str | Path) -> ConformalSets:
-        """Read what `save` wrote.
-
-        Raises:
-            DataError: The file holds something else.
-        """
-        try:
-            return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} is no JSON ({error}); save the sets again") from error
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ConformalSets:
-        """Build the rule from parsed JSON, the dictionary that `dataclasses.asdict` gives.
-
-        Raises:
-            DataError: An entry is missing, unknown or of the wrong type.
-        """
-        kinds = {
-            field.name: {"int": int, "float": float}.get(str(field.type), str)
-            for field in fields(cls)
-        }
-        try:
-            return cls(**{name: kinds[name](value) for name, value in values.items()})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(
-                f"these are no conformal sets ({error}); expected the entries {', '.join(kinds)}"
-            ) from error
-
-
-class _Probabilities:
-    """Stand in for a fitted classifier whose inputs are its outputs, which is all MAPIE asks of one."""
-
-    def __init__(self, classes: int) -> None:
-        self.classes_ = np.arange(classes)
-
-    def fit(self, x: Floats, y: NDArray[np.int64]) -> _Probabilities:
-        return self
-
-    def predict_proba(self, x: Floats) -> Floats:
-        return x
-
-    def predict(self, x: Floats) -> NDArray[np.intp]:
-        best: NDArray[np.intp] = x.argmax(axis=1)
-        return best
-
-
-def _score(method: Method) -> BaseClassificationScore:
-    try:
-        from mapie import conformity_scores
-    except ImportError as error:
-        raise TerFastError(
-            "prediction sets need MAPIE: pip install 'ter_fast[conformal]'"
-        ) from error
-    return getattr(conformity_scores, f"{method.upper()}ConformityScore")()
-
-
-def _prepared(chances: Floats, method: Method) -> Floats:
-    # MAPIE takes no half-precision rows that sum to 1 only roughly.
-    rows: Floats = chances / chances.sum(axis=1, keepdims=True)
-    if method == "lac":
-        return rows
-    # APS and RAPS never put a class of probability 0 in a set, not even where it often comes true,
-    # and so would break their promise for an overconfident model.
-    rows += _FLOOR
-    rows /= 1 + _FLOOR * chances.shape[1]
-    return rows
-
-
-def _check(method: str, coverage: float) -> None:
-    if method not in get_args(Method):
-        known = ", ".join(get_args(Method))
-        raise DataError(f"unknown method {method!r}; choose one of {known}")
-    if not 0 < coverage < 1:
-        raise DataError(f"coverage is {coverage}; give a share inside (0, 1)")
-
-
-def _check_samples(true: NDArray[np.int64], coverage: float, method: Method) -> None:
-    needed = math.ceil(round(max(1 / (1 - coverage), 1 / coverage), 6))
-    if method == "raps":
-        # MAPIE sets a tenth aside to choose the penalty, and wants as many there.
-        needed *= 10
-    if true.size < needed:
-        raise DataError(
-            f"{true.size} calibration samples cannot promise a coverage of {coverage} by {method}; "
-            f"give at least {needed}, or ask for less"
+    @property
+    def promise(self) -> str:
+        """Say what the sets cover, and for whom."""
+        drawn, alone = f"{self.groups} clips", self.groups == self.samples
+        what = "clips" if alone else "windows of clips"
+        if self.pairing:
+            drawn = f"{drawn[:-1]} pairs ({self.pairing})"
+        return (
+            f"the label sets of at least {self.percent} of {what} hold the true label, if these are drawn "
+            f"like the {drawn} of {self.data or 'the calibration data'}: further clips of the same speakers, "
+            "not new speakers or other recordings; an average over clips, not for each class or speaker"
         )
-    seen, counts = np.unique(true, return_counts=True)
-    if method != "lac" and seen.size < 3:
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse a miscoverage that is none.
+
+    Raises:
+        DataError: it is outside (0, 1).
+    """
+    if not 0 < alpha < 1:
         raise DataError(
-            f"the targets hold {seen.size} classes, and MAPIE's {method} needs three; use lac"
+            f"the largest share of sets that miss the true label is {alpha}; give a share inside (0, 1), such as 0.1"
         )
-    if method == "raps" and counts.min() < 2:
+
+
+def _check_enough(units: int, alpha: float, what: str) -> None:
+    needed = math.ceil(round(1 / alpha - 1, 9))
+    if units < max(needed, 1):
         raise DataError(
-            f"class {seen[counts.argmin()]} has one calibration sample, and raps needs two of each "
-            "class that occurs; give more, or use aps"
+            f"{units} calibration {what} cannot promise that at most {alpha:g} of the label sets miss the "
+            f"true label; give at least {max(needed, 1)}, or allow more misses"
         )
+
+
+def _quantile(scores: Scores, weights: Scores, alpha: float) -> float:
+    """Return the least score that, with a further group of score infinity, holds 1 - alpha of the weight.
+
+    Where every group is one sample, that is the ceil((n + 1)(1 - alpha))-th smallest of n scores.
+    """
+    order = np.argsort(scores, kind="stable")
+    share = weights[order].cumsum() / (weights.sum() + 1)
+    place = int(np.searchsorted(share, 1 - alpha - 1e-9))
+    return float(scores[order[min(place, len(order) - 1)]])

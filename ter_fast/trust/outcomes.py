@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ter_fast.errors import DataError
 from ter_fast.opinions.trusted import is_trusted, is_within
 from ter_fast.trust._arrays import Vector, as_array, as_vector
+from ter_fast.trust.conformal import ConformalSets
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -64,6 +65,7 @@ class Outcomes:
         pairing: "label-matched" for pairs of clips of two corpora, "mismatched" where modalities are of two
             labels, else "".
         promise: What was promised of the threshold, and for whom; "" for nothing.
+        conformal: What makes label sets of the probabilities; None without.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Outcomes:
     modalities: Mapping[str, ModalityOutcomes] = field(default_factory=dict)
     pairing: str = ""
     promise: str = ""
+    conformal: ConformalSets | None = None
 
     @classmethod
     def from_arrays(
@@ -201,6 +204,11 @@ class Outcomes:
         sure = self.confidence.astype(np.float64)
         return is_trusted(sure, threshold, self.disagreement, self.disagreement_limit)
 
+    @property
+    def label_sets(self) -> Flags | None:
+        """Return which classes each label set holds, (N, K); None without."""
+        return None if self.conformal is None else self.conformal.predict(self.probability)
+
     def subset(self, rows: Vector) -> Outcomes:
         """Return the outcomes of some clips, by number or by a mask (N,)."""
         chosen = np.arange(len(self))[as_array("rows", rows)]
@@ -231,6 +239,7 @@ class Outcomes:
         # Each of these is worked out anew whenever it is asked for.
         trusted, correct = self.trusted, self.correct
         said = {name: each.prediction for name, each in self.modalities.items()}
+        sets = self.label_sets
         found = []
         for i in range(len(self)):
             row: dict[str, Any] = {
@@ -252,6 +261,12 @@ class Outcomes:
                 f"p_{name}": float(p)
                 for name, p in zip(self.labels, self.probability[i], strict=True)
             }
+            if sets is not None:
+                row["label_set"] = "; ".join(
+                    self.labels[k]
+                    for k in np.argsort(-self.probability[i], kind="stable")
+                    if sets[i, k]
+                )
             for name, each in self.modalities.items():
                 label = int(said[name][i])
                 row[f"{name}_label"] = "" if label < 0 else self.labels[label]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from ter_fast.errors import DataError
 from ter_fast.trust.metrics import Bootstrap, Comparison, Replicates, compare
 from ter_fast.trust.outcomes import Outcomes
@@ -32,7 +34,9 @@ def figures_of(answers: Outcomes, resamples: int = 2000, seed: int = 0) -> dict[
 
     accuracy, uar, macro_f1, weighted_f1, nll, brier, ece, aurc, e_aurc, augrc, failure_auroc, fpr95,
     accept_all_f1, coverage_at_risk_0.1, risk_at_coverage_0.8 and, with a threshold,
-    trusted_precision, trusted_recall, trusted_f1, trusted_accuracy, coverage, risk and lift.
+    trusted_precision, trusted_recall, trusted_f1, trusted_accuracy, coverage, risk and lift; with label
+    sets, conformal_coverage (the share that hold the true label), conformal_size (mean number of labels),
+    conformal_singletons and conformal_empty (shares of sets of one label and of none).
 
     Args:
         answers: to N clips.
@@ -80,7 +84,7 @@ def differences(
 
 
 def _resampled(answers: Outcomes, draws: Bootstrap) -> dict[str, Replicates]:
-    return draws.figures(
+    found = draws.figures(
         answers.prediction,
         answers.target,
         answers.probability,
@@ -90,3 +94,12 @@ def _resampled(answers: Outcomes, draws: Bootstrap) -> dict[str, Replicates]:
         risks=RISKS,
         coverages=COVERAGES,
     )
+    if (sets := answers.label_sets) is not None:
+        size = sets.sum(axis=1)
+        found |= draws.means(
+            conformal_coverage=sets[np.arange(len(answers)), answers.target],
+            conformal_size=size,
+            conformal_singletons=size == 1,
+            conformal_empty=size == 0,
+        )
+    return found

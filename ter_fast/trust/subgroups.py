@@ -26,7 +26,7 @@ AGES = (30, 45, 60)
 
 _COLUMNS = (
     *("accuracy", "trusted_precision", "trusted_recall", "trusted_f1", "coverage"),
-    *("failure_auroc", "aurc"),
+    *("failure_auroc", "aurc", "conformal_coverage", "conformal_size"),
 )
 
 
@@ -38,8 +38,8 @@ class Breakdown:
         samples: clips in it.
         groups: speakers or sources in it.
         figures: accuracy, aurc, failure_auroc and, with a threshold, trusted_precision,
-            trusted_recall, trusted_f1 and coverage, each with its interval (NaN where one group
-            alone has nothing to resample).
+            trusted_recall, trusted_f1 and coverage, with label sets conformal_coverage and
+            conformal_size, each with its interval (NaN where one group alone has nothing to resample).
     """
 
     samples: int

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ter_fast.evaluate.report.curves import risk_curve, thinned
+from ter_fast.evaluate.report.label_sets import sizes_of
 from ter_fast.evaluate.report.modalities import ModalitySummary, beliefs_of, summaries_of
 from ter_fast.evaluate.report.sections import breakdown_names
 from ter_fast.evaluate.report.tables import RISKS, trust_table
@@ -58,6 +59,7 @@ def write_tables(evaluation: Evaluation, folder: Path) -> None:
     _write_curves(evaluation, folder)
     _write_bins(evaluation, folder)
     _write_modalities(evaluation.outcomes, folder)
+    _write_label_sets(evaluation.outcomes, folder)
     rows_of_clips = evaluation.outcomes.rows()
     header = list(rows_of_clips[0])
     write_rows(
@@ -126,6 +128,17 @@ def _write_modalities(answers: Outcomes, folder: Path) -> None:
         folder / "beliefs.csv",
         ("modality", "class", "belief_in_its_clips", "belief_in_others"),
         ((name, *row) for name in answers.modalities for row in beliefs_of(answers, name)),
+    )
+
+
+def _write_label_sets(answers: Outcomes, folder: Path) -> None:
+    if answers.conformal is None:
+        return
+    size, held = sizes_of(answers)
+    write_rows(
+        folder / "label-sets.csv",
+        ("labels_in_the_set", "clips", "hold_the_true_label"),
+        zip(range(len(size)), size.tolist(), held.tolist(), strict=True),
     )
 
 

@@ -38,6 +38,10 @@ FIGURES: Mapping[str, tuple[str, str]] = {
     "coverage_at_risk_0.1": ("Coverage at risk 0.1", "largest share of clips of which at most a tenth is wrong"),
     "risk_at_coverage_0.8": ("Risk at coverage 0.8", "error among the most confident 80\u00a0% of clips"),
     "lift": ("Lift", "trusted F1 minus accept-all F1"),
+    "conformal_coverage": ("Label set coverage", "share of label sets that hold the true label"),
+    "conformal_size": ("Label set size", "mean number of labels in a set"),
+    "conformal_singletons": ("Sets of one label", "share of label sets that hold a single label"),
+    "conformal_empty": ("Empty sets", "share of label sets that hold no label"),
     "uncertainty": ("Uncertainty", "mean vacuity: the share of belief that is not committed to any class"),
     "answered": ("Answered", "share of clips that have a modality left to go by"),
 }  # fmt: skip

@@ -16,6 +16,11 @@ from ter_fast.evaluate.report.distributions import (
 )
 from ter_fast.evaluate.report.formatting import count, listed, number
 from ter_fast.evaluate.report.groups import breakdown_plot, ranking_plot
+from ter_fast.evaluate.report.label_sets import (
+    label_sets_lead,
+    label_sets_plot,
+    label_sets_table,
+)
 from ter_fast.evaluate.report.matrices import confusion_plots
 from ter_fast.evaluate.report.modalities import agreement, belief_plots, modality_table
 from ter_fast.evaluate.report.summary import Card, cards, verdict
@@ -75,6 +80,11 @@ def _sections(evaluation: Evaluation) -> Iterator[Section | None]:
         "Confidence",
         plots=[reliability_plot(evaluation), confidence_histogram(evaluation)],
     )
+    if answers.conformal is not None:
+        yield Section(
+            "label-sets", "Label sets", label_sets_lead(evaluation),
+            plots=[label_sets_plot(evaluation)], beside=label_sets_table(evaluation),
+        )  # fmt: skip
     yield Section(
         "classes", "Confusion of classes", _never_named(evaluation), plots=confusion_plots(evaluation)
     )  # fmt: skip

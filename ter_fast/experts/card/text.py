@@ -52,7 +52,7 @@ def card_text(
     )
     sections = (
         _what(config, known, sizes or {}), _terms(config), _data(config, known),
-        _thresholds(config), _figures(known), _corrupted(known), _limits(config, known),
+        _thresholds(config), _label_sets(config), _figures(known), _corrupted(known), _limits(config, known),
         _uses(), _training(config),
     )  # fmt: skip
     return f"---\n{head}---\n\n{MARK}\n\n" + "\n".join(
@@ -179,6 +179,27 @@ def _thresholds(config: ModelConfig) -> Iterator[str]:
         yield (
             f"An answer whose modalities disagree by more than {config.disagreement_limit:.3f} is not trusted.\n"
         )
+
+
+def _label_sets(config: ModelConfig) -> Iterator[str]:
+    rows = [
+        (
+            name, unit, each.percent, f"{1 - each.quantile:.3f}",
+            each.data + (f" ({each.pairing} pairs)" if each.pairing else ""), count(each.samples),
+        )
+        for unit, records in (("clips", config.conformal), ("windows", config.window_conformal))
+        for name, each in records.items()
+    ]  # fmt: skip
+    if not rows:
+        return
+    yield "## Label sets\n"
+    yield from table(
+        ("modalities", "of", "coverage", "least probability of a label in the set", "on", "samples"), rows
+    )  # fmt: skip
+    yield (
+        "A set holds the true label as often as the coverage says for further clips of the speakers that it was "
+        "calibrated on, on average over clips: not for new speakers, other recordings or each class apart.\n"
+    )
 
 
 def _figures(facts: CardFacts) -> Iterator[str]:
