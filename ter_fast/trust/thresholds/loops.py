@@ -263,6 +263,7 @@ def tie(wrong_before: int, wrong: int, seen: int, members: int) -> float:
     """
     rate = wrong / members
     total = 0.0
+    # The closed form is an asymptotic series, not exact for the first ranks: those are summed one by one.
     for j in range(1, min(members, HEAD) + 1):
         total += (wrong_before + rate * j) / (seen + j)
     if members <= HEAD:
