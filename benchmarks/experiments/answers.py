@@ -20,6 +20,7 @@ from ter_fast.model import Model
 from ter_fast.opinions.fusion import fuse
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS, Opinion
 from ter_fast.opinions.uncertainty import uncertainty
+from ter_fast.predict.evidence import clip_mean
 from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.encoded import Encoded, encode
 from ter_fast.trust.criterion import by_criterion
@@ -199,7 +200,10 @@ def answer_with_dropout(model: Model, found: Encoded, mask: Tensor, passes: int 
         torch.manual_seed(0)
         for _ in range(passes):
             logits = expert.head(F.dropout(features, rate)).float().cpu().double()
-            each = found.clip_mean(torch.softmax(logits, -1), found.mask[0])
+            mean, _ = clip_mean(
+                torch.softmax(logits, -1)[None], found.mask, found.owner, found.count
+            )
+            each = mean[0]
             total = total + each / passes
             entropy = entropy + entropy_of(_numbers(each)) / passes
     assert isinstance(total, Tensor)

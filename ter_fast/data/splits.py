@@ -225,3 +225,25 @@ def _check_parts(made: Dataset, whole: Dataset) -> None:
             f"{made.name}: a fold leaves nothing of {lost or 'some part'} to train on or to "
             f"measure. Ask for another number of folds, or merge rare classes."
         )
+
+
+def sides(train: Dataset, validation: Dataset | None) -> tuple[Dataset, Dataset]:
+    """Return what to learn from and what to validate on.
+
+    Args:
+        train: training data, or data with both splits where `validation` is None; a tenth of the groups is
+            held out where they have no validation split.
+        validation: of other groups.
+
+    Raises:
+        DataError: a group stands on both sides.
+    """
+    if validation is None:
+        train = with_validation(train)
+        train, validation = train.split("train"), train.split("validation")
+    if shared := sorted(train.groups() & validation.groups()):
+        raise DataError(
+            f"{len(shared)} groups stand in both training and validation data, such as {shared[0]!r}; "
+            "split by speaker or source"
+        )
+    return train, validation

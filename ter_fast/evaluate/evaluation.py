@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ter_fast.media.files import write_atomically
+from ter_fast.media.files import write_json
 from ter_fast.trust import metrics
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.results import Figure, differences
@@ -67,18 +66,14 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values, for JSON; the clips' answers apart."""
         return {
-            each.name: _plain(getattr(self, each.name))
+            each.name: plain(getattr(self, each.name))
             for each in fields(self)
             if each.name != "outcomes"
         }
 
     def to_json(self, path: str | Path) -> None:
         """Write the figures as JSON, null where a figure has no value; all of it or nothing."""
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        # A file name need not be text; its stray bytes are written as escapes.
-        write_atomically(
-            path, lambda target: target.write_text(text, "utf-8", errors="backslashreplace")
-        )
+        write_json(path, self.to_dict())
 
     def compare(
         self, other: Evaluation, resamples: int = 2000, seed: int = 0
@@ -116,12 +111,12 @@ class Evaluation:
         return Evaluation._write(self, folder)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return what JSON knows; NaN and infinity, which it does not know, become None."""
     if isinstance(value, Mapping):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: plain(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, (Figure, Breakdown)):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     return None if isinstance(value, float) and not math.isfinite(value) else value

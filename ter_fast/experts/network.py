@@ -156,8 +156,6 @@ class Network(nn.Module):
         """Where the weights lie."""
         return next(self.parameters()).device
 
-    # -- from tensors to opinions -------------------------------------------------------------
-
     def evidence(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return each expert's evidence `(V, B, K)`, zero where masked, and the mask `(V, B)`."""
         rows, classes, device = len(batch), len(self.config.labels), self.device
@@ -222,8 +220,6 @@ class Network(nn.Module):
             threshold=thresholds_of(self.config, mask),
             disagreement_limit=self.config.disagreement_limit,
         )
-
-    # -- on disk -----------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json`, `model.safetensors` and a card into a folder, each all of it or nothing.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from ter_fast.errors import DataError, ModelError, TerFastError
 from ter_fast.experts.card import MARK, CardFacts, Given, card_text, parameters_in
 from ter_fast.experts.config import ModelConfig
-from ter_fast.media.files import write_atomically
+from ter_fast.media.files import file_sha256, write_atomically
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
@@ -57,7 +56,7 @@ def save(config: ModelConfig, state: Mapping[str, Tensor], folder: str | Path) -
             raise TerFastError(
                 f"cannot write {target / WEIGHTS}: {error}; make room or choose another folder"
             ) from error
-        text = config.to_json(weights_sha256=_sha256(weights))
+        text = config.to_json(weights_sha256=file_sha256(weights))
         write_atomically(target / CONFIG, text)
 
     write_atomically(target / WEIGHTS, write)
@@ -223,7 +222,7 @@ def load(
     _require_files(folder)
     values = _values_in(folder)
     config = _parsed(folder, values)
-    if _sha256(folder / WEIGHTS) != values["weights_sha256"]:
+    if file_sha256(folder / WEIGHTS) != values["weights_sha256"]:
         raise ModelError(
             f"{folder / WEIGHTS} is not the file that {CONFIG} describes; copy both again"
         )
@@ -252,7 +251,7 @@ def _require_files(folder: Path) -> None:
 def _config_in(folder: Path) -> tuple[ModelConfig, str]:
     """Return a folder's configuration and its checksum, which stands for the weights, too."""
     _require_files(folder)
-    return _parsed(folder, _values_in(folder)), _sha256(folder / CONFIG)
+    return _parsed(folder, _values_in(folder)), file_sha256(folder / CONFIG)
 
 
 def _values_in(folder: Path) -> Any:
@@ -286,10 +285,6 @@ def _no_configuration(folder: Path, error: Exception) -> ModelError:
 
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _find(name: str, revision: str | None) -> Path:

@@ -19,9 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from ter_fast.multiview.networks import view_network
-from ter_fast.multiview.parameters import check_parameters
+from ter_fast.multiview.parameters import check_parameters, class_weights
 from ter_fast.multiview.views import Array, Features, Views, ViewScaler, columns_of, is_cut, joined
-from ter_fast.multiview.weights import class_weights
 
 JOINT = "joint"
 """Name of the view that holds the features of all others."""
@@ -96,8 +95,6 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         self.device = device
         self.random_state = random_state
 
-    # -- what a subclass says ---------------------------------------------------------------------
-
     @abstractmethod
     def _loss(
         self, logits: Tensor, mask: Tensor, target: Tensor, index: Tensor, epoch: float
@@ -115,8 +112,6 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     @abstractmethod
     def _probability(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Return the class probabilities `(B, K)` of logits `(V, M, B, K)` and mask `(V, B)`."""
-
-    # -- scikit-learn -----------------------------------------------------------------------------
 
     def fit(self, X: Features, y: npt.ArrayLike) -> Self:
         """Learn from features and labels.
@@ -163,8 +158,6 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """Return the most probable label of each sample, (N,)."""
         probability = self.predict_proba(X)
         return np.asarray(self.classes_[probability.argmax(1)])
-
-    # -- data -------------------------------------------------------------------------------------
 
     def _table(
         self, X: Features, *, reset: bool, y: npt.ArrayLike | None = None
@@ -218,8 +211,6 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             if device.type == "cuda":
                 torch.cuda.manual_seed(seed)
             yield
-
-    # -- training ---------------------------------------------------------------------------------
 
     def _train(self, values: list[Tensor], mask: Tensor, labels: Tensor) -> None:
         device, count = torch.device(self.device), len(labels)

@@ -183,8 +183,6 @@ class TrustedClassifier(ThresholdedClassifier):
                 delattr(self, name)
         return super().fit(X, y)
 
-    # -- answers ----------------------------------------------------------------------------------
-
     def opinions(self, X: Features) -> tuple[Opinion, dict[str, Opinion]]:
         """Return the fused opinion of each sample, over (N, K), and each view's by name.
 
@@ -213,8 +211,6 @@ class TrustedClassifier(ThresholdedClassifier):
         fused, _ = self.opinions(X)
         confidence = torch.where(fused.uncertainty < 1, fused.confidence, 0.0)
         return confidence.double().cpu().numpy()
-
-    # -- trust ------------------------------------------------------------------------------------
 
     def choose_failure_rate(self, X: Features, y: npt.ArrayLike) -> Self:
         """Use the failure rate that makes the labels of validation data likeliest.
@@ -247,8 +243,6 @@ class TrustedClassifier(ThresholdedClassifier):
             if hasattr(self, name):
                 delattr(self, name)
         return self
-
-    # -- what the base asks for -------------------------------------------------------------------
 
     def _check_classes(self, count: int) -> None:
         if self.max_evidence_share <= 1 / count:

@@ -14,6 +14,7 @@ from ter_fast.experts.config import ModelConfig
 from ter_fast.experts.opinions import opinions_of
 from ter_fast.opinions.opinion import Opinion
 from ter_fast.opinions.trusted import is_trusted, is_within
+from ter_fast.predict.evidence import window_mean
 from ter_fast.predict.prediction import Prediction
 from ter_fast.predict.windows import Window
 from ter_fast.trust.conformal import ConformalSets
@@ -103,9 +104,7 @@ class Record:
 
     def mean(self) -> tuple[Tensor, Tensor]:
         """Return the clip's evidence `(V, K)`, the mean over the windows of each modality, and its mask."""
-        values, mask = self.stacked()
-        count = mask.sum(1)
-        return values.sum(1) / count.clamp_min(1)[:, None], count > 0
+        return window_mean(*self.stacked())
 
 
 def conclude(config: ModelConfig, records: Sequence[Record], cut: str = "") -> list[Prediction]:

@@ -1,8 +1,8 @@
-"""From windows to evidence: what the experts say of them, and the one mean over a clip's windows."""
+"""From windows to evidence: what the experts say of them, and the mean over a clip's windows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,32 +28,97 @@ class Evidence:
     mask: Tensor
 
 
-@torch.no_grad()
+def window_mean(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Average over the windows in which a modality is present: the evidence of a clip.
+
+    A mean and not a sum, so that length alone makes nothing more certain.
+
+    Args:
+        values: `(..., W, K)` of W windows.
+        mask: `(..., W)` bool, True where the modality is present.
+
+    Returns:
+        The mean `(..., K)`, zero without any such window, and `(...)` bool, True where there is one.
+
+    Example:
+        >>> values = torch.tensor([[2.0, 0.0], [4.0, 2.0], [9.0, 9.0]])
+        >>> window_mean(values, torch.tensor([True, True, False]))
+        (tensor([3., 1.]), tensor(True))
+    """
+    count = mask.sum(-1)
+    total = values.masked_fill(~mask[..., None], 0).sum(-2)
+    return total / count.clamp_min(1)[..., None], count > 0
+
+
+def clip_mean(values: Tensor, mask: Tensor, owner: Tensor, clips: int) -> tuple[Tensor, Tensor]:
+    """Take `window_mean` of each of N clips.
+
+    Args:
+        values: `(V, W, K)` of the windows of all clips, clip after clip.
+        mask: `(V, W)` bool.
+        owner: `(W,)` number of each window's clip.
+        clips: N.
+
+    Returns:
+        The means `(V, N, K)`, and their mask `(V, N)`.
+    """
+    sizes = torch.bincount(owner, minlength=clips)
+    first = sizes.cumsum(0) - sizes
+    means = values.new_zeros(len(values), clips, values.shape[-1])
+    there = mask.new_zeros(len(values), clips)
+    # Clips of as many windows are averaged at once, without padding, which would change the order of the sum.
+    for size in sizes.unique().tolist():
+        chosen = torch.nonzero(sizes == size)[:, 0]
+        windows = first[chosen][:, None] + torch.arange(size)
+        means[:, chosen], there[:, chosen] = window_mean(values[:, windows], mask[:, windows])
+    return means, there
+
+
 def clip_evidence(
     model: Network,
     clips: Sequence[Sequence[Window]],
-    empty: dict[str, Tensor],
+    empty: Mapping[str, Tensor],
     batch_size: int = 16,
 ) -> Evidence:
-    """Run the experts over the windows of N clips: the clips' evidence.
+    """Run the experts over the windows of N clips: the clips' evidence, on the CPU."""
+    return Evidence(*clip_mean(*evidence_of_all(model, clips, empty, batch_size), len(clips)))
 
-    A clip's evidence for a modality is the mean over the windows where it is present, so that length
-    alone makes nothing more certain. Windows of like length are run together.
+
+@torch.no_grad()
+def evidence_of_all(
+    model: Network,
+    clips: Sequence[Sequence[Window]],
+    empty: Mapping[str, Tensor],
+    batch_size: int,
+    after: Callable[[Sequence[int]], None] | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run the experts over the windows of N clips, windows of like length together.
+
+    Args:
+        model: in evaluation mode.
+        clips: windows of each.
+        empty: by modality, a tensor without rows.
+        batch_size: windows at once.
+        after: called after each batch with the numbers of its windows.
+
+    Returns:
+        Of all W windows, clip after clip and on the CPU: evidence `(V, W, K)`, mask `(V, W)`, and the
+        number of the clip `(W,)`.
     """
     flat = [(owner, window) for owner, windows in enumerate(clips) for window in windows]
-    flat.sort(key=lambda pair: pair[1].length)
-    device = next(model.parameters()).device
-    shape = (len(model.config.modalities), len(clips))
-    total = torch.zeros(*shape, len(model.config.labels), device=device)
-    count = torch.zeros(shape, device=device)
-    for begin in range(0, len(flat), batch_size):
-        part = flat[begin : begin + batch_size]
-        values, mask = window_evidence(model, [window for _, window in part], empty)
-        owner = torch.tensor([each for each, _ in part], device=device)
-        total.index_add_(1, owner, values)
-        count.index_add_(1, owner, mask.to(count.dtype))
+    order = sorted(range(len(flat)), key=lambda place: flat[place][1].length)
+    shape = len(model.config.modalities), len(flat)
+    evidence = torch.zeros(*shape, len(model.config.labels))
+    mask = torch.zeros(shape, dtype=torch.bool)
+    for begin in range(0, len(order), batch_size):
+        rows = order[begin : begin + batch_size]
+        values, there = window_evidence(model, [flat[row][1] for row in rows], empty)
+        evidence[:, rows], mask[:, rows] = values.cpu(), there.cpu()
+        if after is not None:
+            after(rows)
         release()
-    return Evidence(total / count.clamp_min(1)[..., None], count > 0)
+    owner = torch.tensor([owner for owner, _ in flat], dtype=torch.int64)
+    return evidence, mask, owner
 
 
 def noted_evidence(

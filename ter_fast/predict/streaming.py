@@ -60,6 +60,7 @@ class _Lane:
     def put(self, item: Item) -> bool:
         """Add an item once there is room; False says that nobody reads any more."""
         self._room.acquire()
+        # It may have been closed while this thread waited.
         if not self.closed:
             self._items.put(item)
         return not self.closed
@@ -71,6 +72,7 @@ class _Lane:
 
     def close(self) -> None:
         self.closed = True
+        # A writer that waits for room would wait for ever: nobody takes anything out any more.
         self._room.release()
 
 

@@ -8,18 +8,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ter_fast.data.splits import sides
 from ter_fast.errors import DataError, TerFastError
 from ter_fast.experts.config import TrainingRecord
 from ter_fast.experts.provenance import groups_by_split
 from ter_fast.predict.prepare import PreparedData, prepare
 from ter_fast.train.checkpoints import held
+from ter_fast.train.machine import is_first_process, precision_here, processes_of
 from ter_fast.train.out_of_distribution import drop_familiarity, learn_familiarity
-from ter_fast.train.parameters import parameter_groups
-from ter_fast.train.precision import precision_here
-from ter_fast.train.processes import is_first_process, processes_of
 from ter_fast.train.session import learn
-from ter_fast.train.settings import Settings
-from ter_fast.train.sides import sides
+from ter_fast.train.settings import Settings, parameter_groups
 from ter_fast.train.validation import fit_scale
 
 if TYPE_CHECKING:
@@ -143,6 +141,48 @@ def fit(
     )
     model.config = replace(model.config.uncalibrated(), training=(*model.config.training, record))
     return model
+
+
+def fit_prepared(
+    model: Network,
+    train: PreparedData,
+    validation: PreparedData,
+    settings: Settings,
+    *,
+    progress: bool = False,
+) -> Network:
+    """Train a model in place on clips that lie in memory already, to its best validation epoch.
+
+    No groups are compared, no evidence scale is fitted, no record and no checkpoint is kept: `fit` does
+    all that. What was familiar to its experts is forgotten, and learned anew only by the settings.
+
+    Args:
+        model: the model.
+        train: clips as the model's experts read them.
+        validation: clips of other speakers or sources.
+        settings: how to train.
+        progress: show progress.
+
+    Raises:
+        DataError: the settings ask for `familiarity`, which the data do not teach.
+        TerFastError: Lightning is not installed.
+    """
+    try:
+        import lightning
+
+        from ter_fast.train.session import learn
+    except ImportError as error:
+        raise TerFastError("training needs Lightning: pip install 'ter_fast[train]'") from error
+    settings = replace(settings, precision=precision_here(settings.precision))
+    lightning.seed_everything(settings.seed, workers=True, verbose=False)
+    drop_familiarity(model)
+    learn(
+        model, train, validation, settings, progress=progress, folder=None, resume=False,
+        devices=1, nodes=1, strategy="auto",
+    )  # fmt: skip
+    if settings.familiarity:
+        learn_familiarity(model, train, validation)
+    return model.eval()
 
 
 def fit_familiarity(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ter_fast.data.splits import sides
 from ter_fast.errors import DataError, ModelError
 from ter_fast.experts.config import TrainingRecord
 from ter_fast.experts.provenance import groups_by_split
@@ -21,7 +22,6 @@ from ter_fast.predict.prepare import prepare
 from ter_fast.train.batches import draw_weights
 from ter_fast.train.encoded import encode
 from ter_fast.train.settings import Settings
-from ter_fast.train.sides import sides
 from ter_fast.train.validation import fit_scale
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from ter_fast.predict.evidence import clip_evidence
 from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.batches import Loader, training_loader, window_counts
 from ter_fast.train.checkpoints import LATEST, Best, found_run, run_of
-from ter_fast.train.processes import is_first_process
+from ter_fast.train.machine import is_first_process
 from ter_fast.train.settings import Settings
 from ter_fast.train.validation import scores
 

@@ -16,8 +16,7 @@ from ter_fast.media.features import Batch
 from ter_fast.opinions._views import thinned
 from ter_fast.opinions.losses import TrustedCELoss
 from ter_fast.train.batches import Loader
-from ter_fast.train.parameters import parameter_groups
-from ter_fast.train.settings import Settings
+from ter_fast.train.settings import Settings, parameter_groups
 
 if TYPE_CHECKING:
     from ter_fast.experts.network import Network

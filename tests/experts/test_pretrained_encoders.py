@@ -27,7 +27,7 @@ from ter_fast.experts.encoders.pretrained import loading
 from ter_fast.experts.encoders.pretrained.pictures import PictureInput
 from ter_fast.experts.encoders.registry import build_encoder
 from ter_fast.train import Settings
-from ter_fast.train.parameters import parameter_groups
+from ter_fast.train.settings import parameter_groups
 
 SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
 HEADS = {**SMALL, "num_attention_heads": 2}

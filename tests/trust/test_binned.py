@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
 from ter_fast.trust.thresholds import BinnedSweep, Sweep, TrustedScores, sweep
-from ter_fast.trust.thresholds.bins import index, lower_edges
+from ter_fast.trust.thresholds.binned import bin_of, lower_edges
 
 Samples = tuple[NDArray[Any], NDArray[np.bool_]]
 
@@ -60,7 +60,7 @@ def test_bins_hold_what_their_edges_say(bins: int, dtype: type[np.floating[Any]]
     ).astype(dtype)
     confidence = confidence[(confidence >= 0) & (confidence <= 1)]
     expected = np.searchsorted(edges, confidence.astype(np.float64), side="right") - 1
-    np.testing.assert_array_equal(index(confidence, bins), expected)
+    np.testing.assert_array_equal(bin_of(confidence, bins), expected)
 
 
 def test_the_promised_number_of_bins() -> None:

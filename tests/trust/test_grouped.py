@@ -1,4 +1,4 @@
-"""`sweep_by` against `sweep` on each group alone, to the bit, in plain and in compiled code."""
+"""`sweep_by` against `sweep` on each group alone, to the bit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -22,7 +22,6 @@ from ter_fast.trust.thresholds import (
     GroupedSweep,
     Sweep,
     TrustedScores,
-    counting,
     sweep,
     sweep_by,
 )
@@ -33,19 +32,7 @@ LEVELS = (0.0, 0.2, 1 / 3, 0.5, 0.95, 1.0)
 
 Samples = tuple[NDArray[Any], NDArray[np.bool_], NDArray[Any]]
 
-# The fixture only says which code runs; it holds for every example.
-relaxed = settings(
-    deadline=None,
-    max_examples=60,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-
-
-@pytest.fixture(params=["plain", "compiled"])
-def code(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Send `sweep_by` one way or the other, whatever the number of samples."""
-    monkeypatch.setattr(counting, "FEW", 2**40 if request.param == "plain" else 0)
-    return str(request.param)
+relaxed = settings(deadline=None, max_examples=60)
 
 
 @st.composite
@@ -111,23 +98,21 @@ def assert_same_scores(
 @pytest.mark.slow
 @relaxed
 @given(samples())
-def test_every_group_is_swept_as_if_alone(code: str, data: Samples) -> None:
+def test_every_group_is_swept_as_if_alone(data: Samples) -> None:
     assert_is_each_group(sweep_by(*data), data)
 
 
 @pytest.mark.slow
 @relaxed
 @given(samples(low=-1.0))
-def test_confidences_of_any_sign(code: str, data: Samples) -> None:
+def test_confidences_of_any_sign(data: Samples) -> None:
     assert_is_each_group(sweep_by(*data), data)
 
 
 @pytest.mark.slow
 @relaxed
 @given(samples(), st.lists(st.floats(-0.5, 1.5), min_size=9, max_size=9))
-def test_at_one_threshold_and_at_one_for_each_group(
-    code: str, data: Samples, thresholds: list[float]
-) -> None:
+def test_at_one_threshold_and_at_one_for_each_group(data: Samples, thresholds: list[float]) -> None:
     confidence, correct, groups = data
     curves = sweep_by(*data)
     each = np.array(thresholds[: len(curves)])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ter_fast.data.modalities import MODALITIES
 from ter_fast.errors import DataError
-from ter_fast.media.files import replace_file
+from ter_fast.media.files import file_sha256, replace_file
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset, Sample
@@ -72,7 +71,7 @@ def verify_files(folder: Path, clips: Iterable[Mapping[str, Any]]) -> None:
     """
     for kept in {each for clip in clips for each in clip.get("extra_files", {}).values()}:
         file = folder / _FOLDER / kept.partition("#")[0]
-        if len(file.stem) == _DIGITS and _sha256(file) != file.stem:
+        if len(file.stem) == _DIGITS and _checksum(file) != file.stem:
             raise DataError(
                 f"{file} is missing or has other bytes than were written. Restore it, or remove the folder "
                 "and run `ter-fast data prepare` again."
@@ -81,7 +80,7 @@ def verify_files(folder: Path, clips: Iterable[Mapping[str, Any]]) -> None:
 
 def _kept_name(value: str) -> str:
     file, key = _file_and_key(value)
-    found = _sha256(file)
+    found = _checksum(file)
     return (f"{found}{file.suffix}" if found else file.name) + key
 
 
@@ -93,9 +92,8 @@ def _file_and_key(value: str) -> tuple[Path, str]:
     return Path(name), mark + key
 
 
-def _sha256(file: Path) -> str:
+def _checksum(file: Path) -> str:
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_sha256(file)
     except OSError:
         return ""

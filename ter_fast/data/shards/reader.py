@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zlib
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from ter_fast.data.shards.settings import CROPS, MANIFEST, digest, read_json
 from ter_fast.errors import DataError, MediaError
 from ter_fast.media import decode
 from ter_fast.media.clip import Clip
+from ter_fast.media.files import file_sha256
 
 _MARK = ".tar#"
 
@@ -137,8 +137,7 @@ def verify_shards(path: str | Path) -> int:
     for shard in shards:
         tar = folder / f"{shard['name']}.tar"
         try:
-            with tar.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = file_sha256(tar)
         except OSError as error:
             raise _broken(tar, f"cannot be read ({error.strerror})") from error
         if found != shard["sha256"]:

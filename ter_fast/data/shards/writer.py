@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, wait
@@ -18,7 +17,7 @@ from ter_fast.data.shards.settings import FORMAT, ShardSettings, dumped, read_js
 from ter_fast.data.shards.source import encoded
 from ter_fast.data.shards.tars import TarWriter
 from ter_fast.errors import DataError, MediaError, TerFastError
-from ter_fast.media.files import PARTIAL, replace_file
+from ter_fast.media.files import PARTIAL, file_sha256, replace_file
 from ter_fast.media.progress import progress_bar
 from ter_fast.media.threads import thread_pool, worker_count
 
@@ -218,4 +217,4 @@ def _finder(
             "--face-model, or choose the crop 'centre' or 'whole'."
         )
     finder = FaceCropper(model, size=settings.size, margin=settings.margin)
-    return finder, hashlib.sha256(Path(model).read_bytes()).hexdigest()
+    return finder, file_sha256(model)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ter_fast.evaluate.evaluation import plain
 from ter_fast.media.corrupt.suite import Level
-from ter_fast.media.files import write_atomically
+from ter_fast.media.files import write_json
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.results import Figure
 
@@ -147,14 +146,13 @@ class Robustness:
         facts = ("name", "modalities", "samples", "excluded", "groups", "threshold", "seed", "note")
         found: dict[str, Any] = {name: getattr(self, name) for name in facts}
         found["errors"] = list(self.errors)
-        found["cells"] = [{key: _plain(row[key]) for key in row} for row in self.rows()]
+        found["cells"] = [plain(row) for row in self.rows()]
         found["trends"] = {name: _trend(each) for name, each in self.trends.items()}
         return found
 
     def to_json(self, path: str | Path) -> None:
         """Write the figures as JSON, null where a figure has no value; all of it or nothing."""
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(path, text.encode("utf-8", "backslashreplace"))
+        write_json(path, self.to_dict())
 
     def save(self, folder: str | Path) -> Path:
         """Write a page to read, and the pictures and tables behind it; return the page.
@@ -182,7 +180,7 @@ def level_text(level: Level | None) -> str:
 def _trend(trend: Trend) -> dict[str, Any]:
     figures = ("spearman", "rise", "accuracy_change")
     found: dict[str, Any] = {
-        f"{name}{end}": _plain(value)
+        f"{name}{end}": plain(value)
         for name in figures
         for figure in (getattr(trend, name),)
         for end, value in (("", figure.value), ("_low", figure.low), ("_high", figure.high))
@@ -194,7 +192,3 @@ def _trend(trend: Trend) -> dict[str, Any]:
         "broke_at": trend.broke_at,
         "none_trusted_at": trend.none_trusted_at,
     }
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

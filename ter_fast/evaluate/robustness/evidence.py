@@ -17,6 +17,7 @@ from ter_fast.media.corrupt.apply import clip_key
 from ter_fast.media.features import collate
 from ter_fast.media.progress import track
 from ter_fast.media.threads import in_order, worker_count
+from ter_fast.predict.evidence import window_mean
 from ter_fast.predict.preprocessor import Preprocessor
 from ter_fast.predict.source import Source
 from ter_fast.predict.sources import dataset_sources
@@ -142,26 +143,29 @@ class _Worker:
     @torch.no_grad()
     def _evidence(self, source: Source, sample: Sample) -> tuple[Tensor, Tensor]:
         """Return (C, V, K) evidence and its (C, V) mask."""
-        config, device = self.model.config, self.model.device
-        shape = len(self.cells), len(config.modalities)
-        total = torch.zeros(*shape, len(config.labels))
+        device = self.model.device
         source = self.preprocessor.completed(source)
-        count = torch.zeros(shape)
+        windows = []
         for clip in source.windows():
+            parts = []
             for begin in range(0, len(self.cells), _AT_ONCE):
-                part = slice(begin, begin + _AT_ONCE)
                 prepared = [
                     self.preprocessor(source, self._changed(clip, sample, cell)).values
-                    for cell in self.cells[part]
+                    for cell in self.cells[begin : begin + _AT_ONCE]
                 ]
-                batch = collate(prepared, self.preprocessor.empty).to(device)
-                values, mask = self.model.evidence(batch)
-                total[part] += values.transpose(0, 1).cpu()
-                count[part] += mask.T.cpu()
-        self._fill_untouched(total, count)
-        if not bool(count[0].any()):
+                parts.append(
+                    self.model.evidence(collate(prepared, self.preprocessor.empty).to(device))
+                )
+            # By window (V, C, K) and (V, C).
+            windows.append([torch.cat(each, 1).cpu() for each in zip(*parts, strict=True)])
+        if not windows:
+            raise MediaError(f"{source.name} holds neither pictures nor sound; check the file")
+        mean, there = window_mean(*(torch.stack(each, 2) for each in zip(*windows, strict=True)))
+        values, mask = mean.transpose(0, 1), there.T
+        self._fill_untouched(values, mask)
+        if not bool(mask[0].any()):
             raise MediaError(f"{source.name}: no modality of it can be used; check the file")
-        return total / count.clamp_min(1)[..., None], count > 0
+        return values, mask
 
     def _changed(self, clip: Clip, sample: Sample, cell: CellName) -> Clip:
         name, severity = cell
@@ -183,11 +187,11 @@ class _Worker:
             key=clip_key(sample.name),
         )
 
-    def _fill_untouched(self, total: Tensor, count: Tensor) -> None:
+    def _fill_untouched(self, values: Tensor, mask: Tensor) -> None:
         for place, (name, _) in enumerate(self.cells):
             for view, modality in enumerate(self.model.config.modalities):
                 if place and CORRUPTIONS[name].modality != modality:
-                    total[place, view], count[place, view] = total[0, view], count[0, view]
+                    values[place, view], mask[place, view] = values[0, view], mask[0, view]
 
 
 def _others(pool: Sequence[Voice], sample: Sample, corruption: Corruption) -> list[Tensor]:

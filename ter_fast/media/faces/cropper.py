@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ter_fast.errors import MediaError
-from ter_fast.media.files import replace_file
+from ter_fast.media.files import file_sha256, replace_file
 
 MODEL_VARIABLE = "TER_FAST_FACE_MODEL"
 """Environment variable that names the face model file."""
@@ -207,7 +207,7 @@ def default_face_model() -> Path | None:
     except ImportError:
         return None
     found = try_to_load_from_cache(MODEL_REPOSITORY, MODEL_FILE)
-    if isinstance(found, str) and _sha256(Path(found).read_bytes()) == MODEL_SHA256:
+    if isinstance(found, str) and file_sha256(found) == MODEL_SHA256:
         return Path(found)
     return None
 
@@ -228,7 +228,7 @@ def fetch_face_model(folder: str | Path | None = None) -> Path:
         OpenCV Zoo, `face_detection_yunet_2023mar.onnx`, Apache-2.0 / MIT.
     """
     target = Path(folder) / MODEL_FILE if folder is not None else _cache_folder() / MODEL_FILE
-    if target.is_file() and _sha256(target.read_bytes()) == MODEL_SHA256:
+    if target.is_file() and file_sha256(target) == MODEL_SHA256:
         return target
     by_hand = (
         f"download {MODEL_FILE} from https://huggingface.co/{MODEL_REPOSITORY} by hand and name it "
@@ -255,9 +255,10 @@ def fetch_face_model(folder: str | Path | None = None) -> Path:
 
 def _store(content: bytes, target: Path, by_hand: str) -> None:
     """Write a checked model so that no reader ever sees half of it."""
-    if _sha256(content) != MODEL_SHA256:
+    found = hashlib.sha256(content).hexdigest()
+    if found != MODEL_SHA256:
         raise MediaError(
-            f"The face model that arrived has SHA-256 {_sha256(content)}, expected "
+            f"The face model that arrived has SHA-256 {found}, expected "
             f"{MODEL_SHA256}; it was thrown away. Try again, or {by_hand}."
         )
     try:
@@ -301,7 +302,3 @@ def _load(model_file: str, min_score: float) -> Any:
 def _cache_folder() -> Path:
     base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
     return (Path(base) if base else Path.home() / ".cache") / "ter_fast"
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

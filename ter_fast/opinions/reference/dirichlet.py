@@ -245,6 +245,7 @@ def digamma_remainder(x: Tensor) -> Tensor:
         >>> digamma_remainder(torch.tensor([1.0, 1e6], dtype=torch.float64))
         tensor([-5.7722e-01, -5.0000e-07], dtype=torch.float64)
     """
+    # The series is asymptotic: psi(x) = psi(x + 10) - sum_i 1 / (x + i) takes x to where it is exact.
     shifted = x + _SHIFT
     steps = 1 / x
     for i in range(1, _SHIFT):
@@ -261,6 +262,7 @@ def lgamma_remainder(x: Tensor) -> Tensor:
         >>> lgamma_remainder(torch.tensor([1.0, 100.0], dtype=torch.float64))
         tensor([0.0811, 0.0008], dtype=torch.float64)
     """
+    # As above, by G(x + 10) = G(x) x (x + 1) ... (x + 9); ratios, since the product itself would overflow.
     shifted = x + _SHIFT
     steps = x / shifted
     for i in range(1, _SHIFT):

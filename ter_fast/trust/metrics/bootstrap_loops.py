@@ -86,9 +86,12 @@ def rank(
     resamples = drawn.shape[1]
     right, wrong = np.zeros(resamples, np.int64), np.zeros(resamples, np.int64)
     good, bad = np.zeros(resamples, np.int64), np.zeros(resamples, np.int64)
+    # Samples outside, resamples inside: all resamples share one order, so it is sorted once, and a
+    # row of `drawn` lies together in memory.
     for i in range(group.size):
         counts = drawn[group[i]]
         if kind[i] == RIGHT:
+            # With no wrong one at its confidence, it adds to no sum and can be counted at once.
             for r in range(resamples):
                 right[r] += counts[r]
         else:
@@ -153,6 +156,7 @@ def mass(
     for i in range(group.size):
         counts, value = drawn[group[i]], gap[i]
         if math.isnan(value):
+            # Only the resamples that drew this sample have no figure.
             for r in range(resamples):
                 if counts[r]:
                     error[r] = math.nan

@@ -1,4 +1,7 @@
-"""Counts, best thresholds and areas of one group or many: plain for few samples, compiled for many."""
+"""Counts, best thresholds and areas of one group or many, from compiled loops.
+
+The loops are imported when they are called: loading Numba takes longer than importing the package.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
-from ter_fast.trust.thresholds import plain
 from ter_fast.trust.thresholds.samples import Flags, Scores
 
 Criterion = Literal["balance", "f1", "accuracy"]
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-FEW = 1 << 16
-"""Samples, or thresholds, up to which NumPy takes a few ms: a new process takes 400 ms to load
-Numba and the machine code that an earlier one has left."""
 
 
 class Tally(NamedTuple):
@@ -32,6 +30,9 @@ class Tally(NamedTuple):
 
 def tally(scores: Scores, right: Flags, codes: Counts | None = None, groups: int = 1) -> Tally:
     """Count what each group (G,) accepts at its distinct confidences; `codes` None is one group."""
+    if not scores.size:
+        nothing = np.empty(0, np.int64)
+        return Tally(scores, nothing, nothing, np.zeros(groups + 1, np.int64))
     if np.fmin.reduce(scores, initial=0) < 0:
         # Keys order by the bits of non-negative numbers: ranks stand in for the confidences.
         values, ranks = np.unique(scores, return_inverse=True)
@@ -41,10 +42,6 @@ def tally(scores: Scores, right: Flags, codes: Counts | None = None, groups: int
     unsigned = np.dtype(f"u{scores.itemsize}")
     infinity = (scores.dtype.type(np.inf).view(unsigned) << 1).astype(unsigned)
     bits = scores.view(unsigned)
-    if scores.size <= FEW:
-        keys = (bits << unsigned.type(1)) | right
-        found, accepted, accepted_correct, offsets = plain.collapse(keys, infinity, codes, groups)
-        return Tally(found.view(scores.dtype), accepted, accepted_correct, offsets)
     if codes is None:
         return _one(bits, right, infinity, scores.dtype)
     return _many(bits, right, infinity, scores.dtype, codes, groups)
@@ -144,24 +141,22 @@ class Ranking:
     @property
     def _optimum(self) -> Floats:
         """Return sum_{j=1}^{W} j / (C + j): all wrong ones, at the rate 1, after the C correct."""
-        return plain.ties(
-            np.zeros_like(self.n), self.n - self.n_correct, self.n_correct, self.n - self.n_correct
-        )
+        from ter_fast.trust.thresholds import loops
+
+        optimum = np.empty(self.n.size)
+        loops.best_order(self.n, self.n_correct, optimum)
+        return optimum
 
 
 def rank(
     accepted: Counts, accepted_correct: Counts, offsets: Counts, n: Counts, n_correct: Counts
 ) -> Ranking:
     """Return the sums behind the areas of each group (G,), equal confidences in any order."""
+    from ter_fast.trust.thresholds import loops
+
     risk = np.empty(n.size)
     generalized, ordered = (np.empty(n.size, np.int64) for _ in range(2))
-    arguments = accepted, accepted_correct, offsets, n, n_correct, risk, generalized, ordered
-    if accepted.size <= FEW:
-        plain.rank(*arguments)
-    else:
-        from ter_fast.trust.thresholds import loops
-
-        loops.rank(*arguments)
+    loops.rank(accepted, accepted_correct, offsets, n, n_correct, risk, generalized, ordered)
     return Ranking(risk, generalized, ordered, n, n_correct)
 
 
@@ -169,16 +164,10 @@ def choose(
     accepted: Counts, accepted_correct: Counts, offsets: Counts, n_correct: Counts
 ) -> NDArray[np.int64]:
     """Return the lowest places that are best for each criterion, (3, G), in exact integers."""
-    best = np.empty((3, n_correct.size), np.int64)
-    arguments = accepted, accepted_correct, offsets, n_correct, best
-    if accepted.size <= FEW:
-        largest = int(np.max(accepted, initial=0) + np.max(n_correct, initial=0))
-        if largest < plain.LARGEST_DENOMINATOR:
-            plain.choose(*arguments)
-            return best
     from ter_fast.trust.thresholds import loops
 
-    loops.choose(*arguments)
+    best = np.empty((3, n_correct.size), np.int64)
+    loops.choose(accepted, accepted_correct, offsets, n_correct, best)
     return best
 
 

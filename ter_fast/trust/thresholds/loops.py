@@ -5,8 +5,8 @@ saying whether the prediction was right. Non-negative floats order as their bit 
 sorting them as integers sorts the confidences exactly, and carries the answers along. Shifting
 drops the sign: -0.0 becomes 0.0, and every NaN stands behind infinity.
 
-`plain.py` gives the same answers, bit for bit, without Numba. Loops that could be calls of NumPy
-are written out where the compiler takes ten times as long over the call.
+Loops that could be calls of NumPy are written out where the compiler takes ten times as long over
+the call.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.trust.thresholds import ties
-
 Function = TypeVar("Function", bound=Callable[..., object])
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,6 +29,10 @@ SHORT = 64
 """Keys of a group up to which insertion beats the tables of the radix sort."""
 BLOCK = 4096
 """Terms added up before their sum is: rounding errors grow with the longest chain of additions."""
+HEAD = 32
+"""Members of a tie that are summed one by one before the closed form takes over."""
+NEAR = 0.125
+"""Where `x - log(1 + x)` turns from its series to the difference itself."""
 
 
 def compiled(function: Function) -> Function:
@@ -40,10 +42,6 @@ def compiled(function: Function) -> Function:
     except RuntimeError:
         # A container whose package folder and home are both read-only has no place for a cache.
         return cast(Function, numba.njit(function, nogil=True))
-
-
-HEAD, NEAR = ties.HEAD, ties.NEAR
-log_gap_series, risk_tail = compiled(ties.log_gap_series), compiled(ties.risk_tail)
 
 
 @compiled
@@ -250,6 +248,14 @@ def rank(
 
 
 @compiled
+def best_order(n: Counts, n_correct: Counts, risk: Floats) -> None:
+    """Fill `risk` (G,) with sum_{j=1}^{W} j / (C + j): all C correct first, then the W wrong ones."""
+    for group in range(n.size):
+        wrong = n[group] - n_correct[group]
+        risk[group] = tie(0, wrong, n_correct[group], wrong) if wrong > 0 else 0.0
+
+
+@compiled
 def tie(wrong_before: int, wrong: int, seen: int, members: int) -> float:
     """Return the selective risk summed over the members of a tie, in expectation over their order.
 
@@ -257,6 +263,7 @@ def tie(wrong_before: int, wrong: int, seen: int, members: int) -> float:
     """
     rate = wrong / members
     total = 0.0
+    # The closed form is an asymptotic series, not exact for the first ranks: those are summed one by one.
     for j in range(1, min(members, HEAD) + 1):
         total += (wrong_before + rate * j) / (seen + j)
     if members <= HEAD:
@@ -266,3 +273,39 @@ def tie(wrong_before: int, wrong: int, seen: int, members: int) -> float:
     log = math.log1p(x)
     gap = log_gap_series(x) if x < NEAR else x - log
     return total + risk_tail(wrong_before + rate * HEAD, rate, start, rest, log, gap)
+
+
+@compiled
+def log_gap_series(x: float) -> float:
+    """Return `x - log(1 + x)` for 0 <= x < 1/8 without the cancellation of the difference."""
+    tail = 0.0
+    for k in range(19, 1, -1):
+        tail = 1.0 / k - x * tail
+    return x * x * tail
+
+
+@compiled
+def risk_tail(
+    wrong: float, rate: float, seen: float, members: float, log: float, gap: float
+) -> float:
+    """Return sum_{j=1}^{m} (w + r j) / (s + j), for s >= `HEAD`, as w h + r (m - s h).
+
+    h = H(s + m) - H(s) is a difference of harmonic numbers, whose asymptotic series in 1 / (s + 1/2)
+    is exact to float64 from s = 32. m - s h is put together from positive terms.
+
+    Args:
+        wrong: w, wrong samples before these.
+        rate: r, share of these that are wrong.
+        seen: s, samples before these.
+        members: m, how many these are.
+        log: log(1 + x) for x = m / (s + 1/2).
+        gap: x - log(1 + x).
+    """
+    start = seen + 0.5
+    end = start + members
+    # H(y - 1/2) - log(y) - Euler's constant, at both ends.
+    z, y = 1.0 / (start * start), 1.0 / (end * end)
+    correction = z * (1 / 24 - z * (7 / 960 - z * (31 / 8064 - z * (127 / 30720))))
+    correction -= y * (1 / 24 - y * (7 / 960 - y * (31 / 8064 - y * (127 / 30720))))
+    harmonic = log - correction
+    return wrong * harmonic + rate * (seen * (gap + correction) + 0.5 * (members / start))

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ter_fast.errors import ModelError
 from ter_fast.experts.encoders.pretrained.base import PretrainedEncoder
-from ter_fast.experts.encoders.pretrained.kinds import AUDIO
+from ter_fast.experts.encoders.pretrained.loading import AUDIO
 from ter_fast.experts.encoders.pretrained.sound import sound_input
 from ter_fast.experts.encoders.registry import register_encoder
 from ter_fast.media.resampling import SAMPLE_RATE

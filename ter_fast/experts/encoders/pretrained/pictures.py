@@ -13,8 +13,7 @@ from ter_fast.errors import ModelError
 from ter_fast.experts.config import VideoInput
 from ter_fast.experts.encoders.pretrained import loading
 from ter_fast.experts.encoders.pretrained.base import PretrainedEncoder
-from ter_fast.experts.encoders.pretrained.kinds import IMAGE, VIDEO
-from ter_fast.experts.encoders.pretrained.loading import Backbone
+from ter_fast.experts.encoders.pretrained.loading import IMAGE, VIDEO, Backbone
 from ter_fast.experts.encoders.registry import register_encoder
 
 _FRAMES_AT_ONCE = 64
