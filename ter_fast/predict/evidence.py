@@ -67,7 +67,7 @@ def clip_mean(values: Tensor, mask: Tensor, owner: Tensor, clips: int) -> tuple[
     means = values.new_zeros(len(values), clips, values.shape[-1])
     there = mask.new_zeros(len(values), clips)
     # Clips of as many windows are averaged at once, without padding, which would change the order of the sum.
-    for size in sizes.unique().tolist():
+    for size in sorted(set(sizes.tolist())):
         chosen = torch.nonzero(sizes == size)[:, 0]
         windows = first[chosen][:, None] + torch.arange(size)
         means[:, chosen], there[:, chosen] = window_mean(values[:, windows], mask[:, windows])
