@@ -192,6 +192,7 @@ def test_long_ties_are_summed_in_closed_form(
     assert aurc == pytest.approx(math.fsum(risks) / seen, rel=1e-14)
 
 
+@pytest.mark.slow
 def test_few_samples_need_no_numba() -> None:
     """Importing it, and compiling for the first time ever, would cost a second."""
     code = """
