@@ -29,7 +29,8 @@ PACKAGES = (
 pytestmark = [
     pytest.mark.extra("docs"),
     pytest.mark.skipif(
-        not FOLDER, reason="needs TER_FAST_SITE, the folder of a built site: nox -s docs does both"
+        not FOLDER,
+        reason="needs ter_fast[docs] and TER_FAST_SITE, the folder of a built site: nox -s docs",
     ),
 ]
 

@@ -324,6 +324,7 @@ def test_the_two_preparations_are_told_apart(config: Path, tmp_path: Path) -> No
     assert "that of a test sample of another class" in honest_text
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_page_and_goes_on_where_it_ended(config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     comparison = Comparison.read(config)
@@ -438,6 +439,7 @@ def test_settings_of_the_row_on_a_set_come_last(config: Path, tmp_path: Path) ->
         list(run(comparison, tmp_path / "r.jsonl", ["else"]))
 
 
+@pytest.mark.slow
 def test_results_are_lines_of_json(config: Path, tmp_path: Path) -> None:
     comparison = Comparison.read(config)
     found = list(run(comparison, tmp_path / "r.jsonl"))

@@ -621,6 +621,7 @@ def test_an_ensemble_is_the_mean_and_knows_its_disagreement() -> None:
 # -- runs -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_and_refuses_other_settings(tones: Path, plan: Plan, work: Path) -> None:
     assert list(run(plan, tones, work)) == []
     unit = next(units(plan, work))

@@ -58,6 +58,7 @@ def gaps(result: Result) -> list[str]:
     return re.findall(r"^- ([^:]+):", result.out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_card_says_what_it_is_given_and_the_command_what_is_missing(
     run: Run, given: Given
 ) -> None:

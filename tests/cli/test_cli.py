@@ -52,6 +52,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_predict_prints_a_table_that_fits_a_terminal(run: Run, model: Path, media: Path) -> None:
     found = run("predict", media, "--model", model)
     assert found.code == 0
@@ -91,6 +92,7 @@ def test_predict_as_json_prints_one_object_per_clip(run: Run, model: Path, media
         assert rows[0][name] == near, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.jsonl"])
 def test_a_failed_file_exits_1_and_the_others_are_written(
     run: Run, model: Path, media: Path, tmp_path: Path, name: str
@@ -125,6 +127,7 @@ def test_a_failed_file_exits_1_and_the_others_are_written(
     assert "holds text" in table["error"][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -161,6 +164,7 @@ def test_a_missing_gpu_is_said(run: Run, model: Path, media: Path) -> None:
     assert "--device cpu" in found.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [["predict"], ["predikt"], ["train", "--data", "x", "--balance", "2", "-o", "y"]]
 )

@@ -139,6 +139,7 @@ def test_cremad_shares_are_the_counts_over_their_sum(
             assert share == pytest.approx([n / sum(counts) for n in counts])
 
 
+@pytest.mark.slow
 def test_cremad_votes_real(data_dir: Path, tmp_path: Path) -> None:
     """The real votes, in the published layout, give the real files' names their soft targets."""
     with np.load(data_dir / "cremad_votes" / "cremad_votes_voice_face_av.npz") as real:

@@ -191,6 +191,7 @@ def test_command_names_ten_files_and_counts_the_rest(tmp_path: Path) -> None:
     assert "and 3 more" in shown.output
 
 
+@pytest.mark.slow
 def test_command_on_every_real_corpus(data_dir: Path) -> None:
     counts = {"ravdess": 1200, "nemo": 4481, "music_video": 100}
     for corpus, count in counts.items():

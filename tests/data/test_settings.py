@@ -10,6 +10,7 @@ from ter_fast.data.settings import read_settings
 from ter_fast.errors import DataError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
     [

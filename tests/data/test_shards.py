@@ -136,6 +136,7 @@ shards.prepare_shards(load_dataset(sys.argv[1]), sys.argv[2], shards.ShardSettin
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on(films: Path, prepared: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     run = subprocess.Popen(

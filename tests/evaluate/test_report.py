@@ -28,6 +28,8 @@ from ter_fast.trust.outcomes import ModalityOutcomes, Outcomes
 from ter_fast.trust.results import Figure
 from ter_fast.trust.thresholds import sweep
 
+pytestmark = pytest.mark.slow
+
 
 def answers(
     size: int = 60,
@@ -146,7 +148,6 @@ def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- what is written ------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_page_is_whole_and_needs_no_other_file(folder: Path) -> None:
     page = read(folder)
     assert len(page.ids) == len(set(page.ids))
@@ -283,7 +284,6 @@ def test_json_is_that_of_the_evaluation(folder: Path, evaluation: Evaluation) ->
     assert found == json.loads(json.dumps(evaluation.to_dict()))
 
 
-@pytest.mark.slow
 def test_equal_evaluations_make_equal_files(
     folder: Path, evaluation: Evaluation, tmp_path: Path
 ) -> None:
@@ -344,7 +344,6 @@ def test_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 # -- awkward answers ------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("unpainted")
 @pytest.mark.parametrize(
     ("found", "said"),
@@ -368,7 +367,6 @@ def test_awkward_answers_have_a_page(found: Outcomes, said: str, tmp_path: Path)
     assert "nan" not in text.lower().replace("(nan)", "")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("unpainted")
 def test_a_promise_stands_beside_what_was_observed(tmp_path: Path) -> None:
     said = "for clips drawn like the 60 calibration clips, at most 0.1 of the trusted are wrong"
@@ -386,7 +384,6 @@ def test_a_promise_stands_beside_what_was_observed(tmp_path: Path) -> None:
     assert "Promised" not in read(tmp_path).text
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("unpainted")
 def test_what_disagreement_forbids_is_told(
     folder: Path, evaluation: Evaluation, tmp_path: Path
@@ -407,7 +404,6 @@ def test_what_disagreement_forbids_is_told(
         assert text not in read(tmp_path).text
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("unpainted")
 def test_few_groups_are_said_beside_the_intervals(tmp_path: Path) -> None:
     for speakers, said in ((6, True), (30, False)):

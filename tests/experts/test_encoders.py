@@ -114,6 +114,7 @@ def vectors_of_two_signs() -> tuple[Tensor, Tensor]:
     return values, torch.full((16,), 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoder", "data"),
     [

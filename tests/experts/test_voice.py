@@ -38,6 +38,7 @@ def test_a_long_sound_is_the_mean_of_its_parts() -> None:
         torch.testing.assert_close(together[row], torch.stack(each).mean(0), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_standardization_learns_from_sounds_and_not_from_missing_ones() -> None:
     torch.manual_seed(0)
     audio, lengths = sounds(1.0, 1.1, 1.2, 1.3, 1.0)

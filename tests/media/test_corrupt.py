@@ -537,6 +537,7 @@ def test_corrupted_copy_of_a_film(film: Path, tmp_path: Path, suffix: str) -> No
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted({"film.mp4", copy.name})
 
 
+@pytest.mark.slow
 def test_dropped_frames_are_gone_from_the_copy(film: Path, tmp_path: Path) -> None:
     copy = corrupt_file(film, tmp_path / "copy.mkv", "dropped_frames", 3)
     made = decode.read(copy, times=[0.1 * i + 0.05 for i in range(130)])

@@ -209,6 +209,7 @@ def as_read(path: Path, size: int, device: str = "cpu") -> None:
         assert torch.equal(batch.inputs["audio"][0, :samples], clip.audio)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "times",
     [

@@ -147,6 +147,7 @@ def test_no_bytes_upset_the_reading_of_units(codec: str, extra: bytes, packet: b
     assert len(size_sets(codec, units)) <= len(units)
 
 
+@pytest.mark.slow
 def test_hidden_pictures_are_told_from_shown_ones(tmp_path: Path) -> None:
     path = film(tmp_path / "a.webm", *FILMS["vp9.webm"])
     with av.open(str(path)) as container:

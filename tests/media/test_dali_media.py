@@ -105,6 +105,7 @@ def same_clip(mine: Clip, other: Clip, levels: float) -> None:
         assert torch.equal(mine.audio, other.audio)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 def test_clips_are_those_of_pyav(tmp_path: Path, codec: str) -> None:
     path = film(tmp_path / "film", codec, VARIABLE)
@@ -215,6 +216,7 @@ def test_turned_pictures_are_left_to_pyav(tmp_path: Path) -> None:
     same_clip(decode.read(turned), clip, 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["vp9", "vp8", "mjpeg"])
 @pytest.mark.parametrize("sizes", [((160, 96), (320, 192)), ((320, 192), (160, 96))])
 def test_a_film_that_changes_size_is_left_to_pyav(

@@ -215,6 +215,7 @@ def test_windows_cover_the_file_once(tmp_path: Path) -> None:
     assert [(p.start, p.end) for p in merged] == [(0.0, whole.end)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [

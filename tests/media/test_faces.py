@@ -30,6 +30,7 @@ def speaker(data_dir: Path) -> torch.Tensor:
     return frames
 
 
+@pytest.mark.slow
 def test_face_comes_and_goes(model_file: Path, data_dir: Path) -> None:
     clip = decode.read(data_dir / "fixtures/face_noface.mov", frames=16, audio=False)
     assert clip.frames is not None

@@ -80,6 +80,7 @@ def test_pauses_of_less_than_a_minute_stay(tmp_path: Path) -> None:
     assert clip.note == ""
 
 
+@pytest.mark.slow
 def test_giant_pictures_are_refused_before_they_fill_memory(tmp_path: Path) -> None:
     path = tmp_path / "giant.png"
     path.write_bytes(png(9_000))
@@ -272,6 +273,7 @@ def test_each_fault_is_seen(
     assert bool(Result("cut", "clip.mp4", {"read": step}).faults) == (outcome != "refused")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("act", "outcome", "message"),
     [

@@ -72,6 +72,7 @@ def fitted(halves: tuple[dict[str, Any], Any, dict[str, Any], Any]) -> TrustedCl
     return TrustedClassifier(**QUICK).fit(views, labels)
 
 
+@pytest.mark.slow
 def test_two_views_know_more_than_either(
     fitted: TrustedClassifier, halves: tuple[dict[str, Any], Any, dict[str, Any], Any]
 ) -> None:
@@ -148,6 +149,7 @@ def test_projected_fusion_is_the_mixture_for_uncertain_views_too(rate: float) ->
     assert float(known.disagreement) == float(known.conflict) == 0.0
 
 
+@pytest.mark.slow
 def test_no_view_is_surer_than_it_may_be(
     halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
 ) -> None:
@@ -492,6 +494,7 @@ def test_the_fused_loss_sees_thinned_views_and_each_view_all_samples() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_view_dropout_helps_where_a_view_is_missing(
     halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
 ) -> None:

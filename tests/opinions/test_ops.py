@@ -281,6 +281,7 @@ def test_half_precision_is_rounded_once(rule: str, dtype: torch.dtype) -> None:
     assert evidence.grad.dtype is dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("views", [2, 3])

@@ -212,6 +212,7 @@ def test_kl_is_exact_from_none_to_a_million_evidence() -> None:
 # -- uncertainty ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", reference.FIELDS)
 def test_uncertainty_gradients_of_first_and_second_order(field: str) -> None:
     alpha = torch.cat([uniform(3, 4, low=0.2, high=9), uniform(2, 4, low=1, high=300, seed=1)])

@@ -38,6 +38,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_windows_of_a_file_come_at_its_own_pace_and_hold_what_they_should(film: Path) -> None:
     begin, stats = time.monotonic(), LiveStats()
     found, when = [], []
@@ -80,6 +81,7 @@ def test_predictions_are_those_of_the_windows_and_threads_end(model: Model, film
         assert "each window of the stream is taken for one" in each.reasons[-1]
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_ahead_is_not_waited_for(tmp_path: Path) -> None:
     times = [i * 0.1 + (3600 if i > 11 else 0) for i in range(24)]
     film = write_media(tmp_path / "jump.mkv", frame_times=times)
@@ -145,6 +147,7 @@ def test_a_pipe_is_read_as_it_is_fed_and_may_break_off(
     assert all(arrived < end + 3.0 for end, arrived in ends)
 
 
+@pytest.mark.slow
 def test_a_slow_reader_gets_the_latest_and_learns_what_was_dropped(
     model: Model, film: Path
 ) -> None:
@@ -175,6 +178,7 @@ def open_files() -> list[str]:
     return sorted(str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.exists())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/fd").is_dir(), reason="needs a system that lists open files in /proc"
 )

@@ -108,6 +108,7 @@ def test_a_camera_and_a_microphone_come_as_they_happen(model: Model) -> None:
     assert "ter_fast-live" not in {thread.name for thread in threading.enumerate()}
 
 
+@pytest.mark.slow
 @needs_lavfi
 @pytest.mark.parametrize(
     ("source", "kind"), [(f"{CAMERA}:duration=1.2", "video"), (f"{MICROPHONE}:d=1.2", "audio")]
@@ -170,6 +171,7 @@ def test_a_device_that_is_not_there_says_so(
     capfd.readouterr()
 
 
+@pytest.mark.slow
 def test_a_url_is_read_as_it_comes(model: Model, film: Path) -> None:
     content = film.read_bytes()
     pause = SECONDS / (len(content) / 4096)

@@ -126,6 +126,7 @@ def test_a_clip_that_is_not_cut_is_its_own_window(model: Model, tmp_path: Path) 
     assert found.windows[0].trusted is True
 
 
+@pytest.mark.slow
 def test_windows_are_calibrated_apart_from_clips(tmp_path: Path) -> None:
     manifest = tone_corpus(tmp_path / "tones", {"validation": 3})
     data = load_dataset(str(manifest))
@@ -165,6 +166,7 @@ def test_thresholds_of_clips_do_not_hold_for_windows(model: Model, sound: Path) 
     ]
 
 
+@pytest.mark.slow
 def test_windows_of_another_length_say_so(model: Model, sound: Path) -> None:
     held = Model(replace(model.config, window_thresholds=model.config.thresholds))
     held.load_state_dict(model.state_dict())

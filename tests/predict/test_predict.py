@@ -529,6 +529,7 @@ def test_without_a_face_detector_video_is_masked_and_says_what_to_do(
         model.predict(folder / "film.mp4", faces="ears")
 
 
+@pytest.mark.slow
 def test_faces_are_cropped_and_their_absence_is_said(
     folder: Path, data_dir: Path, face_model: Path
 ) -> None:

@@ -212,6 +212,7 @@ def test_another_confidence_drops_the_other_thresholds(both: Model, tones: Datas
         both.calibrate(tones.split("validation"), confidence="luck", progress=False)
 
 
+@pytest.mark.slow
 def test_the_disagreement_limit_may_be_a_quantile(both: Model, films: Dataset) -> None:
     data = films.split("validation")
     both.calibrate(data, disagreement_quantile=0.5, progress=False)

@@ -87,6 +87,7 @@ def test_it_minimizes_the_weighted_loss(tones: Dataset, balance: float, penalty:
     assert not model.training
 
 
+@pytest.mark.slow
 def test_a_small_corpus_has_its_say(tones: Dataset) -> None:
     """The small corpus says "high" of low tones: the more so, the more evenly corpora count."""
     data = prepare(voice(), tones.split("train"), progress=False)
@@ -101,6 +102,7 @@ def test_a_small_corpus_has_its_say(tones: Dataset) -> None:
     assert losses[1] < losses[0] - 0.05
 
 
+@pytest.mark.slow
 def test_a_large_penalty_leaves_the_weights(tones: Dataset) -> None:
     before: Any = voice().experts["audio"]
     model = voice().fit_last_layer(tones, penalty=1e6, progress=False)
@@ -125,6 +127,7 @@ def test_what_it_did_is_on_record_and_thresholds_go(tones: Dataset, tmp_path: Pa
     assert kept.config == model.config
 
 
+@pytest.mark.slow
 def test_the_same_data_give_the_same_layer(tones: Dataset) -> None:
     first, second = (voice().fit_last_layer(tones, progress=False) for _ in range(2))
     for name, value in first.state_dict().items():

@@ -63,6 +63,7 @@ def trained(folder: Path) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 def test_films_become_a_model_of_all_members(small: Path, tmp_path: Path) -> None:
     films = load_dataset(str(film_corpus(tmp_path / "films", COUNTS)))
     out = tmp_path / "model"
@@ -145,6 +146,7 @@ def test_what_was_trained_otherwise_is_not_taken(small: Path, tmp_path: Path) ->
         train(Recipe.read(small), fewer, out=out, progress=False)
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_one_corpus_for_each_modality(
     small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -144,6 +144,7 @@ def test_a_killed_run_ends_as_one_that_ran_through(
     assert_same(resumed, through)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

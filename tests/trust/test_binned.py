@@ -68,6 +68,7 @@ def test_the_promised_number_of_bins() -> None:
     assert BinnedSweep(512).counts.shape == (2, 23_556)
 
 
+@pytest.mark.slow
 @relaxed
 @given(samples(), st.sampled_from([1, 4, 512]), st.floats(-0.5, 1.5))
 def test_counts_are_exact_at_the_threshold_that_is_named(
@@ -242,6 +243,7 @@ def test_ten_million_samples_in_five_streams() -> None:
     assert stream.aurc == pytest.approx(exact.aurc, abs=1e-6)
 
 
+@pytest.mark.slow
 @relaxed
 @given(samples(), samples(), samples())
 def test_merging_is_exact_and_in_any_order(a: Samples, b: Samples, c: Samples) -> None:

@@ -122,6 +122,7 @@ def plain_trust(confidence: Floats, correct: NDArray[Any]) -> dict[str, float]:
     return {name: read(curve) for name, read in OF_SWEEP.items()}
 
 
+@pytest.mark.slow
 @relaxed
 @given(samples, st.booleans())
 def test_every_resample_equals_the_sweep_of_its_rows(
@@ -386,6 +387,7 @@ def test_one_sided_and_constant_answers(confidence: list[float], correct: list[i
     assert_equal_to_plain(found, plain_trust, np.arange(3), *arrays)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_resamples() -> None:
     n = 20_000
     confidence = np.random.default_rng(0).random(n)

@@ -126,6 +126,7 @@ def test_with_many_samples_coverage_comes_near_the_best_there_is(
 # -- the tests of one level -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @relaxed
 @given(st.integers(1, 200), st.data(), st.sampled_from([0.05, 0.2, 0.5]))
 def test_a_level_passes_where_the_clopper_pearson_limit_is_within_the_risk(

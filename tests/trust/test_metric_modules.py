@@ -107,6 +107,7 @@ def close(value: float) -> Any:
     return pytest.approx(value, rel=1e-6, abs=1e-7, nan_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_SWEEP)
 @relaxed
 @given(

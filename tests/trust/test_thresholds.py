@@ -164,6 +164,7 @@ def test_long_ties_are_summed_in_closed_form(
     assert aurc == pytest.approx(math.fsum(risks) / seen, rel=1e-14)
 
 
+@pytest.mark.slow
 def test_numba_is_imported_by_the_first_sweep_alone() -> None:
     """Importing it costs more than importing the package."""
     code = """
