@@ -51,18 +51,21 @@ def thresholds_table(config: ModelConfig) -> RenderableType:
             parts.append(Text("No trusted threshold of whole clips yet: run calibrate.", "yellow"))
         title = f"Trusted thresholds of windows of {config.window_seconds:g} s"
         parts += _thresholds(title, "windows", config.window_thresholds, config.confidence)
-    sets = {**config.conformal, **{f"{n}, windows": s for n, s in config.window_conformal.items()}}
-    said_of_sets = [
-        Text("\n".join(f"{name}: {each.promise}" for name, each in sets.items()), "dim")
-    ] * bool(sets)
     if not (config.thresholds or config.window_thresholds):
         parts.append(Text("No trusted threshold yet: run calibrate.", "yellow"))
-        return Group(*parts, *said_of_sets)
+        return Group(*parts, *_label_sets(config))
     if config.disagreement_limit is not None:
         parts.append(
             Text(f"not trusted above a disagreement of {config.disagreement_limit:.4f}", "dim")
         )
-    return Group(*parts, *said_of_sets)
+    return Group(*parts, *_label_sets(config))
+
+
+def _label_sets(config: ModelConfig) -> list[RenderableType]:
+    """Say what label sets cover, one line for each set of modalities; nothing where there are none."""
+    lines = [f"{name}: {each.promise}" for name, each in config.conformal.items()]
+    lines += [f"{name}: {each.promise}" for name, each in config.window_conformal.items()]
+    return [Text("\n".join(lines), "dim")] if lines else []
 
 
 def _thresholds(
