@@ -17,10 +17,9 @@ from ter_fast.media.corrupt import CORRUPTIONS, corrupt, corrupt_audio
 from ter_fast.media.corrupt.apply import clip_key
 from ter_fast.predict.prepare import PreparedData
 from ter_fast.predict.preprocessor import Preprocessor
-from ter_fast.predict.source import Source
+from ter_fast.predict.source import Source, Window
 from ter_fast.predict.sources import dataset_sources
 from ter_fast.predict.streaming import prepared
-from ter_fast.predict.windows import Window
 
 
 class Voice(NamedTuple):

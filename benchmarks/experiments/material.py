@@ -17,7 +17,7 @@ from ter_fast.errors import DataError
 from ter_fast.media.resampling import SAMPLE_RATE
 from ter_fast.model import Model
 from ter_fast.predict.prepare import PreparedData, prepare
-from ter_fast.predict.windows import Window
+from ter_fast.predict.source import Window
 
 Rows = NDArray[np.int64]
 

@@ -16,7 +16,7 @@ from ter_fast.opinions.opinion import Opinion
 from ter_fast.opinions.trusted import is_trusted, is_within
 from ter_fast.predict.evidence import window_mean
 from ter_fast.predict.prediction import Prediction
-from ter_fast.predict.windows import Window
+from ter_fast.predict.source import Window
 from ter_fast.trust.conformal import ConformalSets
 from ter_fast.trust.trusted_threshold import TrustedThreshold
 

@@ -12,7 +12,7 @@ from ter_fast.experts.network import Network
 from ter_fast.experts.out_of_distribution import noted_familiarity
 from ter_fast.media.features import collate
 from ter_fast.media.memory import release
-from ter_fast.predict.windows import Window
+from ter_fast.predict.source import Window
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,9 @@ def clip_mean(values: Tensor, mask: Tensor, owner: Tensor, clips: int) -> tuple[
     first = sizes.cumsum(0) - sizes
     means = values.new_zeros(len(values), clips, values.shape[-1])
     there = mask.new_zeros(len(values), clips)
-    # Clips of as many windows are averaged at once, without padding, which would change the order of the sum.
-    for size in sorted(set(sizes.tolist())):
+    # Clips of as many windows are averaged at once, without padding, which would change
+    # the order of the sum.
+    for size in set(sizes.tolist()):
         chosen = torch.nonzero(sizes == size)[:, 0]
         windows = first[chosen][:, None] + torch.arange(size)
         means[:, chosen], there[:, chosen] = window_mean(values[:, windows], mask[:, windows])

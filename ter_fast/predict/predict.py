@@ -27,10 +27,9 @@ from ter_fast.predict.evidence import noted_evidence
 from ter_fast.predict.prediction import Prediction, Predictions
 from ter_fast.predict.preprocessor import Preprocessor, preprocessor_of
 from ter_fast.predict.settings import FileSettings, PredictSettings
-from ter_fast.predict.source import Source
+from ter_fast.predict.source import Source, Window
 from ter_fast.predict.sources import dataset_sources, sources_of
 from ter_fast.predict.streaming import streamed
-from ter_fast.predict.windows import Window
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset

@@ -16,9 +16,9 @@ from torch import Tensor
 from ter_fast.errors import DataError, TerFastError
 from ter_fast.media.progress import track
 from ter_fast.predict.preprocessor import preprocessor_of
+from ter_fast.predict.source import Window
 from ter_fast.predict.sources import dataset_sources
 from ter_fast.predict.streaming import prepared
-from ter_fast.predict.windows import Window
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset, Sample

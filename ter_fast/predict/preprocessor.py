@@ -22,8 +22,7 @@ from ter_fast.media.decode.backends import check_sampling, choose
 from ter_fast.media.faces.cropper import FaceCropper, default_face_model
 from ter_fast.media.features import resize_frames
 from ter_fast.predict.settings import FileSettings
-from ter_fast.predict.source import Source
-from ter_fast.predict.windows import Window
+from ter_fast.predict.source import Source, Window
 
 # Faces are looked for at 640 pixels and cropped at most at a few hundred: a 4K frame would only cost memory.
 _LONGEST_SIDE = 1280

@@ -12,8 +12,7 @@ from ter_fast.errors import MediaError, TerFastError
 from ter_fast.media.clip import Clip
 from ter_fast.media.threads import thread_pool, worker_count
 from ter_fast.predict.preprocessor import Preprocessor
-from ter_fast.predict.source import Source
-from ter_fast.predict.windows import Window
+from ter_fast.predict.source import Source, Window
 
 Item = Window | TerFastError | None
 """What a source yields: its windows, and last its error, or None where it was read to its end."""

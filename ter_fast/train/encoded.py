@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ter_fast.predict.evidence import clip_mean, evidence_of_all
-from ter_fast.predict.windows import Window
+from ter_fast.predict.source import Window
 
 if TYPE_CHECKING:
     from ter_fast.experts.network import Network

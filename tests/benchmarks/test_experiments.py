@@ -600,7 +600,7 @@ def test_answers_are_discounted_as_the_models_are() -> None:
 
 
 def _window() -> Any:
-    from ter_fast.predict.windows import Window
+    from ter_fast.predict.source import Window
 
     return Window({}, {}, 0.0, 1.0)
 

@@ -36,7 +36,7 @@ from ter_fast.media.features import Batch, collate
 from ter_fast.predict.aggregate import Record, conclude
 from ter_fast.predict.evidence import noted_evidence
 from ter_fast.predict.prepare import PreparedData
-from ter_fast.predict.windows import Window
+from ter_fast.predict.source import Window
 from ter_fast.train import Settings, drop_familiarity, fit_prepared
 from ter_fast.train.encoded import encode
 from ter_fast.train.out_of_distribution import learn_familiarity

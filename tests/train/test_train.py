@@ -35,7 +35,7 @@ from ter_fast import DataError, Model
 from ter_fast.data import Dataset, Sample, load_dataset
 from ter_fast.opinions._views import thinned
 from ter_fast.predict.prepare import PreparedData, most_unreadable, parse_limit, prepare
-from ter_fast.predict.windows import Window
+from ter_fast.predict.source import Window
 from ter_fast.train import Settings, precision, session
 from ter_fast.train.batches import Draws, draw_weights, training_loader, window_counts
 from ter_fast.train.task import Task, schedule_of

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ter_fast.errors import DataError
 from ter_fast.evaluate.robustness.cells import Cell, Robustness, Trend
 from ter_fast.evaluate.robustness.evidence import CellName, CorruptedEvidence, corrupted_evidence
+from ter_fast.experts.opinions import thresholds_of
 from ter_fast.experts.provenance import known_groups, warn_of_known_groups
 from ter_fast.media.corrupt import CORRUPTIONS, SEVERITIES, chosen
 from ter_fast.predict.evidence import Evidence
@@ -194,20 +194,13 @@ def _cell(
             **answers.attributes, **{key: (value,) * len(answers) for key, value in tags.items()}
         },
     )  # fmt: skip
-    trusted = None if threshold is None else _trusted(model, answers, data.evidence.mask)
+    # Each clip is held to the threshold of the modalities that it has left, as `predict` does.
+    limits = None if threshold is None else thresholds_of(model.config, data.evidence.mask)
+    trusted = None if limits is None else answers.trusted_at(limits.numpy())
     drawn = _replicates(answers, answered, trusted, draws)
     figures = {key: _figure(each) for key, each in drawn.items()}
     level = CORRUPTIONS[name[0]].level(name[1]) if name[1] else None
     return Cell(name[0], name[1], level, figures, answers, trusted), drawn
-
-
-def _trusted(model: Network, answers: Outcomes, mask: Tensor) -> NDArray[np.bool_]:
-    """Hold each clip to the threshold of the modalities that it has left, as `predict` does."""
-    limits = np.full(len(answers), np.nan)
-    for key, record in model.config.thresholds.items():
-        wanted = torch.tensor([name in key.split("+") for name in model.config.modalities])
-        limits[(mask == wanted[:, None]).all(0).numpy()] = record.threshold
-    return answers.trusted_at(limits)
 
 
 def _replicates(

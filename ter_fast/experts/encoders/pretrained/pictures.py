@@ -170,16 +170,7 @@ class PretrainedImage(_PretrainedPictures):
     Frames are pooled over the valid ones. Pictures come at the model's size unless `VideoInput` says
     otherwise, and are then resized.
 
-    Args:
-        name: folder, or name on the hub, such as "facebook/dinov2-small".
-        revision: branch, tag or commit on the hub.
-        frozen: the model learns nothing; False fine-tunes all of it.
-        trainable_layers: of a frozen model, layers from the top that are fine-tuned all the same.
-        width: features of the trainable layer on top.
-        dropout: probability of dropping a pooled feature in training.
-        store_backbone: a saved model holds the model's weights, or only its name and commit.
-        terms: licence of the weights; None for what the model card names.
-        backbone: what a saved model knows of it.
+    The arguments are those of `PretrainedEncoder` without `deviation`; `name` is such as "facebook/dinov2-small".
 
     Example:
         >>> PretrainedImage.video_input("./no-such-folder")
@@ -210,16 +201,7 @@ class PretrainedVideo(_PretrainedPictures):
 
     Such a model reads a fixed number of frames: it gets that many of the valid ones, evenly spaced.
 
-    Args:
-        name: folder, or name on the hub, such as "MCG-NJU/videomae-base".
-        revision: branch, tag or commit on the hub.
-        frozen: the model learns nothing; False fine-tunes all of it.
-        trainable_layers: of a frozen model, layers from the top that are fine-tuned all the same.
-        width: features of the trainable layer on top.
-        dropout: probability of dropping a pooled feature in training.
-        store_backbone: a saved model holds the model's weights, or only its name and commit.
-        terms: licence of the weights; None for what the model card names.
-        backbone: what a saved model knows of it.
+    The arguments are those of `PretrainedEncoder` without `deviation`; `name` is such as "MCG-NJU/videomae-base".
 
     Example:
         >>> PretrainedVideo.video_input("./no-such-folder")
