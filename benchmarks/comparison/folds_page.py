@@ -11,7 +11,7 @@ from benchmarks.comparison.figures import RANKING, TRUSTED, figures_of_set, made
 from benchmarks.comparison.folds import PARITY, Protocol
 from benchmarks.comparison.kept_answers import Answers
 from benchmarks.comparison.recorded import Figures, write_figures, write_page
-from benchmarks.comparison.tables import MISSING, Column, cell, difference, table
+from benchmarks.comparison.tables import Column, cell, difference, table, table_of_kinds
 from ter_fast.errors import DataError
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS
 
@@ -147,18 +147,11 @@ def _differences(rows: Figures, protocol: Protocol) -> list[str]:
 
 
 def _kinds(kinds: Figures, differences: Figures) -> list[str]:
-    body = []
-    for name, row in kinds.items():
-        cells = [cell(row[kind], _KIND) if kind in row else MISSING for kind in CONFIDENCE_KINDS]
-        for place, kind in enumerate(CONFIDENCE_KINDS):
-            if kind in differences[name]:
-                cells[place] += f"; {difference(differences[name][kind], _KIND)}"
-        body.append([name, *cells])
     return [
         "AURC x1000 (lower is better) of each kind of confidence; behind it, where it is another, the "
         "paired difference to max_probability.",
         "",
-        *table(["", *CONFIDENCE_KINDS], body),
+        *table_of_kinds(kinds, differences, CONFIDENCE_KINDS, _KIND),
     ]
 
 

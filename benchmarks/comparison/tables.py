@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.comparison.recorded import Figure
+from benchmarks.comparison.recorded import Figure, Figures
 
 MISSING = "–"
 
@@ -39,6 +39,33 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """
     lines = [_line(head), f"|---|{'---:|' * (len(head) - 1)}"]
     return [*lines, *(_line(row) for row in rows)]
+
+
+def table_of_kinds(
+    kinds: Figures, differences: Figures, known: Sequence[str], column: Column
+) -> list[str]:
+    """Return a table of one figure by kind of confidence, and of its paired differences.
+
+    Args:
+        kinds: Of each row, the figure by kind.
+        differences: Of each row, its paired differences by kind.
+        known: Kinds in the order of the columns; one that was not yet known when the figures were made, and
+            so is in no row, has no column.
+        column: How the figure is shown.
+
+    Example:
+        >>> table_of_kinds({"ours": {"a": [1, 1, 1]}}, {"ours": {}}, ("a", "b"), Column("x", "x", 1.0, 0))
+        ['| | a |', '|---|---:|', '| ours | 1 [1, 1] |']
+    """
+    shown = [kind for kind in known if any(kind in row for row in kinds.values())]
+    body = []
+    for name, row in kinds.items():
+        cells = [cell(row[kind], column) if kind in row else MISSING for kind in shown]
+        for place, kind in enumerate(shown):
+            if kind in differences[name]:
+                cells[place] += f"; {difference(differences[name][kind], column)}"
+        body.append([name, *cells])
+    return table(["", *shown], body)
 
 
 def cell(figure: Figure | None, column: Column) -> str:

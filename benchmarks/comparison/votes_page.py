@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.comparison.recorded import Figures, write_page
-from benchmarks.comparison.tables import MISSING, Column, cell, difference, table
+from benchmarks.comparison.tables import Column, cell, difference, table, table_of_kinds
 from benchmarks.comparison.votes_figures import REFERENCE
 from benchmarks.comparison.votes_words import DIVERGENCE, HUMANS, shown
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS
@@ -100,20 +100,13 @@ def _differences(figures: Figures) -> list[str]:
 
 
 def _ranking(kinds: Figures, differences: Figures) -> list[str]:
-    body = []
-    for name, row in kinds.items():
-        cells = [cell(row[kind], _AURC) if kind in row else MISSING for kind in _KINDS]
-        for place, kind in enumerate(_KINDS):
-            if kind in differences[name]:
-                cells[place] += f"; {difference(differences[name][kind], _AURC)}"
-        body.append([name, *cells])
     return [
         "AURC x1000 of answers against the audio-visual majority (lower is better), and the paired difference to "
         "max_probability. Each clip has about as many votes, so `one_minus_vacuity` says little before fusion, nor "
         "after rules that add evidence; after Dempster's it grows where voice and face agree. `agreement` is "
         "1 - disagreement of voice and face.",
         "",
-        *table(["", *_KINDS], body),
+        *table_of_kinds(kinds, differences, _KINDS, _AURC),
     ]
 
 
