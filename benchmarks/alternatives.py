@@ -32,7 +32,7 @@ from ter_fast import Model
 from ter_fast.data import Dataset, load_dataset
 from ter_fast.trust.criterion import by_criterion
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import differences, figures_of
+from ter_fast.trust.results import differences, estimates_of
 
 RESULTS = Path(__file__).parent / "results"
 CRITERION = "balance"
@@ -43,18 +43,18 @@ SYSTEMS = {"voices": (OURS, EGEMAPS), "faces": (OURS, XCEPTION)}
 Row = dict[str, Any]
 
 
-def calibrated(answers: Answers, data: Dataset, name: str) -> Outcomes:
+def calibrate_on_validation(answers: Answers, data: Dataset, name: str) -> Outcomes:
     """Return the answers to the test part, with the threshold that the validation part sets."""
     validation = answers.outcomes(data.split("validation").samples, f"{name} validation")
     chosen = by_criterion(CRITERION, validation).threshold
     return replace(answers.outcomes(data.split("test").samples, name), threshold=chosen)
 
 
-def compared(
+def compare(
     systems: dict[str, Answers], data: Dataset, name: str, by: str = "", resamples: int = 2000
 ) -> list[Row]:
     """Return each system's figures on a test, ours first, and what it has less or more than ours."""
-    found = {system: calibrated(each, data, name) for system, each in systems.items()}
+    found = {system: calibrate_on_validation(each, data, name) for system, each in systems.items()}
     parts = {name: np.ones(len(next(iter(found.values()))), bool)}
     for value in sorted({*next(iter(found.values())).attributes.get(by, ())}):
         parts[f"{value} alone"] = np.array(
@@ -65,7 +65,7 @@ def compared(
         first = None
         for system, each in found.items():
             answers = each.subset(chosen)
-            figures = figures_of(answers, resamples)
+            figures = estimates_of(answers, resamples)
             row: Row = {
                 "test": name, "part": part, "system": system, "clips": len(answers),
                 "groups": len(set(answers.groups)), "threshold": answers.threshold,
@@ -104,14 +104,14 @@ def main() -> None:
         if arguments.data is None or arguments.cache is None:
             parser.error("give --cache and --data (or TER_FAST_DATA), or --render")
         arguments.cache.mkdir(parents=True, exist_ok=True)
-        found = measured(arguments.data, arguments.model, arguments.cache, set(arguments.again))
+        found = measure(arguments.data, arguments.model, arguments.cache, set(arguments.again))
         figures.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     page = "\n".join(page_of(json.loads(figures.read_text(encoding="utf-8")))) + "\n"
     figures.with_suffix(".md").write_text(page, encoding="utf-8")
     print(figures.with_suffix(".md"))
 
 
-def measured(root: Path, name: str, cache: Path, again: set[str]) -> Row:
+def measure(root: Path, name: str, cache: Path, again: set[str]) -> Row:
     """Return everything that the page shows."""
     model = Model.from_pretrained(name).eval()
     voices = f"nemo:{root / 'nemo'}+ravdess:{root / 'ravdess'}"
@@ -135,9 +135,9 @@ def measured(root: Path, name: str, cache: Path, again: set[str]) -> Row:
             print(f"asking {system} about {kind}", file=sys.stderr)
             way(data[kind]).save(file)
         found[kind][system] = Answers.read(file)
-    rows = compared(found["voices"], data["voices"], "voices, nEMO + RAVDESS", "corpus")
-    rows += compared(found["faces"], by_raters, "faces, label = FER+ majority")
-    rows += compared(found["faces"], data["faces"], "faces, FER2013's own label")
+    rows = compare(found["voices"], data["voices"], "voices, nEMO + RAVDESS", "corpus")
+    rows += compare(found["faces"], by_raters, "faces, label = FER+ majority")
+    rows += compare(found["faces"], data["faces"], "faces, FER2013's own label")
     return {
         "machine": machine.describe(),
         "date": datetime.now(UTC).date().isoformat(),
@@ -182,7 +182,7 @@ def agreement(model: Model, modality: str, *ways: Dataset) -> Row:
     """
     records = [each for each in model.config.training if modality in each.modalities]
     recorded = dict(records[-1].samples) if records else {}
-    counted = [{split: len(each.split(split)) for split in recorded} for each in ways]
+    counted = [{split: len(way.split(split)) for split in recorded} for way in ways]
     here = recorded if recorded in counted else counted[0]
     return {"modality": modality, "here": here, "recorded": recorded}
 
@@ -212,7 +212,7 @@ def page_of(found: Row) -> Iterator[str]:
     for test in dict.fromkeys(row["test"] for row in found["rows"]):
         rows = [row for row in found["rows"] if row["test"] == test]
         yield from (f"## {test[0].upper()}{test[1:]}", "")
-        yield "| clips | system | " + " | ".join(map(words, SHOWN)) + " |"
+        yield "| clips | system | " + " | ".join(map(readable_name, SHOWN)) + " |"
         yield "|---" * (len(SHOWN) + 2) + "|"
         for row in rows:
             part = "all" if row["part"] == test else row["part"]
@@ -220,7 +220,7 @@ def page_of(found: Row) -> Iterator[str]:
             yield f"| {where} | {row['system']} | {cells(row['figures'], SHOWN)} |"
         yield ""
         yield "Ours minus it, on the same clips:"
-        yield from ("", "| clips | system | " + " | ".join(map(words, COMPARED)) + " |")
+        yield from ("", "| clips | system | " + " | ".join(map(readable_name, COMPARED)) + " |")
         yield "|---" * (len(COMPARED) + 2) + "|"
         for row in rows:
             if "ours_minus_it" in row:
@@ -255,7 +255,7 @@ def cells(figures: Mapping[str, Any], names: tuple[str, ...], sign: str = "") ->
     )
 
 
-def words(name: str) -> str:
+def readable_name(name: str) -> str:
     """Return what a figure is called."""
     known = {
         "uar": "UAR",

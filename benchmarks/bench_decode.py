@@ -213,7 +213,7 @@ def in_data(*parts: str) -> Path:
 def encoded_again(
     source: Path, target: Path, encoder: str, height: int | None = None, seconds: float = 60.0
 ) -> Path:
-    """Encode the pictures of a film anew and copy its sound."""
+    """Encode the pictures of a film again and copy its sound."""
     import av
 
     with av.open(str(source)) as old, av.open(str(target), "w") as new:

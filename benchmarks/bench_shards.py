@@ -17,7 +17,7 @@ from ter_fast.data.shards import ShardSettings, prepare_shards
 from ter_fast.data.shards.dali import ShardLoader
 from ter_fast.media.decode.dali import DaliSettings
 from ter_fast.predict.sources import dataset_sources
-from ter_fast.predict.streaming import prepared
+from ter_fast.predict.streaming import prepare_clips
 
 SIZE, FRAMES = 48, 16
 STORED_SIDE = 112
@@ -38,7 +38,7 @@ class Epoch:
         preprocessor = self.model.preprocessor()
         sources = dataset_sources(dataset, preprocessor)
         total = 0
-        for _, windows in prepared(sources, preprocessor, THREADS):
+        for _, windows in prepare_clips(sources, preprocessor, THREADS):
             assert not isinstance(windows, Exception), windows
             total += len(windows)
         return total

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ter_fast import Clip, Model
 from ter_fast.data import Dataset, Sample
-from ter_fast.predict.labelled import label, outcomes
+from ter_fast.predict.labelled_evidence import collect_evidence, outcomes
 from ter_fast.trust.outcomes import Outcomes
 
 TIMED = 40
@@ -59,22 +59,22 @@ class Answers:
         """Set the answers beside what is right.
 
         Raises:
-            ValueError: a sample was not answered.
+            ValueError: A sample was not answered.
         """
         row = {each: i for i, each in enumerate(self.names)}
-        if lacking := [key_of(each) for each in samples if key_of(each) not in row]:
+        if lacking := [key_of(sample) for sample in samples if key_of(sample) not in row]:
             raise ValueError(
                 f"{len(lacking)} samples of {name} have no answer, such as {lacking[0]}"
             )
         labels = sorted(self.labels)
-        column = [self.labels.index(each) for each in labels]
-        corpora = [each.attributes.get("corpus", "") for each in samples]
+        column = [self.labels.index(label) for label in labels]
+        corpora = [sample.attributes.get("corpus", "") for sample in samples]
         return Outcomes.from_arrays(
-            self.probability[[row[key_of(each)] for each in samples]][:, column],
-            [labels.index(each.label) for each in samples],
+            self.probability[[row[key_of(sample)] for sample in samples]][:, column],
+            [labels.index(sample.label) for sample in samples],
             labels=labels,
-            groups=[each.group for each in samples],
-            paths=[key_of(each) for each in samples],
+            groups=[sample.group for sample in samples],
+            paths=[key_of(sample) for sample in samples],
             attributes={"corpus": corpora},
             name=name,
         )
@@ -114,7 +114,7 @@ def timed(answer: Callable[[Any], object], inputs: Sequence[Any]) -> tuple[float
 
 def ours(model: Model, data: Dataset, kind: str) -> Answers:
     """Answer with the shipped expert of one modality."""
-    found = label(model, data, progress=False, workers=1)
+    found = collect_evidence(model, data, progress=False, workers=1)
     by_path = {sample.name: key_of(sample) for sample in data}
     say = outcomes(model, found)
     names = tuple(by_path[path] for path in say.paths)

@@ -11,7 +11,7 @@ from ter_fast.cli.imports import import_modules
 from ter_fast.errors import DataError
 
 if TYPE_CHECKING:
-    from benchmarks.comparison import Comparison
+    from benchmarks.comparison import ComparisonConfig
 
 app = typer.Typer(
     help="Compare `ter_fast` with other methods, and write a page of what came out.",
@@ -48,11 +48,11 @@ def trust(
     A run that was cut off goes on where it ended: results are kept beside the page, as lines of JSON,
     or, where groups are put into folds, in a folder of answers that you may remove afterwards.
     """
-    from benchmarks.comparison import Comparison, run, write_folds_page, write_page
+    from benchmarks.comparison import ComparisonConfig, run, write_folds_page, write_page
     from benchmarks.comparison.run import check_settings, read_results
 
     _check_render_options(render, data=data, only=only)
-    comparison = Comparison.read(config, data)
+    comparison = ComparisonConfig.read(config, data)
     page, command = out / f"{config.stem}.md", f"python -m benchmarks trust {config.name}"
     if comparison.protocol is not None:
         if not render and not _in_folds(comparison, page, only or []):
@@ -73,7 +73,7 @@ def trust(
     typer.echo(f"{page} is written")
 
 
-def _in_folds(comparison: Comparison, page: Path, only: list[str]) -> bool:
+def _in_folds(comparison: ComparisonConfig, page: Path, only: list[str]) -> bool:
     """Run what has not been run, and keep its figures; say whether they are of all sets."""
     from benchmarks.comparison import Answers, run_folds, write_folds_figures
 

@@ -46,11 +46,11 @@ class Measured:
     """What one run of the command took.
 
     Attributes:
-        seconds: length of the film.
-        windows: rows that the command wrote.
-        peak: most bytes that its process had in memory.
-        kept: bytes that it still had when all was written.
-        took: wall-clock seconds, the start of Python included.
+        seconds: Length of the film.
+        windows: Rows that the command wrote.
+        peak: Most bytes that its process had in memory.
+        kept: Bytes that it still had when all was written.
+        took: Wall-clock seconds, the start of Python included.
     """
 
     seconds: float
@@ -61,7 +61,7 @@ class Measured:
 
 
 def measure(film: Path, seconds: float, faces: Path, folder: Path) -> Measured:
-    """Run `ter-fast predict FILM --window 10 --per-window` in a process of its own."""
+    """Run `ter-fast predict FILM --window 10 --per-window` in its own process."""
     looped = loop_media(film, folder / f"{round(seconds)}.mp4", seconds)
     table, figures = folder / "windows.csv", folder / "figures.json"
     given = ["predict", str(looped), "--window", "10", "--per-window", "--out", str(table)]
@@ -98,9 +98,9 @@ def page(film: str, runs: list[Measured]) -> str:
         "| film | windows | peak, MiB | at the end, MiB | seconds | times real time |",
         "|---|---:|---:|---:|---:|---:|",
         *(
-            f"| {each.seconds / 60:.0f} min | {each.windows} | {each.peak / (1 << 20):.0f} | "
-            f"{each.kept / (1 << 20):.0f} | {each.took:.0f} | {each.seconds / each.took:.0f} |"
-            for each in runs
+            f"| {run.seconds / 60:.0f} min | {run.windows} | {run.peak / (1 << 20):.0f} | "
+            f"{run.kept / (1 << 20):.0f} | {run.took:.0f} | {run.seconds / run.took:.0f} |"
+            for run in runs
         ),
         "",
         f"Target: less than {LIMIT >> 20} MiB for an hour: {verdict}.",

@@ -58,12 +58,12 @@ class Step:
     """What became of one file in one step.
 
     Attributes:
-        outcome: done, masked (a modality is missing, and the result says why), refused (a sentence
+        outcome: Done, masked (a modality is missing, and the result says why), refused (a sentence
             that names the file); or what must not be: uncaught, wrong, hang, crash, leak, memory.
-        message: the sentence, the reasons or the fault.
-        seconds: wall-clock.
-        memory: bytes that the process grew at most.
-        noise: what a library of others wrote to the terminal.
+        message: The sentence, the reasons or the fault.
+        seconds: Wall-clock.
+        memory: Bytes that the process grew at most.
+        noise: What a library of others wrote to the terminal.
     """
 
     outcome: str
@@ -93,8 +93,8 @@ def serve(data: Path, names: Sequence[str] = STEPS) -> None:
     Standard error must be a file that can be read.
 
     Args:
-        data: folder with `fixtures/` and `models/`.
-        names: the steps that will be asked for; what others need is not loaded.
+        data: Folder with `fixtures/` and `models/`.
+        names: The steps that will be asked for; what others need is not loaded.
     """
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)

@@ -3,7 +3,7 @@
     python -m benchmarks.mutations --data FOLDER [--count 2000] [--out benchmarks/results/mutations.md]
 
 FOLDER holds `fixtures/` and `models/`; the variable TER_FAST_DATA names it, too. Files are damaged
-by `tests/helpers/mutate.py` and read in processes of their own (`mutation_steps.py`), so that a crash or a
+by `tests/helpers/mutate.py` and read in their own processes (`mutation_steps.py`), so that a crash or a
 hang is seen. torchcodec and DALI read them too where they are installed.
 """
 
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Reader:
-    """A process that reads files, begun anew after a crash or a hang."""
+    """A process that reads files, started again after a crash or a hang."""
 
     def __init__(self, command: Sequence[str], folder: Path | None = None) -> None:
         self.command, self.folder = list(command), folder
@@ -137,7 +137,7 @@ def run(
     def work() -> None:
         command = [sys.executable, "-m", "benchmarks.mutations"]
         command += ["--serve", "--data", str(data.resolve())]
-        # Libraries of others in processes of their own: what one writes beyond its memory may end the
+        # Libraries of others in their own processes: what one writes beyond its memory may end the
         # process at a later file, in another step.
         groups = [[step for step in STEPS if step not in PEERS]]
         groups += [[step] for step in STEPS if step in PEERS]

@@ -24,10 +24,10 @@ from sklearn.metrics import roc_auc_score
 from ter_fast import Model
 from ter_fast.data import Dataset, holdout, load_dataset
 from ter_fast.opinions.trusted import is_trusted, is_within
-from ter_fast.predict.labelled import label, outcomes, pair
-from ter_fast.train.disagreement import mismatched
+from ter_fast.predict.labelled_evidence import collect_evidence, outcomes, pair
+from ter_fast.train.disagreement import mismatch_clips
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import figures_of
+from ter_fast.trust.results import estimates_of
 
 RESULTS = Path(__file__).parent / "results"
 SHARES = (0.95, 0.9, 0.85, 0.8)
@@ -90,7 +90,7 @@ def auroc(same: Outcomes, different: Outcomes) -> float:
     return float(roc_auc_score(np.arange(len(values)) >= len(right), values))
 
 
-def promise(model: Model, faces: Dataset) -> Iterator[Row]:
+def risk_control(model: Model, faces: Dataset) -> Iterator[Row]:
     """Yield what was promised on one half of the test faces, and what came of it on the other."""
     # Of another name than the data whose validation part stopped the training.
     test = tuple(replace(each, split="train") for each in faces.split("test"))
@@ -102,12 +102,14 @@ def promise(model: Model, faces: Dataset) -> Iterator[Row]:
         if record is None or record.threshold is None:
             yield row
             continue
-        answers: Outcomes = outcomes(model, label(model, halves.split("train"), progress=False))
-        figures = figures_of(answers, 2000)
+        answers: Outcomes = outcomes(
+            model, collect_evidence(model, halves.split("train"), progress=False)
+        )
+        figures = estimates_of(answers, 2000)
         yield {
             **row,
             "threshold": record.threshold,
-            "promise": record.promise,
+            "promise": record.guarantee_text,
             "test": len(answers),
             "trusted_precision": vars(figures["trusted_precision"]),
             "coverage": vars(figures["coverage"]),
@@ -131,7 +133,7 @@ def page(found: Row) -> Iterator[str]:
     for row in found["contradiction"]:
         wrong = row["wrong_of_trusted"]
         shares = (row["over_limit"], row["sure"], row["trusted"])
-        cells = " | ".join(f"{100 * each:.1f} %" for each in shares)
+        cells = " | ".join(f"{100 * share:.1f} %" for share in shares)
         last = "–" if wrong is None else f"{100 * wrong:.1f} %"
         yield f"| {row['pairs']} | {row['count']:,} | {cells} | {last} |"
     yield from ("", "## Other limits", "")
@@ -149,7 +151,7 @@ def page(found: Row) -> Iterator[str]:
     for row in found["limits"]:
         limit = "–" if row["limit"] is None else f"{row['limit']:.3f}"
         shares = (row["right_trusted"], row["trusted_precision"], row["different_trusted"])
-        cells = " | ".join(f"{100 * each:.1f} %" for each in shares)
+        cells = " | ".join(f"{100 * share:.1f} %" for share in shares)
         yield f"| {row['set']} | {limit} | {cells} |"
     yield from ("", "## A promise for faces", "")
     yield (
@@ -191,12 +193,12 @@ def main() -> None:
     faces = load_dataset(f"fer2013:{folder / 'fer2013'}?label=ferplus", labels)
     held, test = (
         pair(
-            label(model, voices.split(split), progress=False),
-            label(model, faces.split(split), progress=False),
+            collect_evidence(model, voices.split(split), progress=False),
+            collect_evidence(model, faces.split(split), progress=False),
         )
         for split in ("validation", "test")
     )
-    same, different = outcomes(model, test), outcomes(model, mismatched(test))
+    same, different = outcomes(model, test), outcomes(model, mismatch_clips(test))
     # The validation part set the shipped thresholds, so that calibrating again moves the limit alone.
     by_youden = Model.from_pretrained(given.model).calibrate(
         *(each.split("validation") for each in (voices, faces)),
@@ -211,7 +213,7 @@ def main() -> None:
         "contradiction": list(contradiction(same, different)),
         "auroc": auroc(same, different),
         "limits": list(limits(outcomes(model, held), youden, same, different)),
-        "promise": list(promise(model, faces)),
+        "promise": list(risk_control(model, faces)),
     }
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "shipped_model.json").write_text(json.dumps(found, indent=1) + "\n")

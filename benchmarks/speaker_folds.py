@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from benchmarks.alternatives import words
+from benchmarks.alternatives import readable_name
 from ter_fast.data import Dataset, kfold, load_dataset
-from ter_fast.predict.labelled import label, outcomes
+from ter_fast.predict.labelled_evidence import collect_evidence, outcomes
 from ter_fast.train.recipes import Recipe, train
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import Figure, figures_of
+from ter_fast.trust.results import Estimate, estimates_of
 
 RESULTS = Path(__file__).parent / "results"
 RECIPE = Path(__file__).parent / "recipes" / "speaker_folds.yaml"
@@ -43,7 +43,7 @@ def answers_of(recipe: Recipe, fold: int, root: Path, work: Path) -> Row:
     """Return what the model of a fold says of its test part, training it if need be.
 
     Raises:
-        ValueError: what is kept was made by another recipe or of other clips.
+        ValueError: What is kept was made by another recipe or of other clips.
     """
     voices = load_dataset(f"nemo:{root / 'nemo'}+ravdess:{root / 'ravdess'}")
     data = kfold(voices, FOLDS)[fold]
@@ -57,7 +57,7 @@ def answers_of(recipe: Recipe, fold: int, root: Path, work: Path) -> Row:
             )
         return kept
     model = train(recipe, data, out=work / f"model-{fold}", progress=False)
-    said = outcomes(model, label(model, data.split("test"), progress=False))
+    said = outcomes(model, collect_evidence(model, data.split("test"), progress=False))
     assert said.threshold is not None
     found: Row = {
         "key": key,
@@ -87,10 +87,10 @@ def pooled(folds: Sequence[Row]) -> Outcomes:
     the order of errors is then that in which a user of these thresholds would come to trust.
     """
     together = Outcomes.from_arrays(
-        np.concatenate([each["probability"] for each in folds]),
-        np.concatenate([each["target"] for each in folds]),
+        np.concatenate([fold["probability"] for fold in folds]),
+        np.concatenate([fold["target"] for fold in folds]),
         confidence=np.concatenate(
-            [np.max(each["probability"], axis=1) - each["threshold"] for each in folds]
+            [np.max(fold["probability"], axis=1) - fold["threshold"] for fold in folds]
         ),
         threshold=0.0,
         labels=folds[0]["labels"],
@@ -116,7 +116,7 @@ def rows_of(answers: Outcomes, resamples: int = 2000) -> Iterator[Row]:
     for kind, name, values in parts:
         mask = np.array([kind == "all" or value == name for value in values])
         some = answers.subset(mask)
-        figures = figures_of(some, resamples)
+        figures = estimates_of(some, resamples)
         names = ("accuracy", "trusted_precision", "coverage") if kind == "speaker" else SHOWN
         yield {
             "part": kind,
@@ -146,19 +146,21 @@ def page(found: Row) -> Iterator[str]:
     )
     yield from (
         "",
-        f"| voices | {' | '.join(map(words, SHOWN))} |",
+        f"| voices | {' | '.join(map(readable_name, SHOWN))} |",
         "|---" * (len(SHOWN) + 1) + "|",
     )
     wholes = [row for row in rows if row["part"] != "speaker"]
     for row in wholes:
-        figures = " | ".join(str(Figure(**row["figures"][name])) for name in SHOWN)
+        figures = " | ".join(str(Estimate(**row["figures"][name])) for name in SHOWN)
         about = f"{row['name']}: {row['clips']:,} clips of {row['speakers']}"
         yield f"| {about} | {figures} |"
     yield from ("", "## Recall by class", "")
     labels = list(wholes[0]["recall"])
     yield from (f"| voices | {' | '.join(labels)} |", "|---" * (len(labels) + 1) + "|")
     for row in wholes:
-        cells = (f"{row['recall'][each]:.2f}" if each in row["recall"] else "–" for each in labels)
+        cells = (
+            f"{row['recall'][label]:.2f}" if label in row["recall"] else "–" for label in labels
+        )
         yield f"| {row['name']} | {' | '.join(cells)} |"
     yield from ("", "## By speaker", "")
     speakers = [row for row in rows if row["part"] == "speaker"]

@@ -30,7 +30,7 @@ class Model(Network):
     """Estimate emotions from sound and pictures, and say when not to trust the estimate.
 
     Args:
-        config: classes, experts, fusion rule and thresholds.
+        config: Classes, experts, fusion rule and thresholds.
 
     Example:
         >>> import torch
@@ -74,21 +74,21 @@ class Model(Network):
         """Predict one clip or many.
 
         Args:
-            source: a media file, a folder, a `Clip`, a clip with what lies beside it, a list of these, a
+            source: A media file, a folder, a `Clip`, a clip with what lies beside it, a list of these, a
                 `Dataset` (its labels are not looked at), or tensors by modality: `audio` `(B, samples)`
                 float32 at 16 kHz, `video` `(B, T, H, W, 3)` uint8, others `(B, …)`. A clip with what lies
                 beside it is `{"path": "clip.mp4", "text": "I knew it"}`: by modality what the reader
                 of `register_modality` is given, or a tensor. In a long clip it belongs to every window.
-            **settings: how the clips are cut, read and run; see `ter_fast.predict.settings.PredictSettings`.
+            **settings: How the clips are cut, read and run; see `ter_fast.predict.settings.PredictSettings`.
 
         Returns:
             A `Prediction` for one file or clip; `Predictions`, in order, for anything else. Among many,
             a file that cannot be used costs only itself: its `error` says what was wrong.
 
         Raises:
-            MediaError: the one file cannot be used, a folder holds no media, or there is no such decoder.
-            ModelError: tensors that do not fit the model, or a window or hop that is no length of time.
-            TypeError: a keyword that is no setting.
+            MediaError: The one file cannot be used, a folder holds no media, or there is no such decoder.
+            ModelError: Tensors that do not fit the model, or a window or hop that is no length of time.
+            TypeError: A keyword that is no setting.
 
         Example:
             >>> import torch
@@ -109,16 +109,16 @@ class Model(Network):
 
         Args:
             source: `/dev/video0`, `alsa:default`, `rtsp://…`, `-` for standard input, or a file.
-            max_delay: seconds that decoding may lag before it takes key frames alone.
-            **settings: how the stream is cut; see `ter_fast.predict.settings.WindowSettings`.
+            max_delay: Seconds that decoding may lag before it takes key frames alone.
+            **settings: How the stream is cut; see `ter_fast.predict.settings.WindowSettings`.
 
         Returns:
             An iterator of predictions, which drops what it has no time for and counts it; see
             `ter_fast.predict.live.Live`.
 
         Raises:
-            ModelError: faces, a window or a hop that cannot be.
-            TypeError: a keyword that is no setting.
+            ModelError: Faces, a window or a hop that cannot be.
+            TypeError: A keyword that is no setting.
         """
         from ter_fast.predict.live import Live
 
@@ -129,12 +129,12 @@ class Model(Network):
         """Return what turns clips into this model's inputs.
 
         Args:
-            **settings: how clips are cut and read; see `ter_fast.predict.settings.FileSettings`.
+            **settings: How clips are cut and read; see `ter_fast.predict.settings.FileSettings`.
 
         Raises:
-            ModelError: faces, a window or a hop that cannot be.
-            MediaError: there is no such decoder or sampling, or it is not installed.
-            TypeError: a keyword that is no setting.
+            ModelError: Faces, a window or a hop that cannot be.
+            MediaError: There is no such decoder or sampling, or it is not installed.
+            TypeError: A keyword that is no setting.
         """
         check_keywords("preprocessor", settings, FileSettings)
         return preprocessor_of(self.config, **settings)
@@ -149,14 +149,12 @@ class Model(Network):
         fit(self, train, validation, **settings)
         return self
 
-    def fit_familiarity(
-        self, train: Dataset, validation: Dataset | None = None, **options: Any
-    ) -> Self:
-        """Discount what is unlike the training data; see `ter_fast.train.fit_familiarity`."""
-        from ter_fast.train import fit_familiarity
+    def fit_ood(self, train: Dataset, validation: Dataset | None = None, **options: Any) -> Self:
+        """Discount out-of-distribution input; see `ter_fast.train.fit_ood`."""
+        from ter_fast.train import fit_ood
 
-        check_keywords("fit_familiarity", options, fit_familiarity)
-        fit_familiarity(self, train, validation, **options)
+        check_keywords("fit_ood", options, fit_ood)
+        fit_ood(self, train, validation, **options)
         return self
 
     def fit_last_layer(
@@ -170,10 +168,10 @@ class Model(Network):
         return self
 
     def calibrate(self, *datasets: Dataset, **settings: Any) -> Self:
-        """Set the trusted thresholds on validation data, by a criterion or with a promised risk.
+        """Set the trusted thresholds on validation data, by a criterion or with a guaranteed risk.
 
-        `calibrate(validation, risk=0.1, delta=0.05)` promises that at most a tenth of the trusted
-        predictions is wrong; predictions then say so in `promise`. `calibrate(validation, conformal=0.1)` adds
+        `calibrate(validation, risk=0.1, delta=0.05)` guarantees that at most a tenth of the trusted
+        predictions is wrong; predictions then say so in `guarantee`. `calibrate(validation, conformal=0.1)` adds
         sets of labels that hold the true one in 90 % of clips. See `ter_fast.train.calibrate.calibrate`.
         """
         from ter_fast.predict.prepare import prepare

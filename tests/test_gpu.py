@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ter_fast import decide, fuse, uncertainty
 from ter_fast.opinions import _ops, reference
-from ter_fast.opinions._ops.fusion import limit_of
+from ter_fast.opinions._ops.fusion import largest_strength
 from ter_fast.opinions.losses import evidential_loss
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS, RULES
 
@@ -69,7 +69,9 @@ def test_fuse(
         leaves = [x.to(device).requires_grad_() for x in (evidence, discount)]
         there = mask.to(device)
         if device == "cpu":
-            found = reference.fuse(leaves[0], rule, there, leaves[1], limit_of(dtype), activation)
+            found = reference.fuse(
+                leaves[0], rule, there, leaves[1], largest_strength(dtype), activation
+            )
         else:
             found = _ops.fuse(leaves[0], rule, there, leaves[1], activation)
         values.append(found)

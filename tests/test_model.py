@@ -294,7 +294,7 @@ def test_decide_holds_each_row_to_the_threshold_of_its_modalities() -> None:
         ("preprocessor", "batch_size", "", ("window", "face_model", "sampling")),
         ("live", "delay", "max_delay", ("window", "hop", "faces")),
         ("fit", "epoch", "epochs", ("learning_rate", "face_model", "resume")),
-        ("fit_familiarity", "face_modle", "face_model", ("progress",)),
+        ("fit_ood", "face_modle", "face_model", ("progress",)),
         ("fit_last_layer", "penalties", "penalty", ("class_balance",)),
         ("calibrate", "criterium", "criterion", ("risk", "workers")),
         ("evaluate", "resample", "resamples", ("modalities", "workers")),

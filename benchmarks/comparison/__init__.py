@@ -10,7 +10,7 @@ those, and from them alone `folds_page` writes the tables. Votes of raters, like
 
 import ter_fast.multiview  # noqa: F401 (says what is missing where scikit-learn is)
 from benchmarks.comparison.answers import answers_of, run_folds
-from benchmarks.comparison.config import Comparison
+from benchmarks.comparison.config import ComparisonConfig
 from benchmarks.comparison.folds import Fold, Protocol, grouped_folds
 from benchmarks.comparison.folds_page import write_folds_figures, write_folds_page
 from benchmarks.comparison.kept_answers import Answers
@@ -23,7 +23,7 @@ from benchmarks.comparison.sets import ViewSet, load_grouped, load_views
 __all__ = [
     "METHODS",
     "Answers",
-    "Comparison",
+    "ComparisonConfig",
     "Fold",
     "Protocol",
     "Split",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.comparison.config import Comparison
+from benchmarks.comparison.config import ComparisonConfig
 from benchmarks.comparison.folds import Fold, grouped_folds
 from benchmarks.comparison.kept_answers import Answers, file_of, load, save
 from benchmarks.comparison.methods import ONE_TABLE, build
@@ -32,7 +32,7 @@ Trained = dict[str, Any]
 
 
 def run_folds(
-    comparison: Comparison, folder: Path, only: Sequence[str] = ()
+    comparison: ComparisonConfig, folder: Path, only: Sequence[str] = ()
 ) -> Iterator[tuple[str, str, int, Answers]]:
     """Answer for every set, seed and row; yield set, row, seed and answers.
 
@@ -67,7 +67,7 @@ def run_folds(
 
 
 def answers_of(
-    comparison: Comparison,
+    comparison: ComparisonConfig,
     views: ViewSet,
     row: str,
     seed: int,

@@ -14,7 +14,7 @@ from ter_fast.errors import DataError
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparisonConfig:
     """What is compared.
 
     Attributes:
@@ -63,7 +63,7 @@ class Comparison:
         return {**self.settings, **self.of_sets.get(name, {}), **own, **on_it}
 
     @classmethod
-    def read(cls, path: str | Path, data: str | Path | None = None) -> Comparison:
+    def read(cls, path: str | Path, data: str | Path | None = None) -> ComparisonConfig:
         """Read a configuration in YAML.
 
         Args:

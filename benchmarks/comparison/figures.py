@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.comparison.config import Comparison
+from benchmarks.comparison.config import ComparisonConfig
 from benchmarks.comparison.kept_answers import Answers
 from benchmarks.comparison.recorded import against, against_largest, all_recorded
 from benchmarks.comparison.sets import load_grouped
@@ -95,7 +95,7 @@ def kinds_of_confidence(
 
 
 def figures_of_set(
-    comparison: Comparison,
+    comparison: ComparisonConfig,
     name: str,
     answers: Mapping[str, Sequence[Answers]],
     resamples: int = 2000,
@@ -132,7 +132,7 @@ def figures_of_set(
     }
 
 
-def made_with(comparison: Comparison, name: str) -> dict[str, Any]:
+def made_with(comparison: ComparisonConfig, name: str) -> dict[str, Any]:
     """Return for JSON all that the figures of a set depend on, but for its file."""
     assert comparison.protocol is not None
     facts = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison.config import Comparison
+from benchmarks.comparison.config import ComparisonConfig
 from benchmarks.comparison.figures import RANKING, TRUSTED, figures_of_set, made_with
 from benchmarks.comparison.folds import PARITY, Protocol
 from benchmarks.comparison.kept_answers import Answers
@@ -20,7 +20,7 @@ _DIFFERENCES = ("accuracy", "uar", "nll", "aurc", "failure_auroc", "ece", "lift"
 
 
 def write_folds_figures(
-    comparison: Comparison,
+    comparison: ComparisonConfig,
     answers: Mapping[str, Mapping[str, Sequence[Answers]]],
     path: Path,
     resamples: int = 2000,
@@ -40,7 +40,7 @@ def write_folds_figures(
     write_figures(path, sets)
 
 
-def write_folds_page(comparison: Comparison, page: Path, command: str = "") -> None:
+def write_folds_page(comparison: ComparisonConfig, page: Path, command: str = "") -> None:
     """Write the tables as Markdown, from the JSON of the page's name and nothing else.
 
     Args:
@@ -65,7 +65,7 @@ def write_folds_page(comparison: Comparison, page: Path, command: str = "") -> N
     write_page(page, lines_of)
 
 
-def _section(comparison: Comparison, name: str, found: Mapping[str, Any]) -> list[str]:
+def _section(comparison: ComparisonConfig, name: str, found: Mapping[str, Any]) -> list[str]:
     _check(comparison, name, found)
     protocol = comparison.protocol
     assert protocol is not None
@@ -91,7 +91,7 @@ def _section(comparison: Comparison, name: str, found: Mapping[str, Any]) -> lis
     return lines
 
 
-def _check(comparison: Comparison, name: str, found: Mapping[str, Any]) -> None:
+def _check(comparison: ComparisonConfig, name: str, found: Mapping[str, Any]) -> None:
     if name not in comparison.sets:
         raise DataError(
             f"there are figures of the set {name!r}, which the configuration does not name; name it, "
@@ -105,7 +105,9 @@ def _check(comparison: Comparison, name: str, found: Mapping[str, Any]) -> None:
         )
 
 
-def _explained(comparison: Comparison, protocol: Protocol, found: Mapping[str, Any]) -> list[str]:
+def _explained(
+    comparison: ComparisonConfig, protocol: Protocol, found: Mapping[str, Any]
+) -> list[str]:
     seeds = comparison.draws
     alike = ", odd and even numbers alike (men and women)" if protocol.strata == PARITY else ""
     return [

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.comparison.config import Comparison
+from benchmarks.comparison.config import ComparisonConfig
 from ter_fast.media.files import replace_file
 from ter_fast.multiview.views import Array
 
@@ -44,7 +44,7 @@ class Answers:
 
 
 def file_of(
-    comparison: Comparison, file: Path, row: str, seed: int, settings: Mapping[str, Any]
+    comparison: ComparisonConfig, file: Path, row: str, seed: int, settings: Mapping[str, Any]
 ) -> str:
     """Name the file after all that the answers depend on."""
     held = file.stat() if file.exists() else None

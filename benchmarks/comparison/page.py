@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.comparison.config import Comparison
+from benchmarks.comparison.config import ComparisonConfig
 from benchmarks.comparison.run import CONDITIONS
 from ter_fast.errors import DataError
 from ter_fast.media.files import write_atomically
@@ -18,7 +18,7 @@ _OVERLAP = 0.25
 
 
 def write_page(
-    comparison: Comparison, results: Iterable[dict[str, Any]], path: Path, command: str = ""
+    comparison: ComparisonConfig, results: Iterable[dict[str, Any]], path: Path, command: str = ""
 ) -> None:
     """Write the tables as Markdown.
 
@@ -78,7 +78,7 @@ def interval(values: Sequence[float], overlap: float = 0.0) -> tuple[float, floa
     return float(each.mean() - half), float(each.mean() + half)
 
 
-def _explained(comparison: Comparison) -> list[str]:
+def _explained(comparison: ComparisonConfig) -> list[str]:
     over, swapped = "the training samples", "a test sample of another class"
     if comparison.as_published:
         over = "all samples, test samples among them, as published code does"
@@ -101,7 +101,7 @@ def _explained(comparison: Comparison) -> list[str]:
     return text
 
 
-def _table(comparison: Comparison, rows: list[dict[str, Any]]) -> list[str]:
+def _table(comparison: ComparisonConfig, rows: list[dict[str, Any]]) -> list[str]:
     compared = bool(comparison.reference)
     head = [
         "",

@@ -1,4 +1,4 @@
-"""Finished figures as JSON: all that a page shows, so that it is written anew without data and answers."""
+"""Finished figures as JSON: all that a page shows, so that it is written again without data and answers."""
 
 from __future__ import annotations
 

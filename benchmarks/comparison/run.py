@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.comparison.config import Comparison
+from benchmarks.comparison.config import ComparisonConfig
 from benchmarks.comparison.methods import ONE_TABLE, build
 from benchmarks.comparison.protocol import Split, split, split_as_published
 from benchmarks.comparison.sets import ViewSet, load_views
@@ -23,7 +23,7 @@ _NEEDED = ("set", "method", "seed", "seconds", *CONDITIONS)
 
 
 def run(
-    comparison: Comparison, results: Path, only: Sequence[str] = ()
+    comparison: ComparisonConfig, results: Path, only: Sequence[str] = ()
 ) -> Iterator[dict[str, Any]]:
     """Fit and score what is not among the results yet; append and yield each.
 
@@ -79,7 +79,7 @@ def read_results(path: Path) -> list[dict[str, Any]]:
     return read_json_lines(path, _NEEDED) if path.exists() else []
 
 
-def check_settings(comparison: Comparison, results: Path) -> None:
+def check_settings(comparison: ComparisonConfig, results: Path) -> None:
     """Check that the results in a file were found with the settings that the comparison names now.
 
     Raises:
@@ -97,7 +97,7 @@ def _key(result: Mapping[str, Any]) -> tuple[str, str, int]:
     return result["set"], result["method"], result["seed"]
 
 
-def _same_preparation(result: Mapping[str, Any], comparison: Comparison, path: Path) -> None:
+def _same_preparation(result: Mapping[str, Any], comparison: ComparisonConfig, path: Path) -> None:
     before = bool(result.get("as_published", False))
     if before != comparison.as_published:
         raise DataError(

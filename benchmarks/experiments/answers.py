@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from benchmarks.experiments.density import Density
 from ter_fast.errors import DataError
-from ter_fast.experts.out_of_distribution import limit_of, reliability_of
+from ter_fast.experts.out_of_distribution import distance_limit, ood_weight
 from ter_fast.model import Model
 from ter_fast.opinions.fusion import fuse
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS, Opinion
@@ -42,7 +42,7 @@ class Answer:
 
     Attributes:
         probability: (N, K).
-        scores: by kind, (N,) confidences, the larger the surer; NaN for a clip that nothing is known of.
+        scores: By kind, (N,) confidences, the larger the surer; NaN for a clip that nothing is known of.
     """
 
     probability: Floats
@@ -54,12 +54,12 @@ class Judge:
     """A trained model with what was fitted on its training and validation clips.
 
     Attributes:
-        model: the model.
+        model: The model.
         family: "evidential" or "softmax".
-        densities: by modality, of the features of the training clips.
-        limits: by modality, the distance from which the density guard discounts it.
-        temperature: of a softmax, fitted on validation clips.
-        thresholds: by method, where precision meets recall on validation clips; NaN where nowhere.
+        densities: By modality, of the features of the training clips.
+        limits: By modality, the distance from which the density guard discounts it.
+        temperature: Of a softmax, fitted on validation clips.
+        thresholds: By method, where precision meets recall on validation clips; NaN where nowhere.
     """
 
     model: Model
@@ -82,7 +82,7 @@ class Judge:
             there = ~np.isnan(features).any(1)
             densities[name] = Density.fit(features[there], labels[there])
             reference = densities[name].mahalanobis(held.clip_features()[name])
-            limits[name] = limit_of(reference[~np.isnan(reference)])
+            limits[name] = distance_limit(reference[~np.isnan(reference)])
         judge = cls(
             model, family, densities, limits,
             _temperature(model, held, validation.labels) if family == "softmax" else 1.0,
@@ -109,8 +109,8 @@ class Judge:
         kind = self.model.config.confidence
         made = {"": of_opinion(fuse(evidence, rule, mask, believed), mask, kind, distances)}
         # Experts with a guard of their own have been discounted already.
-        if all(each.familiarity is None for each in self.model.config.experts.values()):
-            weight = reliability_of(torch.from_numpy(np.nan_to_num(away)), 1.0)
+        if all(expert.ood is None for expert in self.model.config.experts.values()):
+            weight = ood_weight(torch.from_numpy(np.nan_to_num(away)), 1.0)
             weight = weight.float() * torch.tensor(believed or (1.0,) * len(mask))[:, None]
             made["density guard"] = of_opinion(fuse(evidence, rule, mask, weight), mask, kind)
         for view, name in enumerate(self.model.config.modalities if several else ()):
@@ -223,9 +223,9 @@ def ensemble(answers: Sequence[Answer]) -> Answer:
         >>> ensemble([one, two]).probability.tolist()
         [[0.75, 0.25]]
     """
-    chances = np.stack([each.probability for each in answers])
+    chances = np.stack([answer.probability for answer in answers])
     known = torch.from_numpy(~np.isnan(answers[0].scores[TRUST]))[None]
-    entropy = np.mean([entropy_of(each) for each in chances], 0)
+    entropy = np.mean([entropy_of(chance) for chance in chances], 0)
     return of_probability(chances.mean(0), known, expected_entropy=entropy)
 
 

@@ -19,7 +19,7 @@ from ter_fast.predict.prepare import PreparedData
 from ter_fast.predict.preprocessor import Preprocessor
 from ter_fast.predict.source import Source, Window
 from ter_fast.predict.sources import dataset_sources
-from ter_fast.predict.streaming import prepared
+from ter_fast.predict.streaming import prepare_clips
 
 
 class Voice(NamedTuple):
@@ -33,13 +33,13 @@ class Voice(NamedTuple):
 class Pictures:
     """Corrupted pictures as models read them.
 
-    They are decoded anew: compression or darkness comes before a picture is scaled for a model. What
+    They are decoded again: compression or darkness comes before a picture is scaled for a model. What
     was made is kept, since every row is asked about the same.
 
     Attributes:
-        dataset: where the clips come from.
-        preprocessor: of a model that has all modalities, so that windows are those of the clean clips.
-        kept: by clip, corruption and severity, the tensor of each window by its start.
+        dataset: Where the clips come from.
+        preprocessor: Of a model that has all modalities, so that windows are those of the clean clips.
+        kept: By clip, corruption and severity, the tensor of each window by its start.
     """
 
     dataset: Dataset
@@ -50,7 +50,7 @@ class Pictures:
         """Decode the clips that are not kept yet under a corruption of pictures.
 
         Raises:
-            DataError: a file cannot be read any more.
+            DataError: A file cannot be read any more.
         """
         new = [each for each in samples if (each.name, name, severity) not in self.kept]
         if not new:
@@ -60,7 +60,7 @@ class Pictures:
             _changed(source, sample, name, severity, self.preprocessor)
             for source, sample in zip(sources, new, strict=True)
         ]
-        for place, windows in prepared(changed, self.preprocessor):
+        for place, windows in prepare_clips(changed, self.preprocessor):
             if isinstance(windows, TerFastError):
                 raise DataError(f"{windows} (it could be read before; are the data complete?)")
             self.kept[new[place].name, name, severity] = {
@@ -103,13 +103,13 @@ def corrupted(
 
     Args:
         data: clips.
-        name: one of `ter_fast.media.corrupt.CORRUPTIONS`.
+        name: One of `ter_fast.media.corrupt.CORRUPTIONS`.
         severity: 1 to 5.
-        voices: other clips, for babble and foreign sound; the latter is of another class where it can be.
-        pictures: where corrupted pictures come from.
+        voices: Other clips, for babble and foreign sound; the latter is of another class where it can be.
+        pictures: Where corrupted pictures come from.
 
     Raises:
-        DataError: a corruption of pictures without `pictures`, of sound without the `voices` that it
+        DataError: A corruption of pictures without `pictures`, of sound without the `voices` that it
             needs, or a file that cannot be read any more.
     """
     kind = CORRUPTIONS[name].kind
@@ -125,12 +125,12 @@ def corrupted(
         key = clip_key(sample.name)
         if kind == "video":
             assert pictures is not None
-            found.append([pictures.window(each, sample, name, severity) for each in windows])
+            found.append([pictures.window(window, sample, name, severity) for window in windows])
         elif kind == "audio":
-            found.append([_noisy(each, name, severity, sounds, key) for each in windows])
+            found.append([_noisy(window, name, severity, sounds, key) for window in windows])
         else:
             others = [voice.sound for voice in voices if voice.label != label] or sounds
-            found.append([_crossed(each, name, severity, others, key) for each in windows])
+            found.append([_crossed(window, name, severity, others, key) for window in windows])
     return found
 
 

@@ -69,10 +69,14 @@ def _corruption_by_corruption(lines: Sequence[Line]) -> list[str]:
         severities = sorted({line["severity"] for line in own})
         found = {(line["row"], line["severity"]): _three(line) for line in own}
         cells = [
-            [row, clean.get(row, "-"), *(found.get((row, each), "-") for each in severities)]
+            [
+                row,
+                clean.get(row, "-"),
+                *(found.get((row, severity), "-") for severity in severities),
+            ]
             for row in dict.fromkeys(line["row"] for line in own)
         ]
-        levels = ", ".join(_level(name, each) for each in severities)
+        levels = ", ".join(_level(name, severity) for severity in severities)
         title = f"{CORRUPTIONS[name].title} ({CORRUPTIONS[name].measure}: {levels})"
         text += ["", f"{title}:", "", *table(["", "clean", *map(str, severities)], cells)]
     return text
@@ -88,7 +92,7 @@ def _three(line: Line) -> str:
     figures = [line["figures"].get(name) for name in _THREE]
     if not figures[1] or not figures[1][0]:
         figures[2] = None
-    found = [each[0] if each else None for each in figures]
+    found = [figure[0] if figure else None for figure in figures]
     return " / ".join("-" if each is None else f"{100 * each:.0f}" for each in found)
 
 

@@ -37,7 +37,7 @@ class Density:
             neighbours: k; at most N - 1 are used.
 
         Raises:
-            DataError: fewer than two clips, or features that are not finite.
+            DataError: Fewer than two clips, or features that are not finite.
             TerFastError: scikit-learn is not installed.
 
         Reference:

@@ -23,7 +23,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Fold:
+class MaterialFold:
     """Clips of one fold, by their numbers: to train on, to choose by, to test on."""
 
     train: Rows
@@ -32,7 +32,7 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Strangers:
+class OutOfDistributionClips:
     """Clips that are none of the data: each one window, and the group that it is resampled with."""
 
     clips: list[list[Window]]
@@ -44,17 +44,17 @@ class Material:
     """All clips of an experiment in memory.
 
     Attributes:
-        data: the clips that could be used.
-        dataset: their entries.
-        folds: how they are split.
-        strangers: by name.
-        pictures: where corrupted pictures come from.
+        data: The clips that could be used.
+        dataset: Their entries.
+        folds: How they are split.
+        strangers: By name.
+        pictures: Where corrupted pictures come from.
     """
 
     data: PreparedData
     dataset: Dataset
-    folds: tuple[Fold, ...]
-    strangers: dict[str, Strangers]
+    folds: tuple[MaterialFold, ...]
+    strangers: dict[str, OutOfDistributionClips]
     pictures: Pictures
 
 
@@ -81,30 +81,30 @@ def load(experiment: Experiment, dataset: Dataset, model: Model, folder: Path) -
     """Decode an experiment's clips and strangers as a model reads them.
 
     Args:
-        experiment: says what to read and how to split it.
-        dataset: its data, of `dataset_of`.
-        model: any model of the experiment that has all of its modalities.
-        folder: the data folder.
+        experiment: Says what to read and how to split it.
+        dataset: Its data, of `dataset_of`.
+        model: Any model of the experiment that has all of its modalities.
+        folder: The data folder.
 
     Raises:
-        DataError: nothing can be read, or it cannot be split so.
+        DataError: Nothing can be read, or it cannot be split so.
     """
     data = prepare(model, dataset, progress=False)
     data.report()
     kept = replace(dataset, samples=data.samples)
     folds = split(experiment, kept)
     strangers = {
-        name: _strangers(experiment, what, model, folder, data)
+        name: _ood_clips(experiment, what, model, folder, data)
         for name, what in experiment.strangers.items()
     }
     return Material(data, kept, folds, strangers, Pictures(kept, model.preprocessor()))
 
 
-def split(experiment: Experiment, dataset: Dataset) -> tuple[Fold, ...]:
+def split(experiment: Experiment, dataset: Dataset) -> tuple[MaterialFold, ...]:
     """Return the folds: test groups of each in turn, validation groups out of the others.
 
     Raises:
-        DataError: groups or classes are too few.
+        DataError: Groups or classes are too few.
     """
     seed = experiment.split_seed
     if experiment.folds:
@@ -124,11 +124,13 @@ def _relabelled(dataset: Dataset, names: dict[str, str]) -> Dataset:
     return replace(dataset, samples=tuple(samples))
 
 
-def _fold(dataset: Dataset, share: float, seed: int) -> Fold:
+def _fold(dataset: Dataset, share: float, seed: int) -> MaterialFold:
     if not any(sample.split == "validation" for sample in dataset):
         dataset = holdout(dataset, share, seed=seed)
     names = np.array([sample.split for sample in dataset])
-    return Fold(*(np.flatnonzero(names == name) for name in ("train", "validation", "test")))
+    return MaterialFold(
+        *(np.flatnonzero(names == name) for name in ("train", "validation", "test"))
+    )
 
 
 def select(
@@ -157,9 +159,9 @@ def select(
     )
 
 
-def _strangers(
+def _ood_clips(
     experiment: Experiment, what: str, model: Model, folder: Path, known: PreparedData
-) -> Strangers:
+) -> OutOfDistributionClips:
     """Return clips as long as the known ones, so that length gives nothing away."""
     sounds = [
         w.values["audio"] for clip in known.clips for w in clip if w.values.get("audio") is not None
@@ -173,7 +175,7 @@ def _strangers(
     if what.startswith("signal:"):
         made = [signal(what[7:], size, seed) for seed in range(count)]
         windows = [[Window({"audio": sound}, {}, 0.0, size / SAMPLE_RATE)] for sound in made]
-        return Strangers(windows, tuple(f"signal {place}" for place in range(count)))
+        return OutOfDistributionClips(windows, tuple(f"signal {place}" for place in range(count)))
     dataset = load_dataset(locate(what, folder))
     draw = np.random.default_rng(experiment.split_seed)
     chosen = np.sort(draw.permutation(len(dataset))[:count])
@@ -181,7 +183,9 @@ def _strangers(
     # Their classes are none of the model's, and do not matter.
     samples = tuple(replace(dataset[int(i)], label=labels[0], target=None) for i in chosen)
     found = prepare(model, replace(dataset, labels=labels, samples=samples), progress=False)
-    return Strangers([[_cut(windows[0], size)] for windows in found.clips], tuple(found.groups))
+    return OutOfDistributionClips(
+        [[_cut(windows[0], size)] for windows in found.clips], tuple(found.groups)
+    )
 
 
 def _cut(window: Window, size: int) -> Window:

@@ -26,7 +26,7 @@ def read_lines(path: Path) -> list[Line]:
     """Return the figures in a file of JSON lines.
 
     Raises:
-        DataError: there is no such file, or a line is damaged.
+        DataError: There is no such file, or a line is damaged.
     """
     return read_json_lines(path, ("experiment", "table", "row"))
 
@@ -42,13 +42,13 @@ def write_page(plan: Plan, lines: Sequence[Line], path: Path, command: str = "")
     """Write the tables of every experiment as Markdown.
 
     Args:
-        plan: titles, experiments, published figures and notes.
-        lines: what `summarize` found.
-        path: the page.
-        command: that makes it, for its foot.
+        plan: Titles, experiments, published figures and notes.
+        lines: What `summarize` found.
+        path: The page.
+        command: That makes it, for its foot.
 
     Raises:
-        DataError: there are no figures of this plan.
+        DataError: There are no figures of this plan.
     """
     text = [f"# {plan.title}", ""]
     text += _explained()

@@ -20,21 +20,21 @@ class Experiment:
     """Data, how they are split, and what is measured on them.
 
     Attributes:
-        name: of the experiment.
-        data: description as `ter_fast.data.load_dataset` takes it, paths relative to the data folder.
-        folds: by group; 0 for the split that the data come with.
-        validation: share of the training groups held out to stop training and to set thresholds.
-        split_seed: of the folds and of what is held out.
-        seeds: of training, each a run of its own; None for the plan's.
-        model: how models are built, on top of the plan's (see `Plan`).
-        train: fields of `ter_fast.train.Settings`, on top of the plan's.
-        corruptions: names of `ter_fast.media.corrupt.CORRUPTIONS`. A row is asked about those of what it
+        name: Of the experiment.
+        data: Description as `ter_fast.data.load_dataset` takes it, paths relative to the data folder.
+        folds: By group; 0 for the split that the data come with.
+        validation: Share of the training groups held out to stop training and to set thresholds.
+        split_seed: Of the folds and of what is held out.
+        seeds: Of training, each a run of its own; None for the plan's.
+        model: How models are built, on top of the plan's (see `Plan`).
+        train: Fields of `ter_fast.train.Settings`, on top of the plan's.
+        corruptions: Names of `ter_fast.media.corrupt.CORRUPTIONS`. A row is asked about those of what it
             reads; about those between sound and pictures if it reads both.
-        severities: of each.
-        corrupted: most test clips of a fold that are corrupted, drawn evenly; 0 for all.
-        strangers: by name, clips that are none of these data: a description, or "signal:NAME".
-        stranger_clips: most clips of each.
-        by: attributes of clips by which trust is broken down.
+        severities: Of each.
+        corrupted: Most test clips of a fold that are corrupted, drawn evenly; 0 for all.
+        strangers: By name, clips that are none of these data: a description, or "signal:NAME".
+        stranger_clips: Most clips of each.
+        by: Attributes of clips by which trust is broken down.
     """
 
     name: str
@@ -58,13 +58,13 @@ class Row:
     """One model that is trained in every experiment.
 
     Attributes:
-        name: of the row.
+        name: Of the row.
         family: "evidential", or "softmax" for the same network under cross-entropy, whose
             probabilities are also cooled by a temperature and averaged over dropout masks.
-        model: on top of the plan's and the experiment's.
+        model: On top of the plan's and the experiment's.
         train: likewise.
-        only: experiments that it is part of; empty for all.
-        ensemble: also average this row over the seeds.
+        only: Experiments that it is part of; empty for all.
+        ensemble: Also average this row over the seeds.
     """
 
     name: str
@@ -80,16 +80,16 @@ class Plan:
     """Everything that a page shows.
 
     Attributes:
-        title: of the page.
-        experiments: by name.
-        rows: by name.
-        seeds: of training.
-        reference: row that others are compared with, in pairs.
+        title: Of the page.
+        experiments: By name.
+        rows: By name.
+        seeds: Of training.
+        reference: Row that others are compared with, in pairs.
         model: `modalities` by name with their `encoder` and its options, and any of `use` (the
             modalities of this model), `video` (fields of `VideoInput`), and fields of `ModelConfig`.
-        train: fields of `ter_fast.train.Settings`.
-        published: figures of others, each with `experiment`, `what`, `figure` and `remark`.
-        notes: what the page says beside the tables.
+        train: Fields of `ter_fast.train.Settings`.
+        published: Figures of others, each with `experiment`, `what`, `figure` and `remark`.
+        notes: What the page says beside the tables.
     """
 
     title: str
@@ -129,7 +129,7 @@ class Plan:
         """Read a configuration in YAML.
 
         Raises:
-            DataError: the file cannot be read, or says what there is not.
+            DataError: The file cannot be read, or says what there is not.
         """
         file = Path(path)
         needed = ("title", "experiments", "rows")
@@ -141,15 +141,15 @@ class Plan:
                     "experiments": _named(Experiment, content["experiments"], "experiments"),
                     "rows": _named(Row, content["rows"], "rows"),
                 }
-            ).checked()
+            ).check()
         except (DataError, TypeError) as error:
             raise DataError(f"{file}: {error}") from error
 
-    def checked(self) -> Plan:
+    def check(self) -> Plan:
         """Return the plan itself, once it says nothing that there is not.
 
         Raises:
-            DataError: a name with a slash, an unknown reference, family, corruption, severity, signal or
+            DataError: A name with a slash, an unknown reference, family, corruption, severity, signal or
                 experiment, or no seed.
         """
         if cut := [name for name in (*self.rows, *self.experiments) if "/" in name]:
@@ -165,22 +165,22 @@ class Plan:
                 raise DataError(f"row {row.name!r}: family {row.family!r} is none of {FAMILIES}")
             if strange := sorted(set(row.only) - set(self.experiments)):
                 raise DataError(f"row {row.name!r}: there is no experiment {strange[0]!r}")
-        for each in self.experiments.values():
-            read = {self.modalities_of(each, row) for row in self.rows_of(each)}
+        for experiment in self.experiments.values():
+            read = {self.modalities_of(experiment, row) for row in self.rows_of(experiment)}
             asked = {name for names in read for name in suite(names)}
             known = [name for name in CORRUPTIONS if name in asked]
-            signals = [s[7:] for s in each.strangers.values() if s.startswith("signal:")]
+            signals = [s[7:] for s in experiment.strangers.values() if s.startswith("signal:")]
             for what, given, possible in (
-                ("corruption of what a row reads", each.corruptions, known),
-                ("severity", each.severities, SEVERITIES),
+                ("corruption of what a row reads", experiment.corruptions, known),
+                ("severity", experiment.severities, SEVERITIES),
                 ("signal", signals, list(SIGNALS)),
             ):
                 if unknown := [name for name in given if name not in possible]:
                     raise DataError(
-                        f"experiment {each.name!r}: {unknown[0]!r} is no {what}; choose of {possible}"
+                        f"experiment {experiment.name!r}: {unknown[0]!r} is no {what}; choose of {possible}"
                     )
-            if not self.seeds_of(each):
-                raise DataError(f"experiment {each.name!r} has no seed; give at least one")
+            if not self.seeds_of(experiment):
+                raise DataError(f"experiment {experiment.name!r} has no seed; give at least one")
         return self
 
 
@@ -192,8 +192,8 @@ def merge(*settings: Mapping[str, Any]) -> dict[str, Any]:
         {'a': {'b': 1, 'c': 3}}
     """
     found: dict[str, Any] = {}
-    for each in settings:
-        for key, value in each.items():
+    for setting in settings:
+        for key, value in setting.items():
             old = found.get(key)
             both = isinstance(old, Mapping) and isinstance(value, Mapping)
             found[key] = merge(old, value) if both else value  # type: ignore[arg-type]

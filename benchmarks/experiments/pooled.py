@@ -25,9 +25,9 @@ class Pooled:
         target: (N,) true classes; -1 for strangers.
         group: (N,) speakers or sources.
         probability: (N, K).
-        scores: by kind, (N,).
+        scores: By kind, (N,).
         threshold: (N,) of each clip's own model.
-        by: attributes of each clip.
+        by: Attributes of each clip.
         path: (N,) names of the clips, numbers of strangers.
     """
 
@@ -79,7 +79,7 @@ class Kept:
         """Read what `run` kept.
 
         Raises:
-            DataError: a file is damaged.
+            DataError: A file is damaged.
         """
         try:
             about = json.loads((unit.folder / "evaluation.json").read_text(encoding="utf-8"))
@@ -121,9 +121,9 @@ def pool_ensembles(condition: str, whole: Mapping[int, Sequence[Kept]]) -> Poole
         place = "test" if condition == "clean" else condition
         if f"{place}//probability" not in members[0].arrays:
             return None
-        held = ensemble([each.answer("validation", "") for each in members])
+        held = ensemble([member.answer("validation", "") for member in members])
         threshold = balanced(held, members[0].arrays["validation/target"])
-        answer = ensemble([each.answer(place, "") for each in members])
+        answer = ensemble([member.answer(place, "") for member in members])
         found.append(_one(members[0], condition, answer, threshold))
     return _joined(found)
 
@@ -169,13 +169,13 @@ def some(answers: Pooled, rows: NDArray[Any]) -> Pooled:
 
 def _joined(parts: Sequence[Pooled]) -> Pooled:
     return Pooled(
-        np.concatenate([each.target for each in parts]),
-        np.concatenate([each.group for each in parts]),
-        np.concatenate([each.probability for each in parts]),
+        np.concatenate([part.target for part in parts]),
+        np.concatenate([part.group for part in parts]),
+        np.concatenate([part.probability for part in parts]),
         {kind: np.concatenate([p.scores[kind] for p in parts]) for kind in parts[0].scores},
-        np.concatenate([each.threshold for each in parts]),
+        np.concatenate([part.threshold for part in parts]),
         {name: np.concatenate([p.by[name] for p in parts]) for name in parts[0].by},
-        np.concatenate([each.path for each in parts]),
+        np.concatenate([part.path for part in parts]),
     )
 
 
@@ -183,7 +183,7 @@ def check_folds(name: str, kept: Sequence[Kept]) -> None:
     """Check that no clip is tested in two folds of a seed.
 
     Raises:
-        DataError: one is, so that what one fold was tested on another has learned from.
+        DataError: One is, so that what one fold was tested on another has learned from.
     """
     seen: dict[tuple[int, str], int] = {}
     for each in kept:

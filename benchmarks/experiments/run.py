@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.experiments.answers import Answer, Judge
 from benchmarks.experiments.corruption import Voice, corrupted
-from benchmarks.experiments.material import Fold, Material, dataset_of, load, select
+from benchmarks.experiments.material import Material, MaterialFold, dataset_of, load, select
 from benchmarks.experiments.plan import Experiment, Plan, Row
 from benchmarks.experiments.training import build, train
 from ter_fast.errors import DataError
@@ -65,14 +65,14 @@ def run(plan: Plan, data: Path, work: Path, only: Sequence[str] = ()) -> Iterato
     """Train and measure what is not kept yet; yield a line for each.
 
     Args:
-        plan: what to do.
-        data: folder that descriptions of data are relative to.
-        work: folder for models and answers, outside of any repository.
+        plan: What to do.
+        data: Folder that descriptions of data are relative to.
+        work: Folder for models and answers, outside of any repository.
         only: "EXPERIMENT", "EXPERIMENT/ROW" or "EXPERIMENT/ROW/FOLD", to leave the rest to another
             process; all when empty.
 
     Raises:
-        DataError: data that cannot be read, nothing of such a name, or units kept with other settings.
+        DataError: Data that cannot be read, nothing of such a name, or units kept with other settings.
     """
     chosen = [unit for unit in units(plan, work) if not only or any(_is(unit, o) for o in only)]
     if not chosen:
@@ -117,7 +117,7 @@ def is_done(plan: Plan, unit: Unit) -> bool:
     """Say whether a unit's answers are kept.
 
     Raises:
-        DataError: what is kept was made with other settings, or is damaged.
+        DataError: What is kept was made with other settings, or is damaged.
     """
     for file, now in (
         (unit.folder / "model" / "training.json", training_settings(plan, unit)),
@@ -193,7 +193,7 @@ def _unit(plan: Plan, unit: Unit, material: Material) -> str:
 
 
 def measure(
-    model: Model, unit: Unit, material: Material, fold: Fold, parts: Sequence[PreparedData]
+    model: Model, unit: Unit, material: Material, fold: MaterialFold, parts: Sequence[PreparedData]
 ) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
     """Return every answer of a fold's model as arrays by "condition/method/what", and its thresholds."""
     training, validation, test = parts

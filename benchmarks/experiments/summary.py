@@ -39,11 +39,11 @@ def summarize(plan: Plan, work: Path) -> Iterator[Line]:
     "figures": by name a value and the ends of its 95 % interval, resampled by group.
 
     Args:
-        plan: what was done.
-        work: folder of models and answers.
+        plan: What was done.
+        work: Folder of models and answers.
 
     Raises:
-        DataError: answers are damaged, or were made with other settings.
+        DataError: Answers are damaged, or were made with other settings.
     """
     found: dict[tuple[str, str], list[Unit]] = {}
     for unit in units(plan, work):

@@ -24,13 +24,13 @@ def build(labels: Sequence[str], settings: Mapping[str, Any], family: str, seed:
     every other classifier: peers differ from the evidential model in nothing else.
 
     Args:
-        labels: class names.
-        settings: as of `Plan.model`.
+        labels: Class names.
+        settings: As of `Plan.model`.
         family: "evidential" or "softmax".
-        seed: of the first weights.
+        seed: Of the first weights.
 
     Raises:
-        DataError: settings that make no model.
+        DataError: Settings that make no model.
 
     Example:
         >>> model = build(["a", "b"], {"modalities": {"audio": {"encoder": "logmel_cnn"}}}, "softmax")
@@ -78,10 +78,10 @@ def train(
     An evidential model of one modality has its evidence scale fitted on the validation clips.
 
     Raises:
-        DataError: an unknown setting.
+        DataError: An unknown setting.
     """
     from ter_fast.train import Settings, fit_prepared
-    from ter_fast.train.out_of_distribution import learn_familiarity
+    from ter_fast.train.out_of_distribution import learn_ood
     from ter_fast.train.validation import fit_scale
 
     try:
@@ -91,14 +91,14 @@ def train(
     level = logging.getLogger("lightning.fabric").getEffectiveLevel()
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     try:
-        fit_prepared(model, training, validation, replace(chosen, familiarity=False))
+        fit_prepared(model, training, validation, replace(chosen, ood=False))
     finally:
         logging.getLogger("lightning.fabric").setLevel(level)
     if family == "evidential" and len(model.config.modalities) == 1:
         fit_scale(model, validation)
-    if chosen.familiarity:
+    if chosen.ood:
         # After the scale, which is of evidence that nothing discounts.
-        learn_familiarity(model, training, validation)
+        learn_ood(model, training, validation)
     return model.eval()
 
 

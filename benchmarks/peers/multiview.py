@@ -65,7 +65,7 @@ class MCDropoutClassifier(SoftmaxClassifier):
     @torch.no_grad()
     def _logits(self, X: Features) -> list[tuple[Tensor, Tensor]]:
         # The same answer for the same features.
-        with self._seeded(0):
+        with self._seed(0):
             self._networks.train()
             try:
                 runs = [super(MCDropoutClassifier, self)._logits(X) for _ in range(self.SAMPLES)]
@@ -137,7 +137,7 @@ class DBFClassifier(TrustedClassifier):
         belief fusion", 2025.
     """
 
-    def _fused(self, evidence: Tensor, mask: Tensor, failure_rate: float | None = None) -> Opinion:
+    def _fuse(self, evidence: Tensor, mask: Tensor, failure_rate: float | None = None) -> Opinion:
         views = Opinion(evidence)
         p, sure = views.probability, (1 - views.uncertainty) * mask
         distance = 0.5 * (p.unsqueeze(0) - p.unsqueeze(1)).abs().sum(-1)

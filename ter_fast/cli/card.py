@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, escaped
+from ter_fast.cli.common import dataset_of, escape_markup
 from ter_fast.errors import TerFastError
 
 
@@ -66,8 +66,8 @@ def card(
         notes=None if notes is None else read_text(notes),
     )
     console = Console(soft_wrap=True)
-    console.print(escaped(f"card: {written}"), highlight=False)
+    console.print(escape_markup(f"card: {written}"), highlight=False)
     if gaps := read_facts(model)[1].gaps(config):
         console.print("It cannot say:")
-        for each in gaps:
-            console.print(escaped(f"- {each}"), highlight=False)
+        for gap in gaps:
+            console.print(escape_markup(f"- {gap}"), highlight=False)

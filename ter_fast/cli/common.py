@@ -24,7 +24,7 @@ def run(app: typer.Typer) -> None:
         app()
     except TerFastError as error:
         Console(stderr=True, soft_wrap=True).print(
-            f"[bold red]error:[/] {escaped(str(error))}", highlight=False
+            f"[bold red]error:[/] {escape_markup(str(error))}", highlight=False
         )
         sys.exit(1)
 
@@ -59,7 +59,7 @@ def warnings_as_sentences() -> Iterator[None]:
             return
         said.add(str(message))
         Console(stderr=True, soft_wrap=True).print(
-            f"[bold yellow]warning:[/] {escaped(str(message))}", highlight=False
+            f"[bold yellow]warning:[/] {escape_markup(str(message))}", highlight=False
         )
 
     with warnings.catch_warnings():
@@ -75,13 +75,15 @@ def dataset_of(specifications: list[str], labels: tuple[str, ...] = ()) -> Datas
         return load_dataset("+".join(specifications), labels or None)
 
 
-def untested(*datasets: Dataset) -> str:
-    """Return what to say of training data that keep nothing for a test; "" where all keep some."""
-    names = [each.name for each in datasets if all(sample.split != "test" for sample in each)]
+def note_untested(*datasets: Dataset) -> str:
+    """Return a note on training data without a test split; "" where all have one."""
+    names = [
+        dataset.name for dataset in datasets if all(sample.split != "test" for sample in dataset)
+    ]
     if not names:
         return ""
     return (
-        f"[yellow]{escaped(', '.join(names))}: no test split, so every figure above is of clips that training "
+        f"[yellow]{escape_markup(', '.join(names))}: no test split, so every figure above is of clips that training "
         "or calibration has used. "
         "Measure on other people's clips, or train on --data …?protocol=5-fold-1, which keeps some.[/]"
     )
@@ -108,7 +110,7 @@ def number_or_name(text: str | None) -> Any:
         return text
 
 
-def escaped(text: str) -> str:
+def escape_markup(text: str) -> str:
     """Return text in which rich sees no markup."""
     from rich.markup import escape
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ter_fast.experts.config import ModelConfig
-from ter_fast.trust.subgroups import Breakdown
+from ter_fast.trust.subgroups import Subgroup
 from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def thresholds_table(config: ModelConfig) -> RenderableType:
 
 def _label_sets(config: ModelConfig) -> list[RenderableType]:
     """Say what label sets cover, one line for each set of modalities; nothing where there are none."""
-    lines = [f"{name}: {each.promise}" for name, each in config.conformal.items()]
-    lines += [f"{name}: {each.promise}" for name, each in config.window_conformal.items()]
+    lines = [f"{name}: {each.guarantee}" for name, each in config.conformal.items()]
+    lines += [f"{name}: {each.guarantee}" for name, each in config.window_conformal.items()]
     return [Text("\n".join(lines), "dim")] if lines else []
 
 
@@ -84,7 +84,10 @@ def _thresholds(
         table.add_row(
             name,
             f"{record.threshold:.4f}",
-            *(f"{record.scores[each]:.3f}" if each in record.scores else "–" for each in columns),
+            *(
+                f"{record.scores[column]:.3f}" if column in record.scores else "–"
+                for column in columns
+            ),
         )
         units = f"{record.pairing} pairs" + " of windows" * (unit == "windows")
         apart = record.guarantee.get("held_out")
@@ -93,7 +96,9 @@ def _thresholds(
             + (f", and {apart} more to choose what was tested" if apart else "")
         )
     origins += [
-        f"{name}, promised: {record.promise}" for name, record in records.items() if record.promise
+        f"{name}, guaranteed: {record.guarantee_text}"
+        for name, record in records.items()
+        if record.guarantee_text
     ]
     origins += [
         f"{name}: {_ranking(record, used)}"
@@ -129,17 +134,19 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
             name.replace("_", " "), f"{figure.value:.4f}", f"{figure.low:.4f} … {figure.high:.4f}"
         )
     parts: list[RenderableType] = [table]
-    parts += [_breakdown(by, rows) for by, rows in evaluation.breakdowns.items() if by != "group"]
+    parts += [
+        _subgroup_table(by, rows) for by, rows in evaluation.subgroups.items() if by != "group"
+    ]
     ranking = new_table(
         "confidence", "AURC, lower is better", title="Which confidence ranks errors best"
     )
     for name, area in sorted(evaluation.aurc_by_confidence.items(), key=lambda pair: pair[1]):
         ranking.add_row(name, f"{area:.4f}")
     parts.append(ranking)
-    if evaluation.outcomes.promise:
-        parts.append(Text(f"the threshold's promise: {evaluation.outcomes.promise}"))
+    if evaluation.outcomes.guarantee:
+        parts.append(Text(f"the threshold's guarantee: {evaluation.outcomes.guarantee}"))
     if evaluation.outcomes.conformal is not None:
-        parts.append(Text(f"promised: {evaluation.outcomes.conformal.promise}"))
+        parts.append(Text(f"guaranteed: {evaluation.outcomes.conformal.guarantee}"))
     if known := evaluation.known_groups:
         text = f"the model learned from {len(known)} of these groups, by their names: the figures flatter it"
         parts.append(Text(text, "yellow"))
@@ -184,7 +191,7 @@ def comparison_table(
     return Group(table, Text(note, "dim"))
 
 
-def _breakdown(by: str, rows: Mapping[str, Breakdown]) -> Table:
+def _subgroup_table(by: str, rows: Mapping[str, Subgroup]) -> Table:
     columns = {
         "accuracy": "accuracy",
         "trusted_precision": "trusted precision",

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, escaped, warnings_as_sentences
+from ter_fast.cli.common import dataset_of, escape_markup, warnings_as_sentences
 from ter_fast.cli.options import DATA_FORMS, FaceModelOption, QuietOption
 from ter_fast.data.protocols import protocol_forms
 
@@ -55,7 +55,7 @@ def fetch_models() -> None:
     """Download the YuNet face detector, check its checksum, and keep it for later."""
     from ter_fast.media.faces.cropper import fetch_face_model
 
-    Console().print(escaped(f"face detector: {fetch_face_model()}"))
+    Console().print(escape_markup(f"face detector: {fetch_face_model()}"))
 
 
 def prepare(
@@ -95,8 +95,8 @@ def prepare(
         dataset, out, settings, face_model=face_model, workers=workers,
         failed_limit=failed_limit, progress=not quiet,
     )  # fmt: skip
-    Console().print(escaped(report.summary()), highlight=False)
+    Console().print(escape_markup(report.summary()), highlight=False)
     for reason in report.failed:
-        Console(stderr=True, soft_wrap=True).print(escaped(reason), highlight=False)
+        Console(stderr=True, soft_wrap=True).print(escape_markup(reason), highlight=False)
     if report.failed:
         raise typer.Exit(1)

@@ -19,13 +19,13 @@ def chosen_encoders(
     """Return the encoder of each modality: those given, else the built-in ones.
 
     Args:
-        given: entries such as "audio=hf_audio:facebook/wav2vec2-base", "video=frame_cnn" or
+        given: Entries such as "audio=hf_audio:facebook/wav2vec2-base", "video=frame_cnn" or
             "face=vector_mlp:size=35,width=64".
-        modalities: what the model reads.
-        channels: of the pictures that the built-in encoder of frames reads.
+        modalities: What the model reads.
+        channels: Of the pictures that the built-in encoder of frames reads.
 
     Raises:
-        ModelError: an entry of another form or for a modality that the model does not read, or a
+        ModelError: An entry of another form or for a modality that the model does not read, or a
             modality without an encoder.
 
     Example:
@@ -36,7 +36,7 @@ def chosen_encoders(
     """
     from ter_fast.experts.network import DEFAULT_ENCODERS
 
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    encoders: dict[str, tuple[str, dict[str, Any]]] = {}
     for text in given:
         modality, _, encoder = text.partition("=")
         encoder, colon, options = encoder.partition(":")
@@ -49,33 +49,33 @@ def chosen_encoders(
             raise ModelError(
                 f"--encoder {text!r}: the model reads {' and '.join(modalities)}, not {modality}"
             )
-        found[modality] = (encoder, _options(options) if options else {})
+        encoders[modality] = (encoder, _options(options) if options else {})
     for modality in modalities:
-        if modality not in found and modality in DEFAULT_ENCODERS:
-            found[modality] = (DEFAULT_ENCODERS[modality], {})
-        elif modality not in found:
+        if modality not in encoders and modality in DEFAULT_ENCODERS:
+            encoders[modality] = (DEFAULT_ENCODERS[modality], {})
+        elif modality not in encoders:
             raise ModelError(
                 f"there is no built-in encoder for {modality}; give --encoder {modality}=ENCODER, or leave it out "
                 "by --modalities"
             )
-    if found.get("video") == ("frame_cnn", {}):
-        found["video"] = ("frame_cnn", {"channels": channels})
-    return {name: found[name] for name in modalities}
+    if encoders.get("video") == ("frame_cnn", {}):
+        encoders["video"] = ("frame_cnn", {"channels": channels})
+    return {name: encoders[name] for name in modalities}
 
 
 def _options(text: str) -> dict[str, Any]:
     """Return what stands behind the colon: a name that may come first, and options."""
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for part in re.split(r",(?=[A-Za-z_]\w*=)", text):
         key, equals, value = part.partition("=")
         if not equals or not key.isidentifier():
-            found["name"] = part
+            options["name"] = part
             continue
         try:
-            found[key] = json.loads(value)
+            options[key] = json.loads(value)
         except ValueError:
-            found[key] = value
-    return found
+            options[key] = value
+    return options
 
 
 def video_input(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, escaped, load, names_in, warnings_as_sentences
+from ter_fast.cli.common import dataset_of, escape_markup, load, names_in, warnings_as_sentences
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, ModelOption, QuietOption
 from ter_fast.errors import TerFastError
 from ter_fast.media.corrupt import CORRUPTIONS
@@ -93,7 +93,7 @@ def evaluate(
     if out.suffix == ".json":
         figures.to_json(out)
     else:
-        Console().print(escaped(f"report: {figures.save(out)}"))
+        Console().print(escape_markup(f"report: {figures.save(out)}"))
 
 
 def _evaluate_corrupted(
@@ -127,7 +127,7 @@ def _evaluate_corrupted(
     if out.suffix == ".json":
         found.to_json(out)
     else:
-        Console().print(escaped(f"report: {found.save(out)}"))
+        Console().print(escape_markup(f"report: {found.save(out)}"))
 
 
 def info(

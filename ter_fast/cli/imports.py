@@ -41,10 +41,10 @@ def import_code(name: str) -> ModuleType:
     imports also beside it, after everything that is installed.
 
     Args:
-        name: a module such as "my_package.encoders", or a file such as "encoders.py".
+        name: A module such as "my_package.encoders", or a file such as "encoders.py".
 
     Raises:
-        TerFastError: there is no such file or module, or it fails as it is imported.
+        TerFastError: There is no such file or module, or it fails as it is imported.
 
     Example:
         >>> import_code("gone.py")
@@ -67,7 +67,7 @@ def import_code(name: str) -> ModuleType:
     except (Exception, SystemExit) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TerFastError(
-            f"--import {name}: it could not be imported ({type(error).__name__}: {reason}); mend it, or "
+            f"--import {name}: it could not be imported ({type(error).__name__}: {reason}); fix it, or "
             "correct the name"
         ) from error
 

@@ -11,16 +11,16 @@ from rich.console import Console
 
 from ter_fast.cli.common import (
     dataset_of,
-    escaped,
+    escape_markup,
     load,
     names_in,
+    note_untested,
     number_or_name,
     options_of,
-    untested,
     warnings_as_sentences,
 )
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, QuietOption
-from ter_fast.cli.out_of_distribution import learn_or_forget
+from ter_fast.cli.out_of_distribution import learn_or_drop
 from ter_fast.errors import TerFastError
 from ter_fast.opinions.confidence_kinds import CONFIDENCE_KINDS
 from ter_fast.opinions.fusion_rules import FUSION_RULES
@@ -103,8 +103,8 @@ def train(
             "--learn-reliability", help="Learn how far fusion believes each modality, in training."
         ),
     ] = False,
-    familiarity: Annotated[
-        bool, typer.Option("--familiarity", help="Last, learn to discount what is unlike the data.")
+    ood: Annotated[
+        bool, typer.Option("--ood", help="Last, learn to discount out-of-distribution input.")
     ] = False,
     balance: Annotated[
         float, typer.Option(min=0, max=1, help="Weight of classification in TrustedCELoss.")
@@ -193,8 +193,8 @@ def train(
     model.save_pretrained(out)
     model.calibrate(dataset.split("validation"), face_model=face_model, progress=not quiet)
     model.save_pretrained(out)
-    Console().print(thresholds_table(model.config), escaped(f"saved to {out}"))
-    if said := untested(dataset):
+    Console().print(thresholds_table(model.config), escape_markup(f"saved to {out}"))
+    if said := note_untested(dataset):
         Console().print(said)
 
 
@@ -224,7 +224,7 @@ def join(
     joined = Model.from_experts(rule=rule, **experts)
     joined.save_pretrained(out)
     Console().print(
-        escaped(f"saved to {out}; now: ter-fast calibrate --model {out} --data … --data …")
+        escape_markup(f"saved to {out}; now: ter-fast calibrate --model {out} --data … --data …")
     )
 
 
@@ -244,14 +244,14 @@ def calibrate(
     risk: Annotated[
         float | None,
         typer.Option(
-            help="In place of a criterion: promise that at most this share of the trusted is wrong."
+            help="In place of a criterion: guarantee that at most this share of the trusted is wrong."
         ),
     ] = None,
     delta: Annotated[
         float | None,
-        typer.Option(help="Largest probability that the promise is broken; 0.05 when left out."),
+        typer.Option(help="Largest probability that the guarantee is broken; 0.05 when left out."),
     ] = None,
-    promise: Annotated[
+    guarantee_for: Annotated[
         str | None,
         typer.Option(
             help="groups: for new speakers (the default); clips: for further clips of the same."
@@ -292,11 +292,11 @@ def calibrate(
             help="Also calibrate label sets, of which at most this share miss the true label, such as 0.1."
         ),
     ] = None,
-    familiarity: Annotated[
+    ood: Annotated[
         bool | None,
         typer.Option(
-            "--familiarity/--no-familiarity",
-            help="First learn, from the splits train and --split, to discount what is unlike them; or forget.",
+            "--ood/--no-ood",
+            help="First learn, from the splits train and --split, to discount out-of-distribution input; or drop that.",
         ),
     ] = None,
     device: DeviceOption = "cpu",
@@ -320,17 +320,17 @@ def calibrate(
         )
     datasets = [dataset_of([each], loaded.config.labels) for each in data]
     with warnings_as_sentences():
-        if familiarity is not None:
-            learn_or_forget(
-                loaded, datasets, split, learn=familiarity, promise=risk is not None,
+        if ood is not None:
+            learn_or_drop(
+                loaded, datasets, split, learn=ood, with_risk=risk is not None,
                 face_model=face_model, progress=not quiet,
             )  # fmt: skip
         loaded.calibrate(
-            *(each.split(split) for each in datasets),
+            *(dataset.split(split) for dataset in datasets),
             criterion=criterion,
             risk=risk,
             delta=delta,
-            promise=promise,
+            guarantee_for=guarantee_for,
             confidence=confidence,
             disagreement_limit=number_or_name(disagreement_limit),
             disagreement_quantile=disagreement_quantile,
@@ -341,4 +341,4 @@ def calibrate(
             progress=not quiet,
         )
     loaded.save_pretrained(out or model)
-    Console().print(thresholds_table(loaded.config), escaped(f"saved to {out or model}"))
+    Console().print(thresholds_table(loaded.config), escape_markup(f"saved to {out or model}"))

@@ -43,9 +43,9 @@ class PredictionTable:
     """What `ter-fast predict` prints: a line per clip, and below it why it is not trusted.
 
     Attributes:
-        predictions: the clips.
-        config: of the model that predicted them.
-        per_window: the rows are windows, whose times are part of their names.
+        predictions: The clips.
+        config: Of the model that predicted them.
+        per_window: The rows are windows, whose times are part of their names.
     """
 
     predictions: Predictions
@@ -81,11 +81,13 @@ class PredictionTable:
             f"then what each modality alone says. {_NOTICE}",
             "dim",
         )
-        for promise in dict.fromkeys(each.promise for each in self.predictions if each.promise):
-            yield Text(f"Promised: {promise}.", "dim")
+        for guarantee in dict.fromkeys(
+            each.guarantee for each in self.predictions if each.guarantee
+        ):
+            yield Text(f"Guaranteed: {guarantee}.", "dim")
         records = self.config.window_conformal if self.per_window else self.config.conformal
-        for promise in dict.fromkeys(each.promise for each in records.values()):
-            yield Text(f"Promised: {promise}.", "dim")
+        for guarantee in dict.fromkeys(record.guarantee for record in records.values()):
+            yield Text(f"Guaranteed: {guarantee}.", "dim")
 
     def _row(self, prediction: Prediction) -> list[Text]:
         threshold = "" if prediction.threshold is None else f" / {prediction.threshold:.2f}"

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, escaped, untested
+from ter_fast.cli.common import dataset_of, escape_markup, note_untested
 from ter_fast.errors import TerFastError
 
 # Options of `train` that say nothing which a recipe says too.
@@ -23,7 +23,7 @@ def only_with_recipe(context: typer.Context) -> None:
     """Refuse options that the recipe settles.
 
     Raises:
-        TerFastError: one was given.
+        TerFastError: One was given.
     """
     given = [
         name
@@ -44,11 +44,11 @@ def by_recipe(
     """Train by a recipe and say what came of it.
 
     Args:
-        name: of a recipe, or a YAML file.
-        data: what `--data` names; those of the same modalities are one dataset.
-        out: folder for the model.
-        labels: class names; empty for those of the data.
-        **settings: further arguments of `ter_fast.train.recipes.train`.
+        name: Of a recipe, or a YAML file.
+        data: What `--data` names; those of the same modalities are one dataset.
+        out: Folder for the model.
+        labels: Class names; empty for those of the data.
+        **settings: Further arguments of `ter_fast.train.recipes.train`.
     """
     from ter_fast.cli.console import thresholds_table
     from ter_fast.train.recipes import Recipe, train
@@ -59,6 +59,6 @@ def by_recipe(
         alike.setdefault(dataset_of([each], labels).modalities, []).append(each)
     datasets = [dataset_of(each, labels) for each in alike.values()]
     model = train(recipe, *datasets, out=out, **settings)
-    Console().print(thresholds_table(model.config), escaped(f"saved to {out}"))
-    if said := untested(*datasets):
+    Console().print(thresholds_table(model.config), escape_markup(f"saved to {out}"))
+    if said := note_untested(*datasets):
         Console().print(said)

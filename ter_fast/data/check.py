@@ -139,17 +139,17 @@ def check_dataset(
         (('a.wav', 'b.wav'), 1)
     """
     missing, unreadable, lacking, seconds = [], [], [], []
-    for sample, found in _look(dataset, open_files, worker_count(workers)):
+    for sample, result in _look(dataset, open_files, worker_count(workers)):
         if on_file is not None:
             on_file()
-        if isinstance(found, FileNotFoundError):
-            missing.append(str(found))
-        elif isinstance(found, MediaError):
-            unreadable.append(str(found))
-        elif found is not None:
-            lacking += [f"{sample.name} has no {what}" for what in _lacks(sample, found)]
-            if not found.is_image:
-                seconds.append(_seconds(sample, found))
+        if isinstance(result, FileNotFoundError):
+            missing.append(str(result))
+        elif isinstance(result, MediaError):
+            unreadable.append(str(result))
+        elif result is not None:
+            lacking += [f"{sample.name} has no {what}" for what in _lacks(sample, result)]
+            if not result.is_image:
+                seconds.append(_seconds(sample, result))
     problems, notes = _verdict(dataset)
     return DatasetCheck(
         name=dataset.name,

@@ -80,7 +80,7 @@ class Dataset:
     Example:
         >>> clips = (Sample("a.wav", "calm", "train", "1"), Sample("b.wav", "anger", "test", "2"))
         >>> data = Dataset("mine", ("anger", "calm"), clips, "CC0", ("audio",))
-        >>> data.merged({"calm": "neutral"}).class_counts()
+        >>> data.merge_classes({"calm": "neutral"}).class_counts()
         {'anger': 1, 'neutral': 1}
         >>> len(data.split("test"))
         1
@@ -133,7 +133,7 @@ class Dataset:
         """Return the speakers or sources."""
         return {s.group for s in self.samples}
 
-    def merged(self, mapping: Mapping[str, str]) -> Dataset:
+    def merge_classes(self, mapping: Mapping[str, str]) -> Dataset:
         """Rename classes, or merge several into one; the soft targets of merged classes add.
 
         Args:
@@ -143,11 +143,11 @@ class Dataset:
             DataError: The mapping names a class that the dataset does not have.
         """
         for old in mapping:
-            require_label(old, self.labels, f"the mapping given to {self.name}.merged")
+            require_label(old, self.labels, f"the mapping given to {self.name}.merge_classes")
         renamed = [mapping.get(label, label) for label in self.labels]
         labels = tuple(sorted(set(renamed)))
         samples = tuple(
-            replace(s, label=mapping.get(s.label, s.label), target=_moved(s, renamed, labels))
+            replace(s, label=mapping.get(s.label, s.label), target=_move_target(s, renamed, labels))
             for s in self.samples
         )
         return replace(self, labels=labels, samples=samples)
@@ -161,7 +161,7 @@ class Dataset:
         samples = tuple(
             replace(
                 s,
-                target=_moved(s, part.labels, labels),
+                target=_move_target(s, part.labels, labels),
                 attributes={**s.attributes, "corpus": s.attributes.get("corpus") or part.name},
             )
             for part in (self, other)
@@ -176,7 +176,7 @@ class Dataset:
             known_overlap=self.known_overlap | other.known_overlap,
         )
 
-    def aligned(self, labels: Iterable[str]) -> Dataset:
+    def align(self, labels: Iterable[str]) -> Dataset:
         """Put the dataset on given labels, such as a model's, of which its own are a part.
 
         Args:
@@ -190,7 +190,7 @@ class Dataset:
         for label in self.labels:
             require_label(label, wanted, self.name)
         samples = tuple(
-            replace(s, target=_moved(s, self.labels, wanted)) if s.target else s
+            replace(s, target=_move_target(s, self.labels, wanted)) if s.target else s
             for s in self.samples
         )
         return replace(self, labels=wanted, samples=samples)
@@ -278,7 +278,7 @@ def shared_groups(dataset: Dataset) -> dict[str, tuple[str, ...]]:
     return {g: tuple(sorted(names)) for g, names in splits.items() if len(names) > 1}
 
 
-def _moved(
+def _move_target(
     sample: Sample, names: Iterable[str], labels: tuple[str, ...]
 ) -> tuple[float, ...] | None:
     if sample.target is None:

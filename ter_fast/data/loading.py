@@ -65,7 +65,7 @@ def load_dataset(
     parts = [_load_one(part, wanted, protocol, check) for part in _parts(spec)]
     dataset = reduce(add, parts)
     if wanted is not None:
-        dataset = dataset.aligned(wanted)
+        dataset = dataset.align(wanted)
     if check:
         dataset.check()
     return dataset
@@ -89,7 +89,7 @@ def _is_table(part: str) -> bool:
 
 def _is_complete(part: str) -> bool:
     name, path, _ = _source(part)
-    return _is_table(path) or (name in _known() and Path(path).exists())
+    return _is_table(path) or (name in _prefixes() and Path(path).exists())
 
 
 def _source(part: str) -> tuple[str, str, str]:
@@ -107,7 +107,7 @@ def _load_one(
     part: str, labels: tuple[str, ...] | None, protocol: str | None, check: bool
 ) -> Dataset:
     name, path, options = _source(part)
-    if name in _known() and path:
+    if name in _prefixes() and path:
         corpus = CORPORA.get(name)
         chosen = _options(name, options, (*(corpus.options if corpus else ()), "protocol"))
         named = chosen.pop("protocol", protocol)
@@ -120,16 +120,16 @@ def _load_one(
     return dataset if named is None else with_protocol(dataset, named)
 
 
-def _known() -> list[str]:
+def _prefixes() -> list[str]:
     """Return the names that may stand before a path."""
     return [*CORPORA, *_FORMATS]
 
 
 def _unknown(part: str, name: str) -> str:
-    forms = ", ".join(f"{known}:PATH" for known in _known())
+    forms = ", ".join(f"{known}:PATH" for known in _prefixes())
     advice = "Give one of these, or several joined by '+'."
     if name:
-        advice = closest_name(name, _known())
+        advice = closest_name(name, _prefixes())
     elif Path(part).is_dir():
         advice = f"Say which corpus the folder holds, as in folders:{part}"
     return (

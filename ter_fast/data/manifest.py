@@ -1,4 +1,4 @@
-"""Manifests: a table of one's own clips, as CSV or Parquet."""
+"""Manifests: a table of your clips, as CSV or Parquet."""
 
 from __future__ import annotations
 

@@ -36,12 +36,12 @@ class Modality:
     """How the values of a modality are read.
 
     Attributes:
-        name: of the modality, and of the column of a manifest.
-        read: from what is given (the text of a cell, a path, anything) to a tensor or an array; None
+        name: Of the modality, and of the column of a manifest.
+        read: From what is given (the text of a cell, a path, anything) to a tensor or an array; None
             where there is nothing.
-        shape: of one sample; None in the first place for sequences of any length, which are padded.
-        dtype: of the tensor.
-        files: cells of a manifest are paths, relative to the manifest's folder.
+        shape: Of one sample; None in the first place for sequences of any length, which are padded.
+        dtype: Of the tensor.
+        files: Cells of a manifest are paths, relative to the manifest's folder.
     """
 
     name: str
@@ -116,16 +116,16 @@ def register_modality(
     counts once for the clip.
 
     Args:
-        name: of the modality: the column of manifests, the key of `Model.predict` and of `Model.build`.
-        read: from a cell's text (or a path, with `files`) to a tensor or an array; None for
+        name: Of the modality: the column of manifests, the key of `Model.predict` and of `Model.build`.
+        read: From a cell's text (or a path, with `files`) to a tensor or an array; None for
             `read_vectors`, which reads files of numbers.
-        shape: of one sample, such as `(35,)` for vectors or `(None, 300)` for sequences of vectors of any
+        shape: Of one sample, such as `(35,)` for vectors or `(None, 300)` for sequences of vectors of any
             length. What has another shape is masked, with a note.
-        dtype: of the tensor that the encoder is given.
-        files: cells are paths, relative to the manifest's folder; None for: with `read_vectors` alone.
+        dtype: Of the tensor that the encoder is given.
+        files: Cells are paths, relative to the manifest's folder; None for: with `read_vectors` alone.
 
     Raises:
-        DataError: a name that means something else in manifests or models, or a shape that is none.
+        DataError: A name that means something else in manifests or models, or a shape that is none.
 
     Example:
         >>> register_modality("doctest_pulse", shape=(4,)).files
@@ -159,7 +159,7 @@ def read_vectors(path: str | Path) -> NDArray[Any]:
     header.
 
     Raises:
-        DataError: the file is missing, empty, cut, too large, holds no numbers, or is of another kind.
+        DataError: The file is missing, empty, cut, too large, holds no numbers, or is of another kind.
 
     Example:
         >>> read_vectors("gone.npy")
@@ -202,10 +202,10 @@ def _read_arrays(file: Path, key: str) -> NDArray[Any]:
         if isinstance(arrays, np.ndarray):
             return arrays
         with arrays:
-            return _named(file, arrays, key)
+            return _pick_array(file, arrays, key)
 
 
-def _named(file: Path, arrays: Any, key: str) -> NDArray[Any]:
+def _pick_array(file: Path, arrays: Any, key: str) -> NDArray[Any]:
     if not key and len(arrays.files) != 1:
         raise DataError(
             f"{file} holds {len(arrays.files)} arrays; name one of them: {file.name}#NAME"

@@ -44,25 +44,25 @@ def read_names(
         ter_fast.errors.DataError: no/such/folder is not a folder. ...
     """
     require_option(corpus, "modality", modality, MODALITIES)
-    found = [(file, parse(file)) for file in find_media(folder)]
-    strange = [file.name for file, said in found if not said]
-    if strange:
+    parsed = [(file, parse(file)) for file in find_media(folder)]
+    unnamed = [file.name for file, fields in parsed if not fields]
+    if unnamed:
         raise DataError(
-            f"{counted_examples(strange, 'file')} below {folder} without a name of {corpus}; "
+            f"{counted_examples(unnamed, 'file')} below {folder} without a name of {corpus}; "
             f"expected {expected}. Move other files elsewhere, or describe them in a manifest."
         )
     if modality != "richest":
         wanted = SOUND if modality == "audio" else FILM
-        found = [(file, said) for file, said in found if file.suffix.lower() in wanted]
-    if not found:
+        parsed = [(file, fields) for file, fields in parsed if file.suffix.lower() in wanted]
+    if not parsed:
         raise DataError(
             f"{folder} holds no file of {corpus} with modality={modality!r}. "
             f"Leave the option out to take what is there."
         )
     once: dict[tuple[str, ...], Path] = {}
-    for file, said in sorted(found, key=lambda each: each[0].suffix.lower() in SOUND):
-        once.setdefault(said, file)
-    return sorted((file, said) for said, file in once.items())
+    for file, fields in sorted(parsed, key=lambda each: each[0].suffix.lower() in SOUND):
+        once.setdefault(fields, file)
+    return sorted((file, fields) for fields, file in once.items())
 
 
 def dataset_of_names(
@@ -100,13 +100,13 @@ def dataset_of_names(
     samples = tuple(
         Sample(
             path=str(file),
-            label=emotions[said[1]],
+            label=emotions[fields[1]],
             split="",
-            group=f"{corpus}:{said[0]}",
-            attributes={"corpus": corpus, "speaker": said[0], **describe(said)},
+            group=f"{corpus}:{fields[0]}",
+            attributes={"corpus": corpus, "speaker": fields[0], **describe(fields)},
         )
-        for file, said in read_names(folder, parse, corpus, expected, modality)
-        if said[1] in emotions
+        for file, fields in read_names(folder, parse, corpus, expected, modality)
+        if fields[1] in emotions
     )
     return Dataset(
         name=corpus,

@@ -46,8 +46,8 @@ def with_protocol(dataset: Dataset, protocol: str) -> Dataset:
         {'x:3'}
     """
     if protocol == "published":
-        return _published(dataset)
-    if named := _registered(protocol):
+        return _published_split(dataset)
+    if named := _registered_split(protocol):
         return _by_group(dataset, protocol, named)
     if fold := _FOLD.fullmatch(protocol):
         count, index = int(fold[1]), int(fold[2])
@@ -76,7 +76,7 @@ def protocol_forms() -> str:
     return ", ".join(["published", *named, "leave-NAME-out", "or K-fold-I as in 5-fold-1"])
 
 
-def _published(dataset: Dataset) -> Dataset:
+def _published_split(dataset: Dataset) -> Dataset:
     if all(not s.split for s in dataset):
         raise DataError(
             f"{dataset.name} was published without a split; use leave-NAME-out or K-fold-I."
@@ -84,7 +84,7 @@ def _published(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def _registered(protocol: str) -> dict[str, Mapping[str, str]]:
+def _registered_split(protocol: str) -> dict[str, Mapping[str, str]]:
     """Return the split of each group that a protocol names, by corpus."""
     return {
         name: corpus.protocols[protocol]

@@ -176,15 +176,15 @@ def kfold(dataset: Dataset, folds: int = 5, seed: int = 0) -> tuple[Dataset, ...
             f"give at least 3 (test, validation, training) and at most one for each group."
         )
     fold = _deal(dataset, folds, seed)
-    made = []
+    parts = []
     for test in range(folds):
         part = {test: "test", (test + 1) % folds: "validation"}
         samples = tuple(
             replace(s, split=part.get(int(f), "train")) for s, f in zip(dataset, fold, strict=True)
         )
-        made.append(replace(dataset, samples=samples, known_overlap=frozenset()))
-        _check_parts(made[-1], dataset)
-    return tuple(made)
+        parts.append(replace(dataset, samples=samples, known_overlap=frozenset()))
+        _check_parts(parts[-1], dataset)
+    return tuple(parts)
 
 
 def _deal(dataset: Dataset, folds: int, seed: int) -> NDArray[np.int64]:
@@ -213,16 +213,16 @@ def _deal(dataset: Dataset, folds: int, seed: int) -> NDArray[np.int64]:
     return fold
 
 
-def _check_parts(made: Dataset, whole: Dataset) -> None:
-    shared = shared_groups(made)
+def _check_parts(fold: Dataset, whole: Dataset) -> None:
+    shared = shared_groups(fold)
     if shared:
-        raise DataError(f"{made.name}: groups {sorted(shared)[:3]} stand in two folds.")
-    present = {s.split for s in made}
-    learned = {s.label for s in made if s.split == "train"}
+        raise DataError(f"{fold.name}: groups {sorted(shared)[:3]} stand in two folds.")
+    present = {s.split for s in fold}
+    learned = {s.label for s in fold if s.split == "train"}
     lost = sorted({s.label for s in whole} - learned)
     if lost or len(present) < 3:
         raise DataError(
-            f"{made.name}: a fold leaves nothing of {lost or 'some part'} to train on or to "
+            f"{fold.name}: a fold leaves nothing of {lost or 'some part'} to train on or to "
             f"measure. Ask for another number of folds, or merge rare classes."
         )
 
@@ -231,12 +231,12 @@ def sides(train: Dataset, validation: Dataset | None) -> tuple[Dataset, Dataset]
     """Return what to learn from and what to validate on.
 
     Args:
-        train: training data, or data with both splits where `validation` is None; a tenth of the groups is
+        train: Training data, or data with both splits where `validation` is None; a tenth of the groups is
             held out where they have no validation split.
-        validation: of other groups.
+        validation: Of other groups.
 
     Raises:
-        DataError: a group stands on both sides.
+        DataError: A group stands on both sides.
     """
     if validation is None:
         train = with_validation(train)

@@ -16,11 +16,11 @@ NAMED = 10
 """How many files, or groups, are named before the rest is only counted."""
 
 
-def check_table(found: DatasetCheck) -> Group:
+def check_table(check: DatasetCheck) -> Group:
     """Lay out what was found: counts by class and split, durations, files, and the verdict.
 
     Args:
-        found: What `ter_fast.data.check_dataset` returned.
+        check: What `ter_fast.data.check_dataset` returned.
 
     Example:
         >>> from ter_fast.data import Dataset, Sample, check_dataset
@@ -34,49 +34,49 @@ def check_table(found: DatasetCheck) -> Group:
     from rich.text import Text
 
     lines: list[RenderableType] = [
-        Text(f"{found.name}: {' and '.join(found.modalities)}", style="bold"),
-        Text(f"terms: {found.terms}"),
-        _counts(found),
+        Text(f"{check.name}: {' and '.join(check.modalities)}", style="bold"),
+        Text(f"terms: {check.terms}"),
+        _counts(check),
     ]
-    lines += [Text(_groups(split)) for split in found.splits]
-    if found.soft_targets:
-        lines.append(Text(f"soft targets from rater votes: {found.soft_targets} samples"))
-    if found.durations is not None:
-        d = found.durations
+    lines += [Text(_groups(split)) for split in check.splits]
+    if check.soft_targets:
+        lines.append(Text(f"soft targets from rater votes: {check.soft_targets} samples"))
+    if check.durations is not None:
+        d = check.durations
         lines.append(
             Text(
                 f"durations: {_time(d.shortest)} to {_time(d.longest)}, median "
                 f"{_time(d.median)}, {_time(d.total)} in all"
             )
         )
-    lines += _files("missing", found.missing, "bold red")
-    lines += _files("unreadable", found.unreadable, "bold red")
-    lines += _files("without what their kind promises", found.lacking, "yellow")
-    lines += [Text(f"warning: {each}", style="yellow") for each in found.warnings]
-    lines += [Text(f"refused: {each}", style="bold red") for each in found.problems]
-    lines.append(_verdict(found))
+    lines += _files("missing", check.missing, "bold red")
+    lines += _files("unreadable", check.unreadable, "bold red")
+    lines += _files("without what their kind promises", check.lacking, "yellow")
+    lines += [Text(f"warning: {warning}", style="yellow") for warning in check.warnings]
+    lines += [Text(f"refused: {problem}", style="bold red") for problem in check.problems]
+    lines.append(_verdict(check))
     return Group(*lines)
 
 
-def _verdict(found: DatasetCheck) -> Text:
+def _verdict(check: DatasetCheck) -> Text:
     from rich.text import Text
 
-    if not found.ok:
+    if not check.ok:
         return Text("not fit for use as it is", style="bold red")
-    done = "every file opens" if found.opened else "every file is there (none was opened)"
+    done = "every file opens" if check.opened else "every file is there (none was opened)"
     return Text(f"ok: {done}, and no group stands on both sides", style="bold green")
 
 
-def _counts(found: DatasetCheck) -> Table:
+def _counts(check: DatasetCheck) -> Table:
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
-    for split in found.splits:
+    for split in check.splits:
         table.add_column(split.name or "no split", justify="right")
-    several = len(found.splits) > 1
+    several = len(check.splits) > 1
     if several:
         table.add_column("all", justify="right")
 
@@ -84,15 +84,15 @@ def _counts(found: DatasetCheck) -> Table:
         cells = [f"{count:,}" for count in counts]
         table.add_row(escape(name), *cells, *([total] if several else []))
 
-    labels = list(found.splits[0].classes) if found.splits else []
+    labels = list(check.splits[0].classes) if check.splits else []
     for label in labels:
-        counts = [split.classes[label] for split in found.splits]
+        counts = [split.classes[label] for split in check.splits]
         row(label, counts, f"{sum(counts):,}")
     table.add_section()
-    counts = [split.samples for split in found.splits]
+    counts = [split.samples for split in check.splits]
     row("samples", counts, f"{sum(counts):,}")
     # Groups that stand in two splits would count twice, so they have no sum.
-    row("groups", [len(split.groups) for split in found.splits], "")
+    row("groups", [len(split.groups) for split in check.splits], "")
     return table
 
 

@@ -12,14 +12,14 @@ from ter_fast.errors import DataError
 
 
 def read_table(
-    table: Path, columns: Iterable[str], mend: str = "Download it again."
+    table: Path, columns: Iterable[str], remedy: str = "Download it again."
 ) -> Iterator[dict[str, str]]:
     """Read a comma-separated table with a header, row by row, without the blanks around cells.
 
     Args:
         table: The file, UTF-8.
         columns: Names that the header must have; others are kept.
-        mend: What a message tells to do about a table that is not as it should be.
+        remedy: What a message tells to do about a table that is not as it should be.
 
     Yields:
         Each row's cells by the names of the header.
@@ -37,7 +37,7 @@ def read_table(
         with table.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, strict=True)
             header = [name.strip() for name in next(rows, [])]
-            _check_header(table, header, columns, mend)
+            _check_header(table, header, columns, remedy)
             empty = True
             for row in rows:
                 if not row:
@@ -45,23 +45,23 @@ def read_table(
                 if len(row) != len(header):
                     raise DataError(
                         f"{table}, line {rows.line_num}: {len(row)} cells, expected {len(header)} "
-                        f"as in the header. {mend}"
+                        f"as in the header. {remedy}"
                     )
                 empty = False
                 yield dict(zip(header, (cell.strip() for cell in row), strict=True))
             if empty:
-                raise DataError(f"{table} has no rows. {mend}")
+                raise DataError(f"{table} has no rows. {remedy}")
     except OSError as error:
         raise DataError(f"{table} cannot be read ({error.strerror}). Check the path.") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} is not a CSV file in UTF-8 ({error}). {mend}") from error
+        raise DataError(f"{table} is not a CSV file in UTF-8 ({error}). {remedy}") from error
 
 
-def _check_header(table: Path, header: list[str], columns: Iterable[str], mend: str) -> None:
+def _check_header(table: Path, header: list[str], columns: Iterable[str], remedy: str) -> None:
     lacking = [name for name in columns if name not in header]
     if lacking:
         raise DataError(
-            f"{table} has the columns {header[:8]} and lacks {lacking}. {mend} A file that "
+            f"{table} has the columns {header[:8]} and lacks {lacking}. {remedy} A file that "
             f"begins with 'version https://git-lfs' is fetched with: git lfs pull"
         )
 
@@ -76,7 +76,7 @@ def read_parquet(
         columns: Columns to read, all by default.
 
     Raises:
-        DataError: pyarrow is not installed (the message names the extra that brings it), or the
+        DataError: Pyarrow is not installed (the message names the extra that brings it), or the
             file is no Parquet file or lacks a column.
     """
     try:

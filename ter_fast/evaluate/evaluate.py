@@ -1,4 +1,4 @@
-"""Honest figures on labelled data: accuracy and trust, with intervals resampled by group."""
+"""Metrics on labelled data: accuracy and trust, with intervals resampled by group."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from numpy.typing import NDArray
 from ter_fast.errors import DataError
 from ter_fast.evaluate.evaluation import Evaluation
 from ter_fast.experts.provenance import known_groups, warn_of_known_groups
-from ter_fast.predict.labelled import label, modalities_present, outcomes, pair, restricted
+from ter_fast.predict.labelled_evidence import (
+    collect_evidence,
+    modalities_present,
+    outcomes,
+    pair,
+    restrict,
+)
 from ter_fast.trust import metrics
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import bootstrap_of, figures_of
-from ter_fast.trust.subgroups import break_down
+from ter_fast.trust.results import bootstrap_of, estimates_of
+from ter_fast.trust.subgroups import by_subgroup
 from ter_fast.trust.thresholds import sweep
 
 if TYPE_CHECKING:
@@ -37,30 +43,30 @@ def evaluate(
     Warns once where data and training share speakers or sources by name (see `ter_fast.experts.provenance`).
 
     Args:
-        model: the model.
-        *datasets: one dataset, or two of one modality each, whose clips are paired by label.
-        modalities: use only these, on the clips that have all of them; None for all there are.
-        by: attributes of the clips to break the figures down by; None for those known to matter.
-        resamples: bootstrap draws of whole groups.
-        seed: of the bootstrap and the pairing.
+        model: The model.
+        *datasets: One dataset, or two of one modality each, whose clips are paired by label.
+        modalities: Use only these, on the clips that have all of them; None for all there are.
+        by: Attributes of the clips to break the figures down by; None for those known to matter.
+        resamples: Bootstrap draws of whole groups.
+        seed: Of the bootstrap and the pairing.
         **options: `progress`, `face_model`, `workers` (see `ter_fast.predict.prepare.prepare`).
 
     Raises:
-        DataError: no dataset, more than two, no clip with these modalities, or an attribute that no
+        DataError: No dataset, more than two, no clip with these modalities, or an attribute that no
             clip has.
     """
-    found = [label(model, each, **options) for each in datasets]
-    if len(found) not in (1, 2):
-        raise DataError(f"evaluate takes one dataset, or two to pair; given {len(found)}")
-    data = found[0]
-    if len(found) == 2:
-        sets = [modalities_present(model, each) for each in found]
+    evidence = [collect_evidence(model, dataset, **options) for dataset in datasets]
+    if len(evidence) not in (1, 2):
+        raise DataError(f"evaluate takes one dataset, or two to pair; given {len(evidence)}")
+    data = evidence[0]
+    if len(evidence) == 2:
+        sets = [modalities_present(model, each) for each in evidence]
         if any(len(each) != 1 for each in sets) or sets[0] == sets[1]:
             raise DataError(
                 f"two datasets are paired by label, so each must hold one modality of its own; "
-                f"{found[0].name} holds {' and '.join(sets[0])}, {found[1].name} {' and '.join(sets[1])}"
+                f"{evidence[0].name} holds {' and '.join(sets[0])}, {evidence[1].name} {' and '.join(sets[1])}"
             )
-        data = pair(found[0], found[1], seed)
+        data = pair(evidence[0], evidence[1], seed)
     wanted = tuple(modalities or modalities_present(model, data))
     if unknown := [name for name in wanted if name not in model.config.modalities]:
         raise DataError(
@@ -68,13 +74,13 @@ def evaluate(
         )
     names = tuple(name for name in model.config.modalities if name in wanted)
     everything = len(data.labels)
-    data = restricted(model, data, names)
+    data = restrict(model, data, names)
     if not len(data.labels):
         raise DataError(
             f"no clip of {data.name} has {' and '.join(names)}; choose other modalities"
         )
-    known = known_groups(model.config, datasets, names)
-    warn_of_known_groups(known, data.name)
+    groups_of_training = known_groups(model.config, datasets, names)
+    warn_of_known_groups(groups_of_training, data.name)
     return measure(
         outcomes(model, data),
         by=by,
@@ -83,7 +89,7 @@ def evaluate(
         modalities="+".join(names),
         excluded=everything - len(data.labels),
         errors=data.errors,
-        known=known,
+        known=groups_of_training,
     )
 
 
@@ -101,17 +107,17 @@ def measure(
     """Measure answers to labelled clips: those of a model of this package, or of any other.
 
     Args:
-        answers: at least one clip's.
-        by: attributes to break the figures down by; None for those known to matter.
-        resamples: bootstrap draws of whole groups.
-        seed: of the bootstrap.
-        modalities: that were used, for the record.
-        excluded: clips left out, for the record.
-        errors: what was wrong with files, for the record.
-        known: groups that the model learned from, for the record.
+        answers: At least one clip's.
+        by: Attributes to break the figures down by; None for those known to matter.
+        resamples: Bootstrap draws of whole groups.
+        seed: Of the bootstrap.
+        modalities: That were used, for the record.
+        excluded: Clips left out, for the record.
+        errors: What was wrong with files, for the record.
+        known: Groups that the model learned from, for the record.
 
     Raises:
-        DataError: an attribute that no clip has.
+        DataError: An attribute that no clip has.
 
     Example:
         >>> answers = Outcomes.from_arrays([[0.8, 0.2], [0.4, 0.6]], [0, 0], threshold=0.7)
@@ -128,12 +134,12 @@ def measure(
         groups=len(set(answers.groups)),
         without_confidence=int(np.isnan(answers.confidence).sum()),
         threshold=answers.threshold,
-        figures=figures_of(answers, resamples, seed),
+        figures=estimates_of(answers, resamples, seed),
         aurc_by_confidence={
             kind: sweep(answers.within_limit(values), correct).aurc
             for kind, values in answers.confidences.items()
         },
-        breakdowns=break_down(answers, by, resamples, seed),
+        subgroups=by_subgroup(answers, by, resamples, seed),
         confusion=_confusion(answers, np.ones(len(answers), bool)),
         trusted_confusion=None if answers.trusted is None else _confusion(answers, answers.trusted),
         labels=answers.labels,

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from ter_fast.media.files import write_json
 from ter_fast.trust import metrics
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import Figure, differences
-from ter_fast.trust.subgroups import Breakdown
+from ter_fast.trust.results import Estimate, differences
+from ter_fast.trust.subgroups import Subgroup
 
 
 @dataclass(frozen=True)
@@ -20,26 +20,26 @@ class Evaluation:
     """What a model did on labelled data.
 
     Attributes:
-        name: of the data.
-        modalities: that were used, joined by "+"; "" where a model has no such parts.
+        name: Of the data.
+        modalities: That were used, joined by "+"; "" where a model has no such parts.
         pairing: "label-matched" for pairs of clips of two corpora, else "".
-        samples: clips measured: those that have all of these modalities.
-        excluded: clips that lack one of them.
-        groups: speakers or sources among them.
-        without_confidence: clips whose confidence is NaN: counted, never trusted.
-        threshold: trusted threshold in force; None when the model is not calibrated for these.
-        figures: by name (see `ter_fast.trust.results.figures_of`), each with its interval.
-        aurc_by_confidence: area under the risk-coverage curve by kind of confidence: which ranks
+        samples: Clips measured: those that have all of these modalities.
+        excluded: Clips that lack one of them.
+        groups: Speakers or sources among them.
+        without_confidence: Clips whose confidence is NaN: counted, never trusted.
+        threshold: Trusted threshold in force; None when the model is not calibrated for these.
+        figures: By name (see `ter_fast.trust.results.estimates_of`), each with its interval.
+        aurc_by_confidence: Area under the risk-coverage curve by kind of confidence: which ranks
             errors best.
-        breakdowns: by what clips were grouped by ("class", "predicted class", "sex", "group", …), then by
+        subgroups: By what clips were grouped by ("class", "predicted class", "sex", "group", …), then by
             its values.
-        confusion: rows true, columns predicted, in the order of `labels`.
-        trusted_confusion: the same of trusted predictions alone; None without a threshold.
-        labels: class names.
-        errors: what was wrong with files that could not be used.
-        note: what limits the intervals, such as few groups; "" for nothing.
-        outcomes: every clip's answer.
-        known_groups: speakers or sources that the model learned from, going by their names; figures on
+        confusion: Rows true, columns predicted, in the order of `labels`.
+        trusted_confusion: The same of trusted predictions alone; None without a threshold.
+        labels: Class names.
+        errors: What was wrong with files that could not be used.
+        note: What limits the intervals, such as few groups; "" for nothing.
+        outcomes: Every clip's answer.
+        known_groups: Speakers or sources that the model learned from, going by their names; figures on
             them flatter it.
     """
 
@@ -51,9 +51,9 @@ class Evaluation:
     groups: int
     without_confidence: int
     threshold: float | None
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Estimate]
     aurc_by_confidence: Mapping[str, float]
-    breakdowns: Mapping[str, Mapping[str, Breakdown]]
+    subgroups: Mapping[str, Mapping[str, Subgroup]]
     confusion: tuple[tuple[int, ...], ...]
     trusted_confusion: tuple[tuple[int, ...], ...] | None
     labels: tuple[str, ...]
@@ -83,12 +83,12 @@ class Evaluation:
         Two intervals that overlap do not make two models alike: on the same clips they err together.
 
         Args:
-            other: of another model, on the same data.
-            resamples: bootstrap draws of whole groups.
-            seed: of the draws.
+            other: Of another model, on the same data.
+            resamples: Bootstrap draws of whole groups.
+            seed: Of the draws.
 
         Raises:
-            DataError: the other answers are not to the same clips.
+            DataError: The other answers are not to the same clips.
         """
         return differences(self.outcomes, other.outcomes, resamples, seed)
 
@@ -96,14 +96,14 @@ class Evaluation:
         """Write the report: a page to read, and the pictures and tables behind it.
 
         Args:
-            folder: made if it is not there. It gets `index.html`, which needs no other file,
+            folder: Made if it is not there. It gets `index.html`, which needs no other file,
                 `figures/` (PNG and SVG), `tables/` (CSV) and `evaluation.json`.
 
         Returns:
             The page.
 
         Raises:
-            TerFastError: matplotlib or Jinja2 is missing, or the folder cannot be written to.
+            TerFastError: Matplotlib or Jinja2 is missing, or the folder cannot be written to.
         """
         assert (
             Evaluation._write is not None
@@ -117,6 +117,6 @@ def plain(value: Any) -> Any:
         return {name: plain(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
-    if isinstance(value, (Figure, Breakdown)):
+    if isinstance(value, (Estimate, Subgroup)):
         return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from ter_fast.errors import ModelError
-from ter_fast.experts.out_of_distribution import FamiliarityConfig
+from ter_fast.experts.out_of_distribution import OutOfDistributionConfig
 from ter_fast.opinions.opinion import ACTIVATIONS, CONFIDENCE_KINDS, RULES
 from ter_fast.trust.conformal import ConformalSets
 from ter_fast.trust.trusted_threshold import TrustedThreshold
@@ -23,8 +23,8 @@ class VideoInput:
     """How pictures are taken from a clip.
 
     Attributes:
-        frames: frames sampled from each window.
-        size: side of the square that the encoder reads, in pixels.
+        frames: Frames sampled from each window.
+        size: Side of the square that the encoder reads, in pixels.
         channels: 1 for luma, 3 for RGB.
         faces: "detect" crops the largest face of each frame; "whole" takes the frame's centre square.
     """
@@ -49,15 +49,15 @@ class ExpertConfig:
     """One modality's expert.
 
     Attributes:
-        encoder: name under which its encoder is registered.
-        options: keyword arguments of that encoder.
-        labels: the classes that its head knows.
-        evidence_scale: factor on its evidence, fitted on its validation data so that no expert shouts.
+        encoder: Name under which its encoder is registered.
+        options: Keyword arguments of that encoder.
+        labels: The classes that its head knows.
+        evidence_scale: Factor on its evidence, fitted on its validation data so that scales match.
         reliability: w in [0, 1] by which fusion discounts its opinion, b' = w b, u' = 1 - w (1 - u);
             learned by `calibrate(…, reliability=True)` or in training. Its own opinion, as a prediction
             shows it, stays as it is.
-        familiarity: when its own opinion is discounted because the input is unlike what it was trained
-            on; None for never.
+        ood: When its own opinion is discounted because the input is out of distribution (OOD):
+            unlike what it was trained on; None for never.
     """
 
     encoder: str
@@ -65,7 +65,7 @@ class ExpertConfig:
     labels: tuple[str, ...]
     evidence_scale: float = 1.0
     reliability: float = 1.0
-    familiarity: FamiliarityConfig | None = None
+    ood: OutOfDistributionConfig | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.reliability <= 1:
@@ -77,12 +77,12 @@ class TrainingRecord:
     """What an expert learned from.
 
     Attributes:
-        modalities: of the experts that learned.
-        data: name of the data.
-        terms: of the data.
-        samples: how many clips, by split.
-        settings: that reproduce it.
-        groups: the speakers or sources of each split, or how many, where they are too many to be named (see
+        modalities: Of the experts that learned.
+        data: Name of the data.
+        terms: Of the data.
+        samples: How many clips, by split.
+        settings: That reproduce it.
+        groups: The speakers or sources of each split, or how many, where they are too many to be named (see
             `ter_fast.experts.provenance`); without a split that names none, and empty where nothing is on record.
     """
 
@@ -99,19 +99,19 @@ class ModelConfig:
     """Everything about a model but its weights.
 
     Attributes:
-        labels: class names, the order of every probability vector.
-        experts: by modality.
-        video: how pictures are taken, where "video" is one of the modalities.
-        rule: fusion rule.
-        activation: from logits to evidence.
-        confidence: which confidence is compared with the threshold.
-        disagreement_limit: predictions whose modalities disagree more are not trusted; None sets no limit.
-        window_seconds: clips longer than this are cut in windows.
-        thresholds: by set of present modalities ("audio", "audio+video"), of whole clips.
-        window_thresholds: likewise, of the windows that longer clips are cut in.
-        conformal: likewise, the rules that make label sets, of whole clips.
-        window_conformal: likewise, of windows.
-        training: what it was trained on.
+        labels: Class names, the order of every probability vector.
+        experts: By modality.
+        video: How pictures are taken, where "video" is one of the modalities.
+        rule: Fusion rule.
+        activation: From logits to evidence.
+        confidence: Which confidence is compared with the threshold.
+        disagreement_limit: Predictions whose modalities disagree more are not trusted; None sets no limit.
+        window_seconds: Clips longer than this are cut in windows.
+        thresholds: By set of present modalities ("audio", "audio+video"), of whole clips.
+        window_thresholds: Likewise, of the windows that longer clips are cut in.
+        conformal: Likewise, the rules that make label sets, of whole clips.
+        window_conformal: Likewise, of windows.
+        training: What it was trained on.
     """
 
     labels: tuple[str, ...]
@@ -171,8 +171,8 @@ class ModelConfig:
     @property
     def discount(self) -> tuple[float, ...] | None:
         """Reliability of each modality `(V,)`, for `fuse` and `decide`; None where all are 1."""
-        found = tuple(expert.reliability for expert in self.experts.values())
-        return found if any(each != 1 for each in found) else None
+        weights = tuple(expert.reliability for expert in self.experts.values())
+        return weights if any(weight != 1 for weight in weights) else None
 
     @property
     def has_label_sets(self) -> bool:
@@ -198,22 +198,22 @@ class ModelConfig:
             },
         )
 
-    def with_familiarity(self, familiarity: Mapping[str, FamiliarityConfig | None]) -> ModelConfig:
-        """Return this configuration with what is familiar to some modalities replaced.
+    def with_ood(self, ood: Mapping[str, OutOfDistributionConfig | None]) -> ModelConfig:
+        """Return this configuration with the OOD guard of some modalities replaced.
 
         Thresholds and label sets that these modalities have a part in are dropped: they rest on other opinions.
         """
         experts = {
-            name: replace(expert, familiarity=familiarity.get(name, expert.familiarity))
+            name: replace(expert, ood=ood.get(name, expert.ood))
             for name, expert in self.experts.items()
         }
         return replace(
             self,
             experts=experts,
-            thresholds=_without(self.thresholds, familiarity),
-            window_thresholds=_without(self.window_thresholds, familiarity),
-            conformal=_without(self.conformal, familiarity),
-            window_conformal=_without(self.window_conformal, familiarity),
+            thresholds=_without(self.thresholds, ood),
+            window_thresholds=_without(self.window_thresholds, ood),
+            conformal=_without(self.conformal, ood),
+            window_conformal=_without(self.window_conformal, ood),
         )
 
     def uncalibrated(self) -> ModelConfig:
@@ -234,7 +234,7 @@ class ModelConfig:
         """Build a configuration from parsed JSON.
 
         Raises:
-            ModelError: an entry is missing, unknown or of the wrong type.
+            ModelError: An entry is missing, unknown or of the wrong type.
         """
         numbers: dict[str, Any] = {}
         try:
@@ -258,7 +258,7 @@ class ModelConfig:
                             "labels": _names(expert["labels"]),
                             "evidence_scale": float(expert.get("evidence_scale", 1.0)),
                             "reliability": float(expert.get("reliability", 1.0)),
-                            "familiarity": FamiliarityConfig.from_dict(expert.get("familiarity")),
+                            "ood": OutOfDistributionConfig.from_dict(expert.get("ood")),
                         },
                     )
                     for name, expert in values["experts"].items()
@@ -322,7 +322,7 @@ def _groups(values: Any) -> dict[str, tuple[str, ...] | int]:
 
 
 def _names(values: Any) -> tuple[str, ...]:
-    if isinstance(values, str) or not all(isinstance(each, str) for each in values):
+    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
         raise TypeError(f"{values!r} is not a list of names")
     return tuple(values)
 

@@ -19,7 +19,7 @@ def ensemble_config(configs: Sequence[ModelConfig], modality: str) -> ModelConfi
     """Return the configuration of a model whose one expert averages those of several models.
 
     Raises:
-        ModelError: models that lack the modality, know other classes, take pictures otherwise, or have
+        ModelError: Models that lack the modality, know other classes, take pictures otherwise, or have
             experts that cannot be averaged.
     """
     if not configs:
@@ -31,9 +31,9 @@ def ensemble_config(configs: Sequence[ModelConfig], modality: str) -> ModelConfi
     experts = [each.experts[modality] for each in configs]
     first, config = experts[0], configs[0]
     alike: dict[str, list[Any]] = {
-        "classes": [each.labels for each in experts],
+        "classes": [expert.labels for expert in experts],
         "activation": [each.activation for each in configs],
-        "reliability": [each.reliability for each in experts],
+        "reliability": [expert.reliability for expert in experts],
         "way to take pictures": [each.video if modality == "video" else None for each in configs],
     }
     for what, values in alike.items():
@@ -42,17 +42,17 @@ def ensemble_config(configs: Sequence[ModelConfig], modality: str) -> ModelConfi
                 f"the members of an ensemble differ in their {what} ({values[0]} and "
                 f"{next(value for value in values if value != values[0])}); train them alike"
             )
-    if any(each.familiarity for each in experts):
+    if any(expert.ood for expert in experts):
         raise ModelError(
             "a member of an ensemble has a guard of its own; leave it out, and fit one to the ensemble "
-            "(fit_familiarity, or ter-fast calibrate --familiarity)"
+            "(fit_ood, or ter-fast calibrate --ood)"
         )
-    if config.activation != "exp" and any(each.evidence_scale != 1 for each in experts):
+    if config.activation != "exp" and any(expert.evidence_scale != 1 for expert in experts):
         raise ModelError(
             f"members with the activation {config.activation} have an evidence scale, which only the "
             "logits of exp can take in; average them before they are calibrated"
         )
-    members = [{"encoder": each.encoder, "options": dict(each.options)} for each in experts]
+    members = [{"encoder": expert.encoder, "options": dict(expert.options)} for expert in experts]
     joined = replace(first, encoder="ensemble", options={"members": members}, evidence_scale=1.0)
     return replace(
         config.uncalibrated(),

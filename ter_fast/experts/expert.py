@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ter_fast.experts.config import ExpertConfig
 from ter_fast.experts.encoders import build_encoder
-from ter_fast.experts.out_of_distribution import Familiarity
+from ter_fast.experts.out_of_distribution import OutOfDistributionGuard
 from ter_fast.opinions.fusion import fuse
 from ter_fast.opinions.opinion import evidence_from_logits
 
@@ -21,18 +21,18 @@ class Expert(nn.Module):
     e = scale * activation(W f + b), with the classes of the head put at their place among the
     model's classes; classes merged into one add their evidence.
 
-    Where it knows what it was trained on, its evidence is discounted by w, how familiar the features f
-    are (see `ter_fast.experts.out_of_distribution`), except in training mode:
+    Where it has an out-of-distribution guard, its evidence is discounted by the weight w of the features f
+    (see `ter_fast.experts.out_of_distribution`), except in training mode:
 
     e' = K w e / (S - w (S - K)),  that is b' = w b, u' = 1 - w (1 - u)
 
-    That comes last, of the scaled evidence over the K classes of the model: w is then the share that
-    stays of the belief that anyone sees, and caps the evidence at K w / (1 - w). A scale put on
+    That comes last, on the scaled evidence over the K classes of the model: w is then the share of belief
+    that stays, and caps the evidence at K w / (1 - w). A scale put on
     afterwards would lift that cap, the more the more the expert was turned up.
     """
 
     scale: Tensor
-    familiarity: Familiarity | None
+    ood: OutOfDistributionGuard | None
 
     def __init__(self, config: ExpertConfig, labels: Sequence[str], activation: str) -> None:
         super().__init__()
@@ -42,11 +42,11 @@ class Expert(nn.Module):
         self.activation, self.classes = activation, len(labels)
         self.places = tuple(labels.index(label) for label in config.labels)
         self.register_buffer("scale", torch.tensor(config.evidence_scale), persistent=False)
-        known = config.familiarity
-        self.familiarity = (
+        guard = config.ood
+        self.ood = (
             None
-            if known is None
-            else Familiarity(known.classes, features, known.limit, known.power)
+            if guard is None
+            else OutOfDistributionGuard(guard.classes, features, guard.limit, guard.power)
         )
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
@@ -60,8 +60,8 @@ class Expert(nn.Module):
             places = torch.tensor(self.places, device=evidence.device)
             nothing = evidence.new_zeros(len(evidence), self.classes)
             evidence = nothing.index_add(1, places, evidence)
-        if self.familiarity is None or self.training:
+        if self.ood is None or self.training:
             return evidence
-        weight = self.familiarity(features)
+        weight = self.ood(features)
         # Of one opinion, the sum of evidence is itself: what remains is the discount.
         return fuse(evidence[None], "cumulative", discount=weight[None]).evidence

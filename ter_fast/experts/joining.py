@@ -21,12 +21,12 @@ def joint_config(
     own threshold where it knows all classes; there is no joint threshold.
 
     Args:
-        experts: by modality, the configuration of a model that has it.
-        merge: class -> class, to merge classes; see `Model.from_experts`.
-        rule: fusion rule.
+        experts: By modality, the configuration of a model that has it.
+        merge: Class -> class, to merge classes; see `Model.from_experts`.
+        rule: Fusion rule.
 
     Raises:
-        ModelError: no model, one that lacks its modality, a class to merge that none knows, or models
+        ModelError: No model, one that lacks its modality, a class to merge that none knows, or models
             that differ in activation, confidence or window.
 
     Example:

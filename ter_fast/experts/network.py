@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ter_fast.errors import ModelError
 from ter_fast.experts import saving
 from ter_fast.experts.config import ExpertConfig, ModelConfig, VideoInput
-from ter_fast.experts.encoders.pretrained import settled, wanted_video
+from ter_fast.experts.encoders.pretrained import complete_config, wanted_video
 from ter_fast.experts.encoders.registry import complete_options
 from ter_fast.experts.ensembles import ensemble_config, take_over
 from ter_fast.experts.expert import Expert
@@ -65,17 +65,17 @@ class Network(nn.Module):
         """Build an untrained model.
 
         Args:
-            labels: class names.
-            modalities: names of modalities with a built-in encoder ("audio", "video"), or a mapping
+            labels: Class names.
+            modalities: Names of modalities with a built-in encoder ("audio", "video"), or a mapping
                 from any name to the name and options of a registered encoder.
-            video: how pictures are taken; None for the way that a pretrained encoder wants, else luma of 48.
-            seed: of the first weights; torch's own random state is left as it was.
-            activation: from logits to evidence. "exp" learns about as fast as cross-entropy does; from
+            video: How pictures are taken; None for the way that a pretrained encoder wants, else luma of 48.
+            seed: Of the first weights; torch's own random state is left as it was.
+            activation: From logits to evidence. "exp" learns about as fast as cross-entropy does; from
                 scratch, "softplus" learned far more slowly on speech.
-            **settings: further fields of `ModelConfig`: rule, confidence, window_seconds.
+            **settings: Further fields of `ModelConfig`: rule, confidence, window_seconds.
 
         Raises:
-            ModelError: a modality without a built-in encoder, or settings that make no model.
+            ModelError: A modality without a built-in encoder, or settings that make no model.
         """
         if video is None and isinstance(modalities, Mapping):
             video = wanted_video(modalities)
@@ -106,7 +106,7 @@ class Network(nn.Module):
             torch.manual_seed(seed)
             model = cls(config)
         encoders = {name: each.get_submodule("encoder") for name, each in model.experts.items()}
-        model.config = settled(config, encoders)
+        model.config = complete_config(config, encoders)
         return model
 
     @classmethod
@@ -123,19 +123,19 @@ class Network(nn.Module):
         threshold says nothing about the fused confidence.
 
         Args:
-            merge: class -> class, to merge classes ("calm" into "neutral"); their evidence adds.
-            rule: fusion rule.
-            **experts: by modality, a model that has it, or several, whose logits are then averaged
+            merge: Class -> class, to merge classes ("calm" into "neutral"); their evidence adds.
+            rule: Fusion rule.
+            **experts: By modality, a model that has it, or several, whose logits are then averaged
                 (see `ter_fast.experts.ensembles`); such an expert has no threshold yet.
 
         Raises:
-            ModelError: no experts, a model without that modality, or experts that differ in their
+            ModelError: No experts, a model without that modality, or experts that differ in their
                 activation, confidence or window, or, within a modality, in their classes.
         """
         given = {
             n: [each] if isinstance(each, Network) else list(each) for n, each in experts.items()
         }
-        single = {name: cls._averaged(name, models) for name, models in given.items()}
+        single = {name: cls._average(name, models) for name, models in given.items()}
         joint = joint_config({name: model.config for name, model in single.items()}, merge, rule)
         joined = cls(joint)
         for name, model in single.items():
@@ -143,7 +143,7 @@ class Network(nn.Module):
         return joined.eval()
 
     @classmethod
-    def _averaged(cls, modality: str, models: Sequence[Network]) -> Network:
+    def _average(cls, modality: str, models: Sequence[Network]) -> Network:
         if len(models) == 1:
             return models[0]
         model = cls(ensemble_config([each.config for each in models], modality))
@@ -189,7 +189,7 @@ class Network(nn.Module):
     def decide(self, batch: Batch) -> Decision:
         """Say what a batch of windows shows, how surely, and whether to trust it, in one pass.
 
-        For serving and for loops of one's own: tensors in, tensors out, no gradient. Each row is
+        For serving and for your own loops: tensors in, tensors out, no gradient. Each row is
         held to the threshold of the modalities that it has; where the model has none for them, the
         row is not trusted, and without any threshold at all `trusted` is None. Each modality is
         discounted by its reliability. Call `eval()` first. Thresholds are those of whole clips, so a
@@ -228,7 +228,7 @@ class Network(nn.Module):
         figures to it. One that someone else wrote is left alone.
 
         Raises:
-            TerFastError: the folder cannot be written to.
+            TerFastError: The folder cannot be written to.
         """
         saving.save(self.config, self.state_dict(), folder)
 
@@ -248,18 +248,18 @@ class Network(nn.Module):
 
         Args:
             name: "owner/name"; made where there is none.
-            folder: where this very model is saved, whose card and figures go along; None for a card
+            folder: Where this very model is saved, whose card and figures go along; None for a card
                 without figures.
-            private: whether a repository that is made is private; None for the owner's default.
-            revision: branch, made where there is none; None for the main one.
-            token: that may write; None for the one that `hf auth login` keeps.
-            message: of the commit.
+            private: Whether a repository that is made is private; None for the owner's default.
+            revision: Branch, made where there is none; None for the main one.
+            token: That may write; None for the one that `hf auth login` keeps.
+            message: Of the commit.
 
         Returns:
             The address of the commit.
 
         Raises:
-            ModelError: the folder holds another model, or the hub did not take it.
+            ModelError: The folder holds another model, or the hub did not take it.
         """
         return saving.push(
             self.config,
@@ -282,9 +282,9 @@ class Network(nn.Module):
 
         Args:
             name: "default", a folder that `save_pretrained` wrote, or "owner/name" on the hub.
-            revision: branch, tag or commit on the hub.
+            revision: Branch, tag or commit on the hub.
 
         Raises:
-            ModelError: nothing of that name, a file is missing or altered, or the configuration is wrong.
+            ModelError: Nothing of that name, a file is missing or altered, or the configuration is wrong.
         """
         return saving.load(cls, name, revision)

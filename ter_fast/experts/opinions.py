@@ -22,8 +22,8 @@ def opinions_of(
     what its expert says, not discounted.
 
     Args:
-        config: of the model.
-        evidence: of its experts.
+        config: Of the model.
+        evidence: Of its experts.
         mask: True where a modality is present.
         discount: `(V,)` reliabilities in place of the configuration's, such as those being learned.
     """

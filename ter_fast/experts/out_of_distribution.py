@@ -1,7 +1,7 @@
-"""How far a modality's features lie from all that its expert was trained on, and what that costs it.
+"""Out-of-distribution (OOD) detection: the distance of a modality's features from its training data.
 
 A network may answer what it has never met, such as noise or music, with much evidence. The features
-that its encoder pooled tell better than the evidence whether it has met the like: see `Familiarity`.
+that its encoder pooled tell better than the evidence whether an input is of that kind: see `OutOfDistributionGuard`.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class FamiliarityConfig:
-    """When an expert takes its input for unlike what it was trained on; see `Familiarity`.
+class OutOfDistributionConfig:
+    """When an expert takes its input to be out of distribution; see `OutOfDistributionGuard`.
 
     Attributes:
-        limit: distance of the encoder's features up to which an opinion stands as it is.
-        power: how fast its reliability falls beyond, w = (limit / distance)^power.
-        classes: of the training data, each with a mean from which distances are taken.
-        data: training data.
-        samples: windows of "train", for the means, and of "validation", for the limit.
+        limit: Distance of the encoder's features up to which an opinion stands as it is.
+        power: How fast its reliability falls beyond, w = (limit / distance)^power.
+        classes: Of the training data, each with a mean from which distances are taken.
+        data: Training data.
+        samples: Windows of "train", for the means, and of "validation", for the limit.
     """
 
     limit: float
@@ -46,18 +46,18 @@ class FamiliarityConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.limit < math.inf or not 0 < self.power < math.inf or self.classes < 1:
             raise ModelError(
-                f"familiarity has limit {self.limit}, power {self.power} and {self.classes} classes; expected "
+                f"ood has limit {self.limit}, power {self.power} and {self.classes} classes; expected "
                 "a limit of 0 or more, a power above 0 and at least one class"
             )
 
     @classmethod
-    def from_dict(cls, values: Any) -> FamiliarityConfig | None:
+    def from_dict(cls, values: Any) -> OutOfDistributionConfig | None:
         """Read what JSON holds of one, or of none.
 
         Raises:
-            ModelError: numbers that cannot be, or unknown entries.
-            KeyError: an entry is missing.
-            TypeError: it is no mapping, or an entry is of the wrong type.
+            ModelError: Numbers that cannot be, or unknown entries.
+            KeyError: An entry is missing.
+            TypeError: It is no mapping, or an entry is of the wrong type.
         """
         if values is None:
             return None
@@ -67,7 +67,7 @@ class FamiliarityConfig:
         return cls(**{**values, **numbers, "classes": int(values["classes"])})
 
 
-class Familiarity(nn.Module):
+class OutOfDistributionGuard(nn.Module):
     """A reliability for every input, by the distance of its features from the training data.
 
     d(f) = min_k sqrt((f - m_k)^T P (f - m_k)),  P = W W^T
@@ -82,10 +82,10 @@ class Familiarity(nn.Module):
     hold the whitening of features that hardly move. No gradient passes.
 
     Args:
-        classes: number K' of class means.
+        classes: Number K' of class means.
         features: D of the encoder.
         limit: d_limit, 0 or more.
-        power: how fast reliability falls beyond it, above 0.
+        power: How fast reliability falls beyond it, above 0.
 
     Reference:
         Lee et al., "A simple unified framework for detecting out-of-distribution samples and adversarial
@@ -94,8 +94,8 @@ class Familiarity(nn.Module):
     Example:
         >>> rng = np.random.default_rng(0)
         >>> known, new = rng.normal(size=(500, 3)), rng.normal(size=(200, 3))
-        >>> familiarity = Familiarity.fit(known, np.arange(500) % 2, new)
-        >>> near, far = familiarity(torch.tensor([[0.5, 0.5, 0.5], [40.0, 0.0, 0.0]]))
+        >>> guard = OutOfDistributionGuard.fit(known, np.arange(500) % 2, new)
+        >>> near, far = guard(torch.tensor([[0.5, 0.5, 0.5], [40.0, 0.0, 0.0]]))
         >>> float(near), bool(far < 0.001)
         (1.0, True)
     """
@@ -117,7 +117,7 @@ class Familiarity(nn.Module):
         held: Floats,
         share: float = SHARE,
         power: float = POWER,
-    ) -> Familiarity:
+    ) -> OutOfDistributionGuard:
         """Learn where the training inputs lie, and how far from them new ones of their kind do.
 
         Args:
@@ -125,24 +125,24 @@ class Familiarity(nn.Module):
             labels: `(N,)` their classes.
             held: `(M, D)` features of validation inputs, of speakers that training has not met: those
                 of training itself lie too near.
-            share: of these that may lie beyond the limit, inside [0, 1).
-            power: how fast reliability falls beyond it, above 0.
+            share: Of these that may lie beyond the limit, inside [0, 1).
+            power: How fast reliability falls beyond it, above 0.
 
         Raises:
-            DataError: fewer than two training inputs, none for validation, features that are not finite
+            DataError: Fewer than two training inputs, none for validation, features that are not finite
                 or that do not differ within any class, or a share or power out of range.
             TerFastError: scikit-learn is not installed.
         """
         means, whitening = class_gaussians(features, labels)
         if not power > 0:
             raise DataError(f"power is {power}; expected a number above 0")
-        found = cls(means.shape[0], means.shape[1], math.inf, power)
-        found.means.copy_(torch.from_numpy(means))
-        found.whitening.copy_(torch.from_numpy(whitening))
+        guard = cls(means.shape[0], means.shape[1], math.inf, power)
+        guard.means.copy_(torch.from_numpy(means))
+        guard.whitening.copy_(torch.from_numpy(whitening))
         # As it will be compared: in float32.
-        away = found.distance(torch.from_numpy(np.asarray(held, np.float32)))
-        found.limit = limit_of(away.double().numpy(), share)
-        return found
+        away = guard.distance(torch.from_numpy(np.asarray(held, np.float32)))
+        guard.limit = distance_limit(away.double().numpy(), share)
+        return guard
 
     @torch.no_grad()
     def distance(self, features: Tensor) -> Tensor:
@@ -151,13 +151,13 @@ class Familiarity(nn.Module):
             return distance_to(features.float(), self.means, self.whitening)
 
     @torch.no_grad()
-    def reliability(self, features: Tensor) -> Tensor:
+    def weight(self, features: Tensor) -> Tensor:
         """Return w of features `(B, D)`: `(B,)` float32 in [0, 1]."""
-        return reliability_of(self.distance(features), self.limit, self.power)
+        return ood_weight(self.distance(features), self.limit, self.power)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return `reliability(features)`."""
-        return self.reliability(features)
+        """Return `weight(features)`."""
+        return self.weight(features)
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         # What moves a module or changes its dtype goes through here.
@@ -170,35 +170,35 @@ class Familiarity(nn.Module):
 
 
 @contextmanager
-def noted_familiarity(experts: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
-    """Note how familiar the inputs of experts are while they run: by modality, the last w `(B,)`.
+def collect_ood_weights(experts: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+    """Collect the OOD weights of experts while they run: by modality, the last w `(B,)`.
 
-    Experts that do not know what is familiar to them have no entry. What other threads ask the same
-    experts meanwhile is theirs.
+    Experts without a guard have no entry. Calls of the same experts by other threads are not
+    collected.
 
     Example:
         >>> expert = nn.Module()
-        >>> expert.familiarity = Familiarity(1, 2, limit=1.0)
-        >>> with noted_familiarity({"audio": expert}) as weights:
-        ...     _ = expert.familiarity(torch.zeros(3, 2))
+        >>> expert.ood = OutOfDistributionGuard(1, 2, limit=1.0)
+        >>> with collect_ood_weights({"audio": expert}) as weights:
+        ...     _ = expert.ood(torch.zeros(3, 2))
         >>> weights["audio"].shape
         torch.Size([3])
     """
-    found: dict[str, Tensor] = {}
+    weights: dict[str, Tensor] = {}
     thread = threading.get_ident()
 
     def keep(name: str, module: nn.Module, given: object, weight: Tensor) -> None:
         if threading.get_ident() == thread:
-            found[name] = weight
+            weights[name] = weight
 
-    guards = {name: getattr(expert, "familiarity", None) for name, expert in experts.items()}
+    guards = {name: getattr(expert, "ood", None) for name, expert in experts.items()}
     hooks = [
         guard.register_forward_hook(partial(keep, name))
         for name, guard in guards.items()
-        if isinstance(guard, Familiarity)
+        if isinstance(guard, OutOfDistributionGuard)
     ]
     try:
-        yield found
+        yield weights
     finally:
         for hook in hooks:
             hook.remove()
@@ -215,7 +215,7 @@ def class_gaussians(features: Floats, labels: NDArray[np.int64]) -> tuple[Floats
         labels: `(N,)` classes, of which K' occur.
 
     Raises:
-        DataError: fewer than two inputs, or features that are not finite.
+        DataError: Fewer than two inputs, or features that are not finite.
         TerFastError: scikit-learn is not installed.
 
     Reference:
@@ -225,7 +225,7 @@ def class_gaussians(features: Floats, labels: NDArray[np.int64]) -> tuple[Floats
         from sklearn.covariance import ledoit_wolf
     except ImportError as error:
         raise TerFastError(
-            "to learn what is familiar takes scikit-learn: pip install scikit-learn"
+            "out-of-distribution detection takes scikit-learn: pip install scikit-learn"
         ) from error
     values = np.asarray(features, np.float64)
     if len(values) < 2 or not np.isfinite(values).all():
@@ -236,7 +236,7 @@ def class_gaussians(features: Floats, labels: NDArray[np.int64]) -> tuple[Floats
     means = np.stack([values[place == each].mean(0) for each in range(len(classes))])
     covariance, _ = ledoit_wolf(values - means[place], assume_centered=True)
     scale, axes = np.linalg.eigh(covariance)
-    # A feature that never moves says nothing of what is strange.
+    # A feature that never varies says nothing about new inputs: its scale is kept from 0.
     return means, axes / np.sqrt(np.maximum(scale, 1e-9 * max(scale.max(), 1e-30)))
 
 
@@ -253,20 +253,20 @@ def distance_to(features: Tensor, means: Tensor, whitening: Tensor) -> Tensor:
     return away.square().sum(-1).sqrt().amin(1)
 
 
-def limit_of(distances: Floats, share: float = SHARE) -> float:
+def distance_limit(distances: Floats, share: float = SHARE) -> float:
     """Return the distance that a share of known inputs exceeds: the (1 - share) quantile.
 
     Fewer than 1 / share distances put it next to the largest of them.
 
     Args:
         distances: `(M,)` of inputs of the kind that the model is for, new to it.
-        share: inside [0, 1).
+        share: Inside [0, 1).
 
     Raises:
-        DataError: no distance, one that is not finite, or a share out of range.
+        DataError: No distance, one that is not finite, or a share out of range.
 
     Example:
-        >>> limit_of(np.arange(101.0))
+        >>> distance_limit(np.arange(101.0))
         99.0
     """
     if not distances.size or not np.isfinite(distances).all() or not 0 <= share < 1:
@@ -277,11 +277,11 @@ def limit_of(distances: Floats, share: float = SHARE) -> float:
     return float(np.quantile(distances, 1 - share))
 
 
-def reliability_of(distance: Tensor, limit: float, power: float = POWER) -> Tensor:
+def ood_weight(distance: Tensor, limit: float, power: float = POWER) -> Tensor:
     """Return w = min(1, (limit / d)^power) of each distance, `(B,)` in [0, 1]; 0 for NaN.
 
     Example:
-        >>> reliability_of(torch.tensor([0.0, 8.0, 16.0, float("nan")]), limit=8.0).tolist()
+        >>> ood_weight(torch.tensor([0.0, 8.0, 16.0, float("nan")]), limit=8.0).tolist()
         [1.0, 1.0, 0.0625, 0.0]
     """
     weight = torch.where(distance <= limit, 1.0, (limit / distance).pow(power))

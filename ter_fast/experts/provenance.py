@@ -48,9 +48,9 @@ def known_groups(
     called "validation" means those by which training was stopped; speakers of it in other splits count.
 
     Args:
-        config: of the model.
-        datasets: to measure it on.
-        modalities: whose experts are measured.
+        config: Of the model.
+        datasets: To measure it on.
+        modalities: Whose experts are measured.
     """
     found: set[str] = set()
     for dataset in datasets:

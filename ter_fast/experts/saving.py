@@ -33,7 +33,7 @@ def save(config: ModelConfig, state: Mapping[str, Tensor], folder: str | Path) -
     `card.json` that are about another model than the one now saved are removed.
 
     Raises:
-        TerFastError: the folder cannot be written to.
+        TerFastError: The folder cannot be written to.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -60,7 +60,7 @@ def save(config: ModelConfig, state: Mapping[str, Tensor], folder: str | Path) -
         write_atomically(target / CONFIG, text)
 
     write_atomically(target / WEIGHTS, write)
-    kept, model_sum = _config_in(target)
+    saved, model_sum = _config_in(target)
     try:
         facts = CardFacts.read(target / FACTS, model_sum)
         if facts == CardFacts():
@@ -69,8 +69,8 @@ def save(config: ModelConfig, state: Mapping[str, Tensor], folder: str | Path) -
         # Damaged figures are no reason not to save; whoever writes the card next is told.
         facts = CardFacts()
     if not holds_own_card(target):
-        card = _card(target, kept, facts)
-        write_atomically(target / CARD, _encoded(card))
+        card = _card(target, saved, facts)
+        write_atomically(target / CARD, _encode(card))
 
 
 def write_card(
@@ -89,21 +89,21 @@ def write_card(
     model was not measured.
 
     Args:
-        folder: of the model, as `Model.save_pretrained` wrote it. A README.md there is replaced.
-        evaluations: on data that the model has not seen: from `Model.evaluate`, or files that
+        folder: Of the model, as `Model.save_pretrained` wrote it. A README.md there is replaced.
+        evaluations: On data that the model has not seen: from `Model.evaluate`, or files that
             `ter-fast evaluate --out x.json` wrote; None for those given before.
-        robustness: likewise from `Model.evaluate_corrupted` or `ter-fast evaluate --corrupt`.
-        datasets: that the model was trained, calibrated and measured on, with their splits.
-        title: heading; "" for one made of the modalities.
-        notes: further limits, in Markdown.
+        robustness: Likewise from `Model.evaluate_corrupted` or `ter-fast evaluate --corrupt`.
+        datasets: That the model was trained, calibrated and measured on, with their splits.
+        title: Heading; "" for one made of the modalities.
+        notes: Further limits, in Markdown.
 
     Returns:
         The card.
 
     Raises:
-        ModelError: the folder holds no model, or damaged weights.
-        DataError: a file is damaged or holds no figures; nothing is written then.
-        TerFastError: the folder cannot be written to.
+        ModelError: The folder holds no model, or damaged weights.
+        DataError: A file is damaged or holds no figures; nothing is written then.
+        TerFastError: The folder cannot be written to.
 
     Example:
         >>> from ter_fast import Model
@@ -116,11 +116,11 @@ def write_card(
     target = Path(folder)
     config, model_sum = _config_in(target)
     before = CardFacts.read(target / FACTS, model_sum)
-    facts = before.updated(evaluations, robustness, datasets, title, notes)
+    facts = before.update(evaluations, robustness, datasets, title, notes)
     text = facts.to_json(model_sum)
     card = _card(target, config, facts)
-    write_atomically(target / FACTS, _encoded(text))
-    write_atomically(target / CARD, _encoded(card))
+    write_atomically(target / FACTS, _encode(text))
+    write_atomically(target / CARD, _encode(card))
     return target / CARD
 
 
@@ -128,7 +128,7 @@ def read_facts(folder: str | Path) -> tuple[ModelConfig, CardFacts]:
     """Return what is known of the model in a folder: its configuration, and the facts of its card.
 
     Raises:
-        ModelError: the folder holds no model.
+        ModelError: The folder holds no model.
         DataError: card.json is damaged.
 
     Example:
@@ -157,7 +157,7 @@ def _card(folder: Path, config: ModelConfig, facts: CardFacts) -> str:
     return card_text(config, facts, parameters_in(folder / WEIGHTS))
 
 
-def _encoded(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     # A file name need not be text; its stray bytes are written as escapes.
     return text.encode("utf-8", "backslashreplace")
 
@@ -180,8 +180,8 @@ def push(
     """
     from huggingface_hub import HfApi
 
-    with tempfile.TemporaryDirectory(prefix="ter_fast-") as made:
-        staged = Path(made)
+    with tempfile.TemporaryDirectory(prefix="ter_fast-") as temporary:
+        staged = Path(temporary)
         save(config, state, staged)
         if folder is not None:
             own = Path(folder)
@@ -216,12 +216,12 @@ def load(
     """Load a model by bundled name, folder or hub id; `build` makes one from its configuration.
 
     Raises:
-        ModelError: nothing of that name, a file is missing or altered, or the configuration is wrong.
+        ModelError: Nothing of that name, a file is missing or altered, or the configuration is wrong.
     """
     folder = _find(str(name), revision)
     _require_files(folder)
     values = _values_in(folder)
-    config = _parsed(folder, values)
+    config = _parse(folder, values)
     if file_sha256(folder / WEIGHTS) != values["weights_sha256"]:
         raise ModelError(
             f"{folder / WEIGHTS} is not the file that {CONFIG} describes; copy both again"
@@ -251,7 +251,7 @@ def _require_files(folder: Path) -> None:
 def _config_in(folder: Path) -> tuple[ModelConfig, str]:
     """Return a folder's configuration and its checksum, which stands for the weights, too."""
     _require_files(folder)
-    return _parsed(folder, _values_in(folder)), file_sha256(folder / CONFIG)
+    return _parse(folder, _values_in(folder)), file_sha256(folder / CONFIG)
 
 
 def _values_in(folder: Path) -> Any:
@@ -265,7 +265,7 @@ def _values_in(folder: Path) -> Any:
         raise _no_configuration(folder, error) from error
 
 
-def _parsed(folder: Path, values: Any) -> ModelConfig:
+def _parse(folder: Path, values: Any) -> ModelConfig:
     try:
         values["weights_sha256"]
         return ModelConfig.from_dict(values)

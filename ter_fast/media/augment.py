@@ -18,10 +18,10 @@ class WaveformAugmentation:
     """What sound goes through in training, so that an expert learns what it cannot hear through.
 
     Attributes:
-        noise_snr: least and largest signal-to-noise ratio, in dB, of white noise.
-        dropouts: largest share of the sound that is lost, see `drop_packets`.
-        babble: share of the waveforms that others of the batch talk into, see `add_babble`.
-        low_pass: share of the waveforms that lose what lies above a random frequency, see `low_pass`.
+        noise_snr: Least and largest signal-to-noise ratio, in dB, of white noise.
+        dropouts: Largest share of the sound that is lost, see `drop_packets`.
+        babble: Share of the waveforms that others of the batch talk into, see `add_babble`.
+        low_pass: Share of the waveforms that lose what lies above a random frequency, see `low_pass`.
 
     Raises:
         ValueError: A value out of its range.
@@ -78,8 +78,8 @@ def add_babble(audio: Tensor, share: float, snr_db: tuple[float, float] = (-5.0,
 
     Args:
         audio: waveforms.
-        share: of the waveforms, from 0 to 1.
-        snr_db: least and largest signal-to-noise ratio in dB.
+        share: Of the waveforms, from 0 to 1.
+        snr_db: Least and largest signal-to-noise ratio in dB.
 
     Example:
         >>> add_babble(torch.randn(4, 8000), 0.5).shape
@@ -109,9 +109,9 @@ def low_pass(audio: Tensor, share: float, hertz: tuple[float, float] = (400.0, 6
     The filter has the gain of a Butterworth filter of order 8, and no delay.
 
     Args:
-        audio: waveforms at 16 kHz.
-        share: of the waveforms, from 0 to 1.
-        hertz: least and largest cut-off frequency, drawn evenly on a logarithmic scale.
+        audio: Waveforms at 16 kHz.
+        share: Of the waveforms, from 0 to 1.
+        hertz: Least and largest cut-off frequency, drawn evenly on a logarithmic scale.
 
     Example:
         >>> low_pass(torch.randn(4, 8000), 0.5).shape
@@ -198,10 +198,10 @@ def move_frames(
 
     Args:
         frames: `(B, T, C, H, W)` float.
-        rotation: largest angle in degrees.
-        scale: largest relative zoom.
-        translation: largest shift as a share of the side.
-        erase: largest side of the covered square as a share of the side; half of the clips get one.
+        rotation: Largest angle in degrees.
+        scale: Largest relative zoom.
+        translation: Largest shift as a share of the side.
+        erase: Largest side of the covered square as a share of the side; half of the clips get one.
     """
     batch, steps, _, height, width = frames.shape
 
@@ -248,7 +248,7 @@ def add_pixel_noise(frames: Tensor, valid: Tensor, deviation: float) -> Tensor:
     Args:
         frames: `(B, T, C, H, W)` uint8.
         valid: `(B, T)` bool; other frames are padding, and stay blank.
-        deviation: largest standard deviation, full scale being 1; that of a clip is drawn evenly below it.
+        deviation: Largest standard deviation, full scale being 1; that of a clip is drawn evenly below it.
 
     Example:
         >>> frames = torch.zeros(2, 3, 1, 8, 8, dtype=torch.uint8)

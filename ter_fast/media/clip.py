@@ -208,8 +208,8 @@ class Clip:
         return cls(path, pictures, instants, sound, start, end)
 
 
-def joined(pictures: Iterable[Clip], sounds: Iterable[Clip]) -> Iterator[Clip]:
-    """Put the windows of a film and of its sound, each from a file of its own, together in order.
+def join_sound(pictures: Iterable[Clip], sounds: Iterable[Clip]) -> Iterator[Clip]:
+    """Put the windows of a film and of its sound, each from its own file, together in order.
 
     A window has the film's times, and the notes of both. Where one is longer, its last windows stand
     alone; those of the sound go on where the film's would have.
@@ -221,7 +221,7 @@ def joined(pictures: Iterable[Clip], sounds: Iterable[Clip]) -> Iterator[Clip]:
     Example:
         >>> film = Clip("a.mp4", None, None, None, 8.0, 9.0, note="cut short")
         >>> sound = Clip("a.wav", None, None, torch.zeros(16_000), 0.0, 1.0, note="damaged")
-        >>> both = next(joined([film], [sound]))
+        >>> both = next(join_sound([film], [sound]))
         >>> both.start, len(both.audio), both.note
         (8.0, 16000, 'cut short; the sound: damaged')
     """

@@ -28,11 +28,11 @@ def mel_filters(
     mel(f) = 2595 log10(1 + f / 700); the triangles have peak 1.
 
     Args:
-        n_mels: number of filters M.
-        n_fft: length of the Fourier transform in samples.
-        sample_rate: samples per second (Hz).
-        f_min: lower edge of the first filter (Hz).
-        f_max: upper edge of the last filter (Hz).
+        n_mels: Number of filters M.
+        n_fft: Length of the Fourier transform in samples.
+        sample_rate: Samples per second (Hz).
+        f_min: Lower edge of the first filter (Hz).
+        f_max: Upper edge of the last filter (Hz).
 
     Returns:
         float32 `(M, n_fft // 2 + 1)`.
@@ -59,11 +59,11 @@ class LogMel(nn.Module):
     of each row counts.
 
     Args:
-        n_mels: number of mel bands M.
-        n_fft: length of the Fourier transform in samples.
-        window: length of the Hann window in samples (512 = 32 ms).
-        hop: samples from one frame to the next (256 = 16 ms).
-        centre: mean that is taken away. "band": each band's own over the frames (cepstral mean
+        n_mels: Number of mel bands M.
+        n_fft: Length of the Fourier transform in samples.
+        window: Length of the Hann window in samples (512 = 32 ms).
+        hop: Samples from one frame to the next (256 = 16 ms).
+        centre: Mean that is taken away. "band": each band's own over the frames (cepstral mean
             normalization), which removes the gain and a microphone's colour; "clip": one, over all bands
             and frames, which removes the gain and keeps the spectral tilt, by which a voice's effort is
             heard: better where all clips were recorded alike.
@@ -130,7 +130,7 @@ def resize_frames(frames: Tensor, size: int, channels: int = 3) -> Tensor:
 
     Args:
         frames: `(T, H, W, 3)` uint8 RGB.
-        size: side of the square in pixels.
+        size: Side of the square in pixels.
         channels: 3 for RGB, 1 for luma (ITU-R BT.601).
 
     Returns:
@@ -168,7 +168,7 @@ class Batch:
 
     Attributes:
         inputs: `audio` `(B, samples)` float32, `video` `(B, T, C, H, W)` uint8, any other `(B, …)`.
-        lengths: by modality `(B,)` int64: valid samples, frames or steps; 0 means the modality is missing.
+        lengths: By modality `(B,)` int64: valid samples, frames or steps; 0 means the modality is missing.
     """
 
     inputs: dict[str, Tensor]
@@ -197,8 +197,8 @@ def collate(
     """Pad samples of differing length to one `Batch`.
 
     Args:
-        items: one mapping per sample: modality -> `(N, …)` tensor, or None where it is missing.
-        empty: modality -> a `(0, …)` tensor that gives the dtype and the trailing shape.
+        items: One mapping per sample: modality -> `(N, …)` tensor, or None where it is missing.
+        empty: Modality -> a `(0, …)` tensor that gives the dtype and the trailing shape.
 
     Returns:
         The batch, zero beyond each sample's length.

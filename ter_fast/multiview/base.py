@@ -20,7 +20,15 @@ from torch import Tensor, nn
 
 from ter_fast.multiview.networks import view_network
 from ter_fast.multiview.parameters import check_parameters, class_weights
-from ter_fast.multiview.views import Array, Features, Views, ViewScaler, columns_of, is_cut, joined
+from ter_fast.multiview.views import (
+    Array,
+    Features,
+    Views,
+    ViewScaler,
+    columns_of,
+    is_cut,
+    join_views,
+)
 
 JOINT = "joint"
 """Name of the view that holds the features of all others."""
@@ -140,7 +148,7 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         self.view_names_ = [*columns, *([JOINT] if self.joint_view else [])]
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         values, mask = self._views(table)
-        with self._seeded(seed):
+        with self._seed(seed):
             self._train(values, mask, torch.from_numpy(labels))
         return self
 
@@ -168,7 +176,7 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
                 raise ValueError(
                     "views is set, but X comes as one array a view; leave one of them out"
                 )
-            X, given = joined(cast(Any, X))
+            X, given = join_views(cast(Any, X))
         options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
         if reset:
             table, self._validated_y = validate_data(self, X, y, reset=True, **options)
@@ -203,7 +211,7 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         return parts
 
     @contextmanager
-    def _seeded(self, seed: int) -> Iterator[None]:
+    def _seed(self, seed: int) -> Iterator[None]:
         # The caller's own random numbers stay as they are, on the device that is used too.
         device = torch.device(self.device)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from ter_fast.multiview.parameters import check_trusted_parameters
 from ter_fast.multiview.thresholded import ThresholdedClassifier
-from ter_fast.multiview.validated import indexed, likeliest_rate
+from ter_fast.multiview.validated import class_indices, likeliest_rate
 from ter_fast.multiview.views import Features, Views
-from ter_fast.opinions._views import thinned
+from ter_fast.opinions._views import drop_views
 from ter_fast.opinions.fusion import fuse
 from ter_fast.opinions.losses import TrustedCELoss
 from ter_fast.opinions.opinion import Opinion, evidence_from_logits
@@ -62,7 +62,7 @@ class TrustedClassifier(ThresholdedClassifier):
         rule: Fusion rule, one of `ter_fast.opinions.opinion.RULES`.
         loss: Kind of `ter_fast.losses.TrustedCELoss`.
         activation: From logits to evidence, one of `ter_fast.opinions.opinion.ACTIVATIONS`.
-        failure_rate: epsilon in [0, 1); `choose_failure_rate` finds one on validation data.
+        failure_rate: Epsilon in [0, 1); `choose_failure_rate` finds one on validation data.
         projected: Fuse the projected probabilities of the views instead of their opinions. Needs
             Dempster's rule and another confidence than "one_minus_vacuity".
         max_evidence_share: Largest share of its evidence that a view can give a class, above 1 / K; 1
@@ -99,8 +99,8 @@ class TrustedClassifier(ThresholdedClassifier):
         n_features_in_: Columns of X.
         loss_curve_: Mean loss of each epoch.
         threshold_: Confidence from which an answer is trusted, once `calibrate` has set it; None where
-            nothing can be promised.
-        guarantee_: What `calibrate` promises, where a risk was asked for.
+            nothing can be guaranteed.
+        guarantee_: What `calibrate` guarantees, where a risk was asked for.
         failure_rate_: The failure rate in use, once `choose_failure_rate` has found one.
 
     Reference:
@@ -192,11 +192,11 @@ class TrustedClassifier(ThresholdedClassifier):
         views: list[Tensor] = []
         for logits, mask in self._logits(X):
             evidence = torch.where(mask[..., None], self._view_evidence(logits), 0.0)
-            fused.append(self._fused(evidence, mask))
+            fused.append(self._fuse(evidence, mask))
             views.append(evidence)
         names = ("conflict", "disagreement")
         scalars: dict[str, Any] = {
-            name: torch.cat([_given(getattr(o, name)) for o in fused]) for name in names
+            name: torch.cat([_not_none(getattr(o, name)) for o in fused]) for name in names
         }
         together = Opinion(
             torch.cat([o.evidence for o in fused]), confidence_kind=self.confidence, **scalars
@@ -232,10 +232,10 @@ class TrustedClassifier(ThresholdedClassifier):
             True
         """
         parts = self._logits(X)
-        target = indexed(y, self.classes_, sum(mask.shape[1] for _, mask in parts))
+        target = class_indices(y, self.classes_, sum(mask.shape[1] for _, mask in parts))
 
         def probability_at(rate: float) -> npt.NDArray[np.float64]:
-            fused = [self._fused(self._view_evidence(z), mask, rate) for z, mask in parts]
+            fused = [self._fuse(self._view_evidence(z), mask, rate) for z, mask in parts]
             return torch.cat([opinion.probability for opinion in fused]).double().cpu().numpy()
 
         self.failure_rate_ = likeliest_rate(probability_at, target)
@@ -268,7 +268,7 @@ class TrustedClassifier(ThresholdedClassifier):
                     name: (Opinion(view), present)
                     for name, view, present in zip(self.view_names_, evidence, here, strict=True)
                 }
-            fused = self._fused(evidence, thinned(here, self.view_dropout))
+            fused = self._fuse(evidence, drop_views(here, self.view_dropout))
             total: Tensor = criterion(fused, each, flat, epoch)
             return members * total
         losses = [
@@ -279,7 +279,7 @@ class TrustedClassifier(ThresholdedClassifier):
         return members * torch.stack(losses).sum() if losses else logits.sum() * 0.0
 
     def _probability(self, logits: Tensor, mask: Tensor) -> Tensor:
-        return self._fused(self._view_evidence(logits), mask).probability
+        return self._fuse(self._view_evidence(logits), mask).probability
 
     def _evidence(self, logits: Tensor) -> Tensor:
         if self.max_evidence_share < 1:
@@ -302,7 +302,7 @@ class TrustedClassifier(ThresholdedClassifier):
         belief, uncertainty = each.belief.mean(1), each.uncertainty.mean(1)
         return belief * (logits.shape[-1] / uncertainty)[..., None]
 
-    def _fused(self, evidence: Tensor, mask: Tensor, failure_rate: float | None = None) -> Opinion:
+    def _fuse(self, evidence: Tensor, mask: Tensor, failure_rate: float | None = None) -> Opinion:
         rate = failure_rate
         if rate is None:
             rate = getattr(self, "failure_rate_", self.failure_rate)
@@ -328,6 +328,6 @@ class TrustedClassifier(ThresholdedClassifier):
         check_trusted_parameters(self)
 
 
-def _given(value: Tensor | None) -> Tensor:
+def _not_none(value: Tensor | None) -> Tensor:
     assert value is not None
     return value

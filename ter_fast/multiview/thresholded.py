@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ter_fast.errors import DataError
 from ter_fast.multiview.base import ViewNetworkClassifier
-from ter_fast.multiview.validated import indexed, one_for_each, threshold_by
+from ter_fast.multiview.validated import class_indices, one_for_each, threshold_by
 from ter_fast.multiview.views import Features
 from ter_fast.opinions.trusted import is_trusted
 from ter_fast.trust.thresholds import Guarantee, guaranteed
@@ -20,7 +20,7 @@ class ThresholdedClassifier(ViewNetworkClassifier):
 
     Attributes:
         threshold_: Confidence from which on an answer is trusted; None where none can be.
-        guarantee_: What is promised of it, where a risk was given.
+        guarantee_: What is guaranteed of it, where a risk was given.
     """
 
     def calibrate(
@@ -39,9 +39,9 @@ class ThresholdedClassifier(ViewNetworkClassifier):
             X: Features.
             y: (N,) labels; for a risk, those the classifier never saw count as wrong.
             criterion: "balance", "f1", "accuracy", "precision=P" or "coverage=Q".
-            risk: Instead, the largest share of errors among trusted answers that is promised.
-            delta: Probability with which the promise may fail.
-            groups: (N,) speaker or source of each sample, where the promise is for new ones.
+            risk: Instead, the largest share of errors among trusted answers that is guaranteed.
+            delta: Probability with which the guarantee may fail.
+            groups: (N,) speaker or source of each sample, where the guarantee is for new ones.
 
         Raises:
             DataError: No threshold meets the criterion, or an argument makes no sense, such as a label
@@ -56,7 +56,7 @@ class ThresholdedClassifier(ViewNetworkClassifier):
             self.guarantee_ = guaranteed(confidence, correct, risk, delta, groups=groups)
             self.threshold_ = self.guarantee_.threshold
             return self
-        target = indexed(labels, self.classes_, len(labels))
+        target = class_indices(labels, self.classes_, len(labels))
         self.threshold_ = threshold_by(criterion, self.predict_proba(X), target, confidence)
         return self
 

@@ -16,7 +16,7 @@ RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.
 """Failure rates that are tried on validation data."""
 
 
-def indexed(y: npt.ArrayLike, classes: Array, samples: int) -> npt.NDArray[np.int64]:
+def class_indices(y: npt.ArrayLike, classes: Array, samples: int) -> npt.NDArray[np.int64]:
     """Return the number of each label among the classes, (N,).
 
     Args:
@@ -28,7 +28,7 @@ def indexed(y: npt.ArrayLike, classes: Array, samples: int) -> npt.NDArray[np.in
         DataError: There is not a label for each sample, or one of them is unknown.
 
     Example:
-        >>> indexed(["calm", "angry"], np.array(["angry", "calm"]), 2).tolist()
+        >>> class_indices(["calm", "angry"], np.array(["angry", "calm"]), 2).tolist()
         [1, 0]
     """
     labels = one_for_each(y, samples)

@@ -35,18 +35,20 @@ def is_cut(features: object) -> bool:
     return all(getattr(part, "ndim", None) == 2 for part in features)
 
 
-def joined(features: Sequence[Array] | Mapping[str, Array]) -> tuple[Array, dict[str, list[int]]]:
+def join_views(
+    features: Sequence[Array] | Mapping[str, Array],
+) -> tuple[Array, dict[str, list[int]]]:
     """Put views side by side in one table; return it and the columns of each view by name.
 
     Raises:
         ValueError: There is no view, or views differ in their number of samples.
 
     Example:
-        >>> table, columns = joined({"audio": np.ones((4, 2)), "video": np.ones((4, 1))})
+        >>> table, columns = join_views({"audio": np.ones((4, 2)), "video": np.ones((4, 1))})
         >>> table.shape, columns
         ((4, 3), {'audio': [0, 1], 'video': [2]})
     """
-    named = dict(features) if isinstance(features, Mapping) else _numbered(features)
+    named = dict(features) if isinstance(features, Mapping) else _number_views(features)
     arrays = {name: np.asarray(part) for name, part in named.items()}
     for name, part in arrays.items():
         if part.ndim != 2:
@@ -96,12 +98,12 @@ def columns_of(views: Views, count: int) -> dict[str, list[int]]:
             "add up to that"
         )
     ends = np.cumsum(widths)
-    return _numbered(
+    return _number_views(
         [list(range(end - width, end)) for width, end in zip(widths, ends, strict=True)]
     )
 
 
-def _numbered(parts: Sequence[Any]) -> dict[str, Any]:
+def _number_views(parts: Sequence[Any]) -> dict[str, Any]:
     return {f"view_{number}": part for number, part in enumerate(parts)}
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def checked_views(views: Tensor | Sequence[Tensor], name: str) -> Tensor:
+def check_views(views: Tensor | Sequence[Tensor], name: str) -> Tensor:
     """Return the views as one floating-point tensor `(V, ..., K)`.
 
     Args:
@@ -20,7 +20,7 @@ def checked_views(views: Tensor | Sequence[Tensor], name: str) -> Tensor:
         ValueError: If there is no view, fewer than two classes, or views do not fit together.
     """
     if not isinstance(views, Tensor):
-        views = _stacked(views, name)
+        views = _stack(views, name)
     if not views.is_floating_point():
         raise TypeError(f"{name} is {views.dtype}: give a floating-point tensor (V, ..., K)")
     shape = views.shape
@@ -32,7 +32,7 @@ def checked_views(views: Tensor | Sequence[Tensor], name: str) -> Tensor:
     return views
 
 
-def checked_mask(mask: Tensor, views: Tensor) -> Tensor:
+def check_mask(mask: Tensor, views: Tensor) -> Tensor:
     """Return the mask as a bool tensor `(V, B)`.
 
     Raises:
@@ -45,7 +45,7 @@ def checked_mask(mask: Tensor, views: Tensor) -> Tensor:
     return _per_view(mask, views, "mask")
 
 
-def checked_discount(discount: Tensor | Sequence[float], views: Tensor) -> Tensor:
+def check_discount(discount: Tensor | Sequence[float], views: Tensor) -> Tensor:
     """Return reliabilities as a floating-point tensor `(V, B)`.
 
     Raises:
@@ -61,7 +61,7 @@ def checked_discount(discount: Tensor | Sequence[float], views: Tensor) -> Tenso
     return _per_view(discount, views, "discount")
 
 
-def _stacked(views: Sequence[Tensor], name: str) -> Tensor:
+def _stack(views: Sequence[Tensor], name: str) -> Tensor:
     if not views:
         raise ValueError(f"{name} is an empty sequence: give at least one view (..., K)")
     for view in views:
@@ -95,7 +95,7 @@ def _per_view(value: Tensor, views: Tensor, name: str) -> Tensor:
     return value.reshape(shape[0], shape[1:].numel())
 
 
-def thinned(mask: Tensor, share: float) -> Tensor:
+def drop_views(mask: Tensor, share: float) -> Tensor:
     """Leave each view out with a chance, but never the last one of a sample.
 
     Args:
@@ -106,7 +106,7 @@ def thinned(mask: Tensor, share: float) -> Tensor:
         Neverova et al., "ModDrop: adaptive multi-modal gesture recognition", 2016.
 
     Example:
-        >>> bool(thinned(torch.ones(2, 100, dtype=torch.bool), 0.9).any(0).all())
+        >>> bool(drop_views(torch.ones(2, 100, dtype=torch.bool), 0.9).any(0).all())
         True
     """
     if not share or len(mask) == 1:

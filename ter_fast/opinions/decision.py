@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ter_fast.opinions import _ops
-from ter_fast.opinions._views import checked_discount, checked_mask, checked_views
+from ter_fast.opinions._views import check_discount, check_mask, check_views
 from ter_fast.opinions.confidence_kinds import check_kind
 from ter_fast.opinions.fusion_rules import FUSION_RULES, unknown_rule
 from ter_fast.opinions.opinion import ACTIVATIONS
@@ -109,10 +109,10 @@ def decide(
     check_kind(confidence)
     if rule not in FUSION_RULES:
         raise unknown_rule(rule)
-    views = checked_views(logits, "evidence" if activation is None else "logits")
-    mask = None if mask is None else checked_mask(mask, views)
+    views = check_views(logits, "evidence" if activation is None else "logits")
+    mask = None if mask is None else check_mask(mask, views)
     if discount is not None:
-        discount = checked_discount(discount, views).detach()
+        discount = check_discount(discount, views).detach()
     batch = views.shape[1:-1]
     probability, *each = _ops.predict(
         views.detach().reshape(views.shape[0], batch.numel(), views.shape[-1]),

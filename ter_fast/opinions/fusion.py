@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ter_fast.opinions import _ops
-from ter_fast.opinions._views import checked_discount, checked_mask, checked_views
+from ter_fast.opinions._views import check_discount, check_mask, check_views
 from ter_fast.opinions.fusion_rules import FUSION_RULES, unknown_rule
 from ter_fast.opinions.opinion import ACTIVATIONS, Opinion
 
@@ -81,23 +81,23 @@ def fuse(
             f"activation {activation!r} is unknown: choose one of {', '.join(ACTIVATIONS)}, or "
             "None when giving evidence"
         )
-    evidence = checked_views(evidence, "evidence" if activation is None else "logits")
+    evidence = check_views(evidence, "evidence" if activation is None else "logits")
     shape = evidence.shape
     if mask is None and discount is None and evidence.numel() <= _SMALL and len(shape) == 3:
         packed = _ops.fuse_packed(evidence, rule, activation)
         if packed is not None:
             return Opinion._packed(packed, shape[1], shape[2])
     if mask is not None:
-        mask = checked_mask(mask, evidence)
+        mask = check_mask(mask, evidence)
     if discount is not None:
-        discount = checked_discount(discount, evidence)
+        discount = check_discount(discount, evidence)
     if len(shape) == 3:
         fused, uncertainty, conflict, disagreement = _ops.fuse(
             evidence, rule, mask, discount, activation
         )
-        return Opinion._checked(fused, conflict, disagreement, uncertainty)
+        return Opinion._from_checked(fused, conflict, disagreement, uncertainty)
     batch = shape[1:-1]
     flat = evidence.reshape(shape[0], batch.numel(), shape[-1])
     fused, *scalars = _ops.fuse(flat, rule, mask, discount, activation)
     uncertainty, conflict, disagreement = (x.reshape(batch) for x in scalars)
-    return Opinion._checked(fused.reshape(shape[1:]), conflict, disagreement, uncertainty)
+    return Opinion._from_checked(fused.reshape(shape[1:]), conflict, disagreement, uncertainty)

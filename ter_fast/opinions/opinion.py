@@ -225,7 +225,7 @@ class Opinion:
         return trusted & (self.evidence > 0).any(-1)
 
     @classmethod
-    def _checked(
+    def _from_checked(
         cls, evidence: Tensor, conflict: Tensor, disagreement: Tensor, vacuity: Tensor
     ) -> Opinion:
         """Build from parts that are known to fit, in a third of the time that checking takes."""
@@ -281,7 +281,7 @@ class _PackedOpinion(Opinion):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy as an opinion of its own parts."""
         state = {each.name: getattr(self, each.name) for each in fields(self)}
-        return _restored, (state,)
+        return _restore, (state,)
 
     vacuity = _Cut()
     conflict = _Cut()
@@ -296,5 +296,5 @@ class _PackedOpinion(Opinion):
         self.__dict__.update(vacuity=vacuity, conflict=conflict, disagreement=disagreement)
 
 
-def _restored(state: dict[str, Any]) -> Opinion:
+def _restore(state: dict[str, Any]) -> Opinion:
     return Opinion(**state)

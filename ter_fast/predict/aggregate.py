@@ -1,4 +1,4 @@
-"""From the evidence of a clip's windows to predictions: of the clip, and of each window."""
+"""Aggregate the evidence of a clip's windows to predictions of the clip and of each window."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _NO_LABEL = (
     "no label fits: the true label of {} of the calibration clips was more probable than any here"
 )
 
-# Below this share of its belief an expert is as good as not heard, and the reader should know.
-_STRANGE = 0.5
+# An expert that keeps less than this share of its belief hardly counts, and the prediction says so.
+_MOSTLY_DISCOUNTED = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class _Calibration:
     """What opinions are held to, by set of present modalities: of clips or of windows.
 
     Attributes:
-        thresholds: of confidence.
-        conformal: what makes label sets.
-        missing: what to say where there is no threshold.
+        thresholds: Of confidence.
+        conformal: What makes label sets.
+        missing: What to say where there is no threshold.
     """
 
     thresholds: Mapping[str, TrustedThreshold]
@@ -51,19 +51,19 @@ class _Calibration:
 
 
 @dataclass
-class Record:
-    """What is kept of a clip: what its windows showed, but no sound and no pictures.
+class ClipRecord:
+    """What is stored of a clip: the evidence of its windows, but no sound and no pictures.
 
     Attributes:
-        name: of the clip.
-        windows: times and notes of its W windows, without their tensors.
-        values: by window its evidence `(V, K)`, None until the experts have seen it.
-        masks: by window `(V,)` bool, True where the modality is present.
-        ended: all windows are known.
-        error: what was wrong with the file; "" when nothing was.
+        name: Of the clip.
+        windows: Times and notes of its W windows, without their tensors.
+        values: By window its evidence `(V, K)`, None until the experts have seen it.
+        masks: By window `(V,)` bool, True where the modality is present.
+        ended: All windows are known.
+        error: What was wrong with the file; "" when nothing was.
 
     Example:
-        >>> record = Record("a.wav")
+        >>> record = ClipRecord("a.wav")
         >>> record.add(Window({"audio": torch.zeros(9)}, {}, 0.0, 1.0)), record.complete
         (0, False)
     """
@@ -84,11 +84,11 @@ class Record:
         return len(self.windows) - 1
 
     def fill(
-        self, place: int, values: Tensor, mask: Tensor, familiar: Mapping[str, float]
+        self, place: int, values: Tensor, mask: Tensor, ood_weights: Mapping[str, float]
     ) -> None:  # fmt: skip
-        """Keep what the experts say of the window at `place`: `(V, K)`, `(V,)`, and how familiar it is to them."""
+        """Store what the experts say of the window at `place`: `(V, K)`, `(V,)`, and its OOD weights."""
         self.values[place], self.masks[place] = values, mask
-        self.windows[place] = replace(self.windows[place], familiar=familiar)
+        self.windows[place] = replace(self.windows[place], ood_weights=ood_weights)
         self._seen += 1
 
     @property
@@ -96,29 +96,31 @@ class Record:
         """Whether the experts have seen every window."""
         return self.ended and self._seen == len(self.windows)
 
-    def stacked(self) -> tuple[Tensor, Tensor]:
+    def stack(self) -> tuple[Tensor, Tensor]:
         """Return the evidence `(V, W, K)` and the mask `(V, W)` of the windows."""
-        values = [each for each in self.values if each is not None]
-        masks = [each for each in self.masks if each is not None]
+        values = [value for value in self.values if value is not None]
+        masks = [mask for mask in self.masks if mask is not None]
         return torch.stack(values, 1), torch.stack(masks, 1)
 
     def mean(self) -> tuple[Tensor, Tensor]:
         """Return the clip's evidence `(V, K)`, the mean over the windows of each modality, and its mask."""
-        return window_mean(*self.stacked())
+        return window_mean(*self.stack())
 
 
-def conclude(config: ModelConfig, records: Sequence[Record], cut: str = "") -> list[Prediction]:
-    """Turn what is known of clips into their predictions.
+def aggregate(
+    config: ModelConfig, records: Sequence[ClipRecord], cut: str = ""
+) -> list[Prediction]:
+    """Aggregate the evidence of clips to their predictions.
 
     Args:
-        config: of the model, with its thresholds.
-        records: the clips, complete or failed.
-        cut: how they were cut, where not as the model's own clips are; a sentence for `reasons`.
+        config: Of the model, with its thresholds.
+        records: The clips, complete or failed.
+        cut: How they were cut, where not as the model's own clips are; a sentence for `reasons`.
 
     Example:
         >>> from ter_fast.experts.config import ExpertConfig
         >>> config = ModelConfig(("a", "b"), {"audio": ExpertConfig("audio-cnn", {}, ("a", "b"))})
-        >>> conclude(config, [Record("gone.wav", ended=True, error="gone.wav does not exist")])[0].error
+        >>> aggregate(config, [ClipRecord("gone.wav", ended=True, error="gone.wav does not exist")])[0].error
         'gone.wav does not exist'
     """
     good = [record for record in records if not record.error]
@@ -132,11 +134,11 @@ def conclude(config: ModelConfig, records: Sequence[Record], cut: str = "") -> l
             [(record.name, record.windows) for record in good],
             _Calibration(config.thresholds, config.conformal, _UNCALIBRATED),
         )
-    found = []
+    predictions = []
     for record in records:
         if record.error:
             blank = dict.fromkeys(config.modalities)
-            found.append(
+            predictions.append(
                 Prediction(
                     record.name,
                     error=record.error,
@@ -151,19 +153,19 @@ def conclude(config: ModelConfig, records: Sequence[Record], cut: str = "") -> l
             answer = replace(answer, made_of=partial(window_predictions, config, record))
         if cut and _is_cut(config, record):
             answer = replace(answer, reasons=(*answer.reasons, cut))
-        found.append(answer)
-    return found
+        predictions.append(answer)
+    return predictions
 
 
-def _is_cut(config: ModelConfig, record: Record) -> bool:
+def _is_cut(config: ModelConfig, record: ClipRecord) -> bool:
     """Say whether other windows than the model's own can have made a difference."""
     seconds = record.windows[-1].end - record.windows[0].start
     return len(record.windows) > 1 or seconds > 1.25 * config.window_seconds
 
 
-def window_predictions(config: ModelConfig, record: Record) -> list[Prediction]:
+def window_predictions(config: ModelConfig, record: ClipRecord) -> list[Prediction]:
     """Return the prediction of each window of a clip of several, held to the thresholds of windows."""
-    evidence, mask = record.stacked()
+    evidence, mask = record.stack()
     pieces = [(record.name, [window]) for window in record.windows]
     calibration = _Calibration(
         config.window_thresholds, config.window_conformal, _WINDOWS_UNCALIBRATED
@@ -174,7 +176,7 @@ def window_predictions(config: ModelConfig, record: Record) -> list[Prediction]:
     ]
 
 
-def _noting_length(config: ModelConfig, record: Record, answer: Prediction) -> Prediction:
+def _noting_length(config: ModelConfig, record: ClipRecord, answer: Prediction) -> Prediction:
     """Add to a window's reasons that those which its threshold or label set rests on had another length."""
     seconds, own = record.windows[0].end - record.windows[0].start, config.window_seconds
     if math.isclose(seconds, own, rel_tol=1e-3):
@@ -197,11 +199,13 @@ def _answers(
     calibration: _Calibration,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each row of `(V, N, K)` evidence under a `(V, N)` mask."""
-    fused, each = opinions_of(config, evidence, mask)
+    fused, by_modality = opinions_of(config, evidence, mask)
     for row, (name, windows) in enumerate(pieces):
         opinions = {
-            modality: _row(opinion, row) if there else None
-            for (modality, opinion), there in zip(each.items(), mask[:, row].tolist(), strict=True)
+            modality: _row(opinion, row) if present else None
+            for (modality, opinion), present in zip(
+                by_modality.items(), mask[:, row].tolist(), strict=True
+            )
         }
         yield _answer(config, name, windows, _row(fused, row), opinions, calibration)
 
@@ -257,7 +261,7 @@ def _answer(
         threshold=None if record is None else record.threshold,
         label_set=label_set,
         reasons=(*reasons, *notes),
-        promise=record.promise if record is not None and trusted else "",
+        guarantee=record.guarantee_text if record is not None and trusted else "",
     )
 
 
@@ -279,21 +283,25 @@ def _objections(opinion: Opinion, threshold: float, limit: float | None) -> Iter
 
 
 def _notes(windows: Sequence[Window], modalities: Sequence[str]) -> Iterator[str]:
-    """Say of each modality why it is missing, and in how many windows where it is not in all; or that it is strange."""
+    """Say of each modality why it is missing, or that it is out of distribution, and in how many windows."""
     for modality in modalities:
         missing = [window for window in windows if modality in window.notes]
         if not missing:
             continue
         yield f"{modality}: {missing[0].notes[modality]}{_where(missing, windows)}"
     for modality in modalities:
-        strange = [window for window in windows if window.familiar.get(modality, 1.0) < _STRANGE]
-        if not strange:
+        outside = [
+            window
+            for window in windows
+            if window.ood_weights.get(modality, 1.0) < _MOSTLY_DISCOUNTED
+        ]
+        if not outside:
             continue
         note = f"{modality}: unlike what its expert was trained on"
         if len(windows) == 1:
-            yield f"{note}, so {strange[0].familiar[modality]:.0%} of its belief counts"
+            yield f"{note}, so {outside[0].ood_weights[modality]:.0%} of its belief counts"
         else:
-            yield f"{note}, and mostly not believed{_where(strange, windows)}"
+            yield f"{note}, and mostly not believed{_where(outside, windows)}"
 
 
 def _where(some: Sequence[Window], windows: Sequence[Window]) -> str:

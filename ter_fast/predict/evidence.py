@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ter_fast.experts.network import Network
-from ter_fast.experts.out_of_distribution import noted_familiarity
+from ter_fast.experts.out_of_distribution import collect_ood_weights
 from ter_fast.media.features import collate
 from ter_fast.media.memory import release
 from ter_fast.predict.source import Window
@@ -96,14 +96,14 @@ def evidence_of_all(
     """Run the experts over the windows of N clips, windows of like length together.
 
     Args:
-        model: in evaluation mode.
-        clips: windows of each.
-        empty: by modality, a tensor without rows.
-        batch_size: windows at once.
-        after: called after each batch with the numbers of its windows.
+        model: In evaluation mode.
+        clips: Windows of each.
+        empty: By modality, a tensor without rows.
+        batch_size: Windows at once.
+        after: Called after each batch with the numbers of its windows.
 
     Returns:
-        Of all W windows, clip after clip and on the CPU: evidence `(V, W, K)`, mask `(V, W)`, and the
+        Of all W windows, clip after clip and on the CPU: Evidence `(V, W, K)`, mask `(V, W)`, and the
         number of the clip `(W,)`.
     """
     flat = [(owner, window) for owner, windows in enumerate(clips) for window in windows]
@@ -122,15 +122,15 @@ def evidence_of_all(
     return evidence, mask, owner
 
 
-def noted_evidence(
+def evidence_by_window(
     model: Network, windows: Sequence[Window], empty: Mapping[str, Tensor]
 ) -> list[tuple[Tensor, Tensor, dict[str, float]]]:
-    """Run the experts over B windows at once, and note how familiar each is to them.
+    """Run the experts over B windows at once, and collect the OOD weights of each.
 
     Returns:
-        By window, on the CPU: evidence `(V, K)`, mask `(V,)` bool, and familiarity by present modality.
+        By window, on the CPU: Evidence `(V, K)`, mask `(V,)` bool, and the OOD weight by present modality.
     """
-    with noted_familiarity(dict(model.experts.items())) as weights:
+    with collect_ood_weights(dict(model.experts.items())) as weights:
         values, mask = window_evidence(model, windows, empty)
     shares = {name: weight.tolist() for name, weight in weights.items()}
     names = model.config.modalities
@@ -138,14 +138,14 @@ def noted_evidence(
         # A view would keep the whole batch in memory for as long as the prediction.
         (
             value.clone(),
-            there.clone(),
+            present.clone(),
             {
                 n: shares[n][row]
-                for n, here in zip(names, there.tolist(), strict=True)
-                if here and n in shares
+                for n, is_present in zip(names, present.tolist(), strict=True)
+                if is_present and n in shares
             },
         )
-        for row, (value, there) in enumerate(
+        for row, (value, present) in enumerate(
             zip(values.cpu().unbind(1), mask.cpu().unbind(1), strict=True)
         )
     ]
@@ -161,4 +161,4 @@ def window_evidence(
         shape = (len(model.config.modalities), len(windows))
         nothing = torch.zeros(*shape, len(model.config.labels), device=device)
         return nothing, torch.zeros(shape, dtype=torch.bool, device=device)
-    return model.evidence(collate([each.values for each in windows], empty).to(device))
+    return model.evidence(collate([window.values for window in windows], empty).to(device))

@@ -14,8 +14,8 @@ from ter_fast.media.decode.live import LiveStats, live_windows
 from ter_fast.media.decode.live_buffer import WindowGrid
 from ter_fast.media.memory import release
 from ter_fast.media.threads import use_one_core
-from ter_fast.predict.aggregate import Record, conclude, window_predictions
-from ter_fast.predict.evidence import noted_evidence
+from ter_fast.predict.aggregate import ClipRecord, aggregate, window_predictions
+from ter_fast.predict.evidence import evidence_by_window
 from ter_fast.predict.prediction import Prediction
 from ter_fast.predict.preprocessor import Preprocessor
 from ter_fast.predict.source import Source
@@ -35,15 +35,15 @@ class Live(Iterator[Prediction]):
     Use it as a context manager, or call `close`, to stop early.
 
     Args:
-        model: the model; it evaluates while it predicts a window, and is left as it was.
+        model: The model; it evaluates while it predicts a window, and is left as it was.
         source: `/dev/video0`, `alsa:default` or another device of FFmpeg, a URL (`rtsp://…`), `-` for
             standard input, a named pipe, or a file, which is read at its own pace.
-        preprocessor: of the model; its window and hop are those of the stream.
-        max_delay: seconds that decoding may lag before it takes key frames alone.
+        preprocessor: Of the model; its window and hop are those of the stream.
+        max_delay: Seconds that decoding may lag before it takes key frames alone.
 
     Attributes:
-        stats: seconds read, pictures skipped, packets damaged.
-        dropped: windows that were over before the model was free.
+        stats: Seconds read, pictures skipped, packets damaged.
+        dropped: Windows that were over before the model was free.
 
     Raises:
         MediaError: (while iterating) the source cannot be opened, or broke off.
@@ -142,24 +142,24 @@ class Live(Iterator[Prediction]):
 
     def _predict(self, clip: Clip) -> Prediction:
         window = self._preprocessor(self._source, clip)
-        record = Record(self._source.name, ended=True)
+        record = ClipRecord(self._source.name, ended=True)
         training = self._model.training
         self._model.eval()
         try:
-            (noted,) = noted_evidence(self._model, [window], self._preprocessor.empty)
+            (evidence,) = evidence_by_window(self._model, [window], self._preprocessor.empty)
         finally:
             self._model.train(training)
         release()
-        record.fill(record.add(window), *noted)
+        record.fill(record.add(window), *evidence)
         config = self._model.config
         if config.window_thresholds:
             return window_predictions(config, record)[0]
-        found = conclude(config, [record])[0]
-        if found.label_set is not None:
-            return replace(found, reasons=(*found.reasons, _SETS_OF_CLIPS))
-        if found.trusted is None or found.threshold is None:
-            return found
-        return replace(found, reasons=(*found.reasons, _OF_CLIPS))
+        prediction = aggregate(config, [record])[0]
+        if prediction.label_set is not None:
+            return replace(prediction, reasons=(*prediction.reasons, _SETS_OF_CLIPS))
+        if prediction.trusted is None or prediction.threshold is None:
+            return prediction
+        return replace(prediction, reasons=(*prediction.reasons, _OF_CLIPS))
 
 
 _SETS_OF_CLIPS = (

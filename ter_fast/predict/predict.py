@@ -22,14 +22,14 @@ from ter_fast.media.memory import release
 from ter_fast.media.progress import track
 from ter_fast.media.resampling import SAMPLE_RATE
 from ter_fast.media.threads import leaving_cores, worker_count
-from ter_fast.predict.aggregate import Record, conclude
-from ter_fast.predict.evidence import noted_evidence
+from ter_fast.predict.aggregate import ClipRecord, aggregate
+from ter_fast.predict.evidence import evidence_by_window
 from ter_fast.predict.prediction import Prediction, Predictions
 from ter_fast.predict.preprocessor import Preprocessor, preprocessor_of
 from ter_fast.predict.settings import FileSettings, PredictSettings
 from ter_fast.predict.source import Source, Window
 from ter_fast.predict.sources import dataset_sources, sources_of
-from ter_fast.predict.streaming import streamed
+from ter_fast.predict.streaming import stream_windows
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
@@ -64,14 +64,14 @@ def predict(
             for index, each in enumerate(source)
             for found in _sources_of_one(each, preprocessor, f"clip {index}")
         ]
-    stream: Any = _predicted(model, sources, preprocessor, batch_size, workers)
+    stream: Any = _predict_sources(model, sources, preprocessor, batch_size, workers)
     with closing(stream):
         shown = track(stream, "predicting", len(sources), progress)
         with leaving_cores(min(worker_count(workers), len(sources))):
             results: list[Prediction] = list(shown)
     if one or isinstance(source, (str, Path)):
         # A folder without media stands for itself; a bad file in a folder is one row among others.
-        alone = one or [each.path for each in results] == [str(source)]
+        alone = one or [result.path for result in results] == [str(source)]
         if alone and results[0].error:
             raise MediaError(results[0].error)
         if one or not Path(str(source)).is_dir():
@@ -91,14 +91,14 @@ def _sources_of_one(source: OneSource, preprocessor: Preprocessor, name: str) ->
     return sources_of([source], preprocessor)
 
 
-def _source_with_extras(given: Mapping[str, Any], preprocessor: Preprocessor, name: str) -> Source:
+def _source_with_extras(values: Mapping[str, Any], preprocessor: Preprocessor, name: str) -> Source:
     """Make a source of a clip and what lies beside it: {"path": a file or a Clip, modality: a value}."""
-    extras = {key: value for key, value in given.items() if key != "path"}
-    path = given.get("path")
-    known = [each for each in preprocessor.config.modalities if each not in MEDIA]
-    if unknown := [key for key in extras if key not in known]:
+    extras = {key: value for key, value in values.items() if key != "path"}
+    path = values.get("path")
+    modalities = [modality for modality in preprocessor.config.modalities if modality not in MEDIA]
+    if unknown := [key for key in extras if key not in modalities]:
         raise ModelError(
-            f"beside a clip's path the model reads {', '.join(known) or 'nothing'}; given "
+            f"beside a clip's path the model reads {', '.join(modalities) or 'nothing'}; given "
             f"{', '.join(unknown)} (a batch is a mapping of torch tensors alone)"
         )
     if path is None or not preprocessor.reads_media:
@@ -164,7 +164,7 @@ def _tensor_sources(
     ]
 
 
-def _predicted(
+def _predict_sources(
     model: Network,
     sources: Sequence[Source],
     preprocessor: Preprocessor,
@@ -173,8 +173,8 @@ def _predicted(
 ) -> Generator[Prediction, None, None]:
     """Yield the prediction of each source, in order; at most a batch of windows waits in memory."""
     cut = _cut_of(model.config, preprocessor)
-    records: deque[Record] = deque()
-    waiting: list[tuple[Record, int, Window]] = []
+    records: deque[ClipRecord] = deque()
+    waiting: list[tuple[ClipRecord, int, Window]] = []
 
     def flush() -> list[Prediction]:
         _run(model, waiting, preprocessor, batch_size)
@@ -183,15 +183,15 @@ def _predicted(
         done = []
         while records and (records[0].complete or records[0].error):
             done.append(records.popleft())
-        return conclude(model.config, done, cut)
+        return aggregate(model.config, done, cut)
 
     training = model.training
     model.eval()
     try:
-        with closing(streamed(sources, preprocessor, workers)) as stream:
+        with closing(stream_windows(sources, preprocessor, workers)) as stream:
             for index, item in stream:
                 if not records or records[-1].ended:
-                    records.append(Record(sources[index].name))
+                    records.append(ClipRecord(sources[index].name))
                 record = records[-1]
                 if isinstance(item, Window):
                     waiting.append((record, record.add(item), item))
@@ -207,16 +207,16 @@ def _predicted(
 @torch.no_grad()
 def _run(
     model: Network,
-    waiting: Sequence[tuple[Record, int, Window]],
+    waiting: Sequence[tuple[ClipRecord, int, Window]],
     preprocessor: Preprocessor,
     batch_size: int,
 ) -> None:
     """Run the experts over windows, a batch at a time, and note what they say."""
     for begin in range(0, len(waiting), batch_size):
         part = waiting[begin : begin + batch_size]
-        found = noted_evidence(model, [each[2] for each in part], preprocessor.empty)
-        for (record, place, _), noted in zip(part, found, strict=True):
-            record.fill(place, *noted)
+        evidence = evidence_by_window(model, [each[2] for each in part], preprocessor.empty)
+        for (record, place, _), values in zip(part, evidence, strict=True):
+            record.fill(place, *values)
 
 
 def _cut_of(config: ModelConfig, preprocessor: Preprocessor) -> str:

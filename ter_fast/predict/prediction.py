@@ -31,31 +31,31 @@ class Prediction:
     The label is the emotion the expression was acted or perceived as, not what a person feels.
 
     Attributes:
-        path: the file, or a name for what was not a file.
-        start: start of the clip in seconds.
-        end: end of the clip in seconds.
-        label: the class with the largest probability; "" when nothing could be predicted.
-        probabilities: by class, alpha_k / S of the fused opinion.
-        confidence: of the model's kind, in [0, 1].
+        path: The file, or a name for what was not a file.
+        start: Start of the clip in seconds.
+        end: End of the clip in seconds.
+        label: The class with the largest probability; "" when nothing could be predicted.
+        probabilities: By class, alpha_k / S of the fused opinion.
+        confidence: Of the model's kind, in [0, 1].
         trusted: True when the confidence reaches the threshold (and the modalities do not disagree
             beyond the limit); False when not; None when there is no threshold to compare with.
-        threshold: the trusted threshold for the modalities that were present.
-        uncertainty: vacuity K / S of the fused opinion.
-        conflict: mass that Dempster's rule discards between the modalities.
-        disagreement: mean over pairs of modalities of how far they contradict each other.
-        opinion: the fused opinion, evidence `(K,)`; None when nothing could be predicted.
-        opinions: by modality what its expert says, None where it was masked. The fused opinion rests on
+        threshold: The trusted threshold for the modalities that were present.
+        uncertainty: Vacuity K / S of the fused opinion.
+        conflict: Mass that Dempster's rule discards between the modalities.
+        disagreement: Mean over pairs of modalities of how far they contradict each other.
+        opinion: The fused opinion, evidence `(K,)`; None when nothing could be predicted.
+        opinions: By modality what its expert says, None where it was masked. The fused opinion rests on
             these as discounted by each modality's reliability, where the model has learned one.
-        labels: class names in the order of the evidence.
-        reasons: why it is not trusted, and why a modality is missing or not believed.
-        error: what was wrong with the file; "" when nothing was.
-        promise: what is promised of trusted predictions like this one, and for whom (which clips or
+        labels: Class names in the order of the evidence.
+        reasons: Why it is not trusted, and why a modality is missing or not believed.
+        error: What was wrong with the file; "" when nothing was.
+        guarantee: What is guaranteed of trusted predictions like this one, and for whom (which clips or
             speakers); "" when it is not trusted, or its threshold comes without a guarantee.
-        label_set: the labels that cannot be ruled out, the most probable first, by conformal prediction
+        label_set: The labels that cannot be ruled out, the most probable first, by conformal prediction
             (`calibrate(…, conformal=0.1)`); `()` where none fits, which `reasons` say; None when no sets were
             calibrated for the modalities that were present, or nothing could be predicted.
-        has_label_sets: the model has label sets, so that tables have a column for them.
-        made_of: makes the predictions of its windows; None where it was not cut. See `windows`.
+        has_label_sets: The model has label sets, so that tables have a column for them.
+        made_of: Makes the predictions of its windows; None where it was not cut. See `windows`.
     """
 
     path: str
@@ -74,7 +74,7 @@ class Prediction:
     labels: tuple[str, ...] = field(default=(), repr=False)
     reasons: tuple[str, ...] = ()
     error: str = ""
-    promise: str = ""
+    guarantee: str = ""
     label_set: tuple[str, ...] | None = None
     has_label_sets: bool = field(default=False, repr=False, compare=False)
     made_of: Callable[[], Sequence[Prediction]] | None = field(
@@ -97,7 +97,7 @@ class Prediction:
         `prediction.timeline().save("clip.svg")` draws it.
 
         Raises:
-            TerFastError: the clip failed.
+            TerFastError: The clip failed.
         """
         return Timeline.of(self)
 
@@ -105,7 +105,7 @@ class Prediction:
         """Write subtitles that say label and trust over time: .srt or .vtt, by the name's ending.
 
         Raises:
-            TerFastError: another ending, or the clip failed.
+            TerFastError: Another ending, or the clip failed.
         """
         write_subtitles(self.timeline(), path)
 
@@ -247,7 +247,7 @@ class Predictions(Sequence[Prediction]):
         """Write the table in the format that the name's ending says: .csv, .parquet or .jsonl.
 
         Raises:
-            TerFastError: another ending.
+            TerFastError: Another ending.
         """
         writers = {".csv": self.to_csv, ".parquet": self.to_parquet, ".jsonl": self.to_jsonl}
         writers[check_table_name(path)](path)
@@ -263,7 +263,7 @@ def check_table_name(path: str | Path) -> str:
     """Return a table file's ending, in small letters.
 
     Raises:
-        TerFastError: no table can be written under that name, so that a caller learns it before the work.
+        TerFastError: No table can be written under that name, so that a caller learns it before the work.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in TABLE_SUFFIXES:

@@ -18,7 +18,7 @@ from ter_fast.media.progress import track
 from ter_fast.predict.preprocessor import preprocessor_of
 from ter_fast.predict.source import Window
 from ter_fast.predict.sources import dataset_sources
-from ter_fast.predict.streaming import prepared
+from ter_fast.predict.streaming import prepare_clips
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset, Sample
@@ -33,13 +33,13 @@ class PreparedData:
     """A dataset decoded into memory: its clips' windows, targets and groups.
 
     Attributes:
-        clips: windows of each clip `(N,)`.
-        labels: class of each clip `(N,)` int64, among the model's classes.
-        targets: soft targets `(N, K)` float32; one-hot where the data have no votes.
-        samples: the clips' entries in the dataset, with path, group and attributes.
-        empty: by modality, a tensor without rows.
-        errors: what was wrong with files that could not be used.
-        unreadable: those of them whose file could not be read at all; the others were read, and
+        clips: Windows of each clip `(N,)`.
+        labels: Class of each clip `(N,)` int64, among the model's classes.
+        targets: Soft targets `(N, K)` float32; one-hot where the data have no votes.
+        samples: The clips' entries in the dataset, with path, group and attributes.
+        empty: By modality, a tensor without rows.
+        errors: What was wrong with files that could not be used.
+        unreadable: Those of them whose file could not be read at all; the others were read, and
             held nothing that the model reads (silence, no face).
     """
 
@@ -57,7 +57,7 @@ class PreparedData:
         return tuple(sample.group for sample in self.samples)
 
     def by_window(self) -> PreparedData:
-        """Return every window that shows or sounds like anything as a clip of its own."""
+        """Return every window that shows or sounds like anything as its own clip."""
         pieces = [
             (row, window)
             for row, windows in enumerate(self.clips)
@@ -79,7 +79,7 @@ class PreparedData:
             count = len(self.errors)
             text = f"{count} of {count + len(self.clips)} clips could not be used; the first: {self.errors[0]}"
             if self.unreadable:
-                text += f"\nCould not be read and were skipped:\n{_listed(self.unreadable)}"
+                text += f"\nCould not be read and were skipped:\n{_list_errors(self.unreadable)}"
             warnings.warn(text, UserWarning, stacklevel=3)
 
 
@@ -87,7 +87,7 @@ def parse_limit(text: str) -> int | float:
     """Read a limit of unreadable files: a number, a share or a percentage.
 
     Raises:
-        DataError: it is none of these.
+        DataError: It is none of these.
 
     Example:
         >>> parse_limit("20"), parse_limit("0.05"), parse_limit("5%")
@@ -108,7 +108,7 @@ def most_unreadable(limit: int | float, count: int) -> int:
     """Return how many of `count` files may be unreadable: an int is a number, a float a share.
 
     Raises:
-        DataError: a negative number, or a share outside [0, 1].
+        DataError: A negative number, or a share outside [0, 1].
 
     Example:
         >>> most_unreadable(3, 1000), most_unreadable(0.05, 50), most_unreadable(1.0, 50)
@@ -128,7 +128,7 @@ def _no_limit(given: object) -> DataError:
     )
 
 
-def _listed(errors: Sequence[str]) -> str:
+def _list_errors(errors: Sequence[str]) -> str:
     lines = [f"  {error}" for error in errors[:LISTED]]
     more = len(errors) - LISTED
     return "\n".join([*lines, f"  and {more} more"] if more > 0 else lines)
@@ -146,16 +146,16 @@ def prepare(
     """Decode a dataset into memory, as the model's experts read it.
 
     Args:
-        model: gives the classes and how sound and pictures are taken.
-        dataset: labelled clips, whose classes must be among the model's.
-        progress: show a progress bar.
+        model: Gives the classes and how sound and pictures are taken.
+        dataset: Labelled clips, whose classes must be among the model's.
+        progress: Show a progress bar.
         face_model: YuNet face detector, where the model asks for faces.
-        workers: threads that decode.
-        max_unreadable: how many files may be unreadable, as a number (int) or a share of the clips
+        workers: Threads that decode.
+        max_unreadable: How many files may be unreadable, as a number (int) or a share of the clips
             (float in [0, 1]); they are skipped. One more ends the run.
 
     Raises:
-        DataError: the data have a class that the model lacks, no file could be used, or more files than
+        DataError: The data have a class that the model lacks, no file could be used, or more files than
             `max_unreadable` cannot be read; the message lists these.
     """
     most = most_unreadable(max_unreadable, len(dataset))
@@ -167,7 +167,7 @@ def prepare(
         )
     preprocessor = preprocessor_of(model.config, face_model=face_model)
     sources = dataset_sources(dataset, preprocessor)
-    reading: Any = prepared(sources, preprocessor, workers)
+    reading: Any = prepare_clips(sources, preprocessor, workers)
     stream: Iterator[tuple[int, list[Window] | TerFastError]] = track(
         reading, f"reading {dataset.name}", len(sources), progress
     )
@@ -216,6 +216,6 @@ def _too_many(
     allowed = f"{limit:.1%} of all" if isinstance(limit, float) else f"{limit}"
     return DataError(
         f"{len(unreadable)} of the first {read} of {len(dataset)} clips of {dataset.name} cannot be read, "
-        f"and at most {allowed} may be (max_unreadable); mend or drop these, or allow more:\n"
-        f"{_listed(unreadable)}"
+        f"and at most {allowed} may be (max_unreadable); fix or drop these, or allow more:\n"
+        f"{_list_errors(unreadable)}"
     )

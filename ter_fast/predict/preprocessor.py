@@ -16,7 +16,7 @@ from ter_fast.data.modalities import MEDIA, MODALITIES
 from ter_fast.errors import MediaError, ModelError
 from ter_fast.experts.config import ModelConfig
 from ter_fast.media import decode
-from ter_fast.media.clip import Clip, joined
+from ter_fast.media.clip import Clip, join_sound
 from ter_fast.media.decode import MAX_SECONDS, Sampling
 from ter_fast.media.decode.backends import check_sampling, choose
 from ter_fast.media.faces.cropper import FaceCropper, default_face_model
@@ -34,13 +34,13 @@ class Preprocessor:
     """Turn a clip's window into what the experts of a model read.
 
     Attributes:
-        config: the model's configuration.
-        cropper: face cropper; None leaves "video" masked when the model asks for faces.
-        hop: seconds from one window's start to the next; None for windows end to end.
-        backend: decoder of files, by name; None for the one that `ter_fast.media.decode.choose` takes.
+        config: The model's configuration.
+        cropper: Face cropper; None leaves "video" masked when the model asks for faces.
+        hop: Seconds from one window's start to the next; None for windows end to end.
+        backend: Decoder of files, by name; None for the one that `ter_fast.media.decode.choose` takes.
         sampling: "exact" or "keyframe" (see `ter_fast.media.decode.read`).
-        side_by_side: several files are decoded at once.
-        empty: by modality, a tensor without rows that gives the dtype and the trailing shape; modalities
+        side_by_side: Several files are decoded at once.
+        empty: By modality, a tensor without rows that gives the dtype and the trailing shape; modalities
             that come as tensors without being registered add theirs.
     """
 
@@ -68,7 +68,7 @@ class Preprocessor:
         """Whether the model hears or sees: else nothing of a media file is decoded."""
         return any(name in MEDIA for name in self.config.modalities)
 
-    def completed(self, source: Source) -> Source:
+    def with_extras(self, source: Source) -> Source:
         """Read, once for all windows, what a source gives for modalities beyond sound and pictures."""
         tensors, notes = dict(source.tensors), {}
         for name in self.config.modalities:
@@ -90,7 +90,7 @@ class Preprocessor:
     ) -> Iterator[Clip]:
         """Yield the windows of a media file, or of a span of it.
 
-        The sound may lie in a file of its own, which is read whole: it begins with the span.
+        The sound may lie in its own file, which is read whole: it begins with the span.
         """
         video = self.config.video if "video" in self.config.modalities else None
         audio = "audio" in self.config.modalities
@@ -106,7 +106,7 @@ class Preprocessor:
             frames=video.frames if video else 1,
             max_side=_LONGEST_SIDE,
             sampling=self.sampling,
-            # Clips are decoded side by side: threads of their own would only get in each other's way.
+            # Clips are decoded side by side: their own threads would only get in each other's way.
             threads=1 if self.side_by_side else None,
             backend=self.backend,
         )
@@ -117,7 +117,7 @@ class Preprocessor:
         if audio_path is None or not audio:
             yield from pictures
             return
-        yield from joined(pictures, windows(audio_path, audio=True, video=False))
+        yield from join_sound(pictures, windows(audio_path, audio=True, video=False))
 
     def read_shard(self, path: str) -> Iterator[Clip]:
         """Yield the windows of a clip that lies in a prepared shard."""
@@ -187,8 +187,8 @@ def preprocessor_of(config: ModelConfig, **settings: Unpack[FileSettings]) -> Pr
         **settings: How clips are cut and read; see `FileSettings`.
 
     Raises:
-        ModelError: faces, a window or a hop that cannot be.
-        MediaError: there is no such decoder or sampling, or it is not installed.
+        ModelError: Faces, a window or a hop that cannot be.
+        MediaError: There is no such decoder or sampling, or it is not installed.
     """
     decoder, sampling = settings.get("decode"), settings.get("sampling", "exact")
     if decoder is not None:

@@ -16,12 +16,12 @@ class Source:
     """Something to predict.
 
     Attributes:
-        name: what the table calls it.
-        windows: yields its windows.
-        cropped: its pictures are face crops already, so no face is looked for.
-        tensors: by modality, what a clip does not hold (text, physiology, features).
-        extras: by modality, what is still to be read by its registered reader.
-        notes: by modality, why what was given for it could not be read.
+        name: What the table calls it.
+        windows: Yields its windows.
+        cropped: Its pictures are face crops already, so no face is looked for.
+        tensors: By modality, what a clip does not hold (text, physiology, features).
+        extras: By modality, what is still to be read by its registered reader.
+        notes: By modality, why what was given for it could not be read.
     """
 
     name: str
@@ -37,10 +37,10 @@ class Window:
     """One window ready for the encoders.
 
     Attributes:
-        values: by modality the `(N, …)` tensor, or None where it is missing.
-        notes: by missing modality, why.
-        remark: what a reader should know of the file; "" for nothing.
-        familiar: by modality, how familiar it is to an expert that can tell (see
+        values: By modality the `(N, …)` tensor, or None where it is missing.
+        notes: By missing modality, why.
+        remark: What a reader should know of the file; "" for nothing.
+        ood_weights: By modality, how familiar it is to an expert that can tell (see
             `ter_fast.experts.out_of_distribution`).
         start: seconds.
         end: seconds.
@@ -51,7 +51,7 @@ class Window:
     start: float
     end: float
     remark: str = ""
-    familiar: Mapping[str, float] = field(default_factory=dict)
+    ood_weights: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def length(self) -> int:

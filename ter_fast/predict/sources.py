@@ -31,7 +31,7 @@ def sources_of(paths: Sequence[str | Path], preprocessor: Preprocessor) -> list[
             # One empty folder among many paths costs only itself, as one bad file does.
             found.append(Source(str(path), partial(_nothing_in, path)))
             continue
-        found += [Source(str(each), partial(preprocessor.read, each)) for each in files]
+        found += [Source(str(file), partial(preprocessor.read, file)) for file in files]
     return found
 
 

@@ -16,8 +16,8 @@ class Span:
     Attributes:
         start: seconds.
         end: seconds.
-        label: the class; "" where nothing could be predicted.
-        trusted: as of the windows in it.
+        label: The class; "" where nothing could be predicted.
+        trusted: As of the windows in it.
     """
 
     start: float

@@ -18,7 +18,7 @@ Item = Window | TerFastError | None
 """What a source yields: its windows, and last its error, or None where it was read to its end."""
 
 
-def streamed(
+def stream_windows(
     sources: Sequence[Source], preprocessor: Preprocessor, workers: int | None = None
 ) -> Generator[tuple[int, Item], None, None]:
     """Read and prepare clips in threads; yield their windows one by one, clip after clip.
@@ -34,22 +34,22 @@ def streamed(
     workers = worker_count(workers)
     preprocessor.side_by_side = min(workers, len(sources)) > 1
     with thread_pool(workers, "ter_fast") as pool:
-        begun: deque[tuple[int, _Lane]] = deque()
+        begun: deque[tuple[int, _WindowQueue]] = deque()
         try:
             for index, source in enumerate(sources):
-                begun.append((index, lane := _Lane()))
-                pool.submit(_read, source, preprocessor, lane)
+                begun.append((index, queue := _WindowQueue()))
+                pool.submit(_read, source, preprocessor, queue)
                 if len(begun) > 2 * workers:
-                    yield from _drained(begun)
+                    yield from _drain(begun)
             while begun:
-                yield from _drained(begun)
+                yield from _drain(begun)
         finally:
-            for _, lane in begun:
-                lane.close()
+            for _, queue in begun:
+                queue.close()
 
 
-class _Lane:
-    """A queue with room for a few windows, which its reader may close to send the writer home."""
+class _WindowQueue:
+    """A queue with room for a few windows, which its reader may close to stop the writer thread."""
 
     def __init__(self, room: int = 8) -> None:
         self._items: SimpleQueue[Item] = SimpleQueue()
@@ -75,50 +75,50 @@ class _Lane:
         self._room.release()
 
 
-def _drained(begun: deque[tuple[int, _Lane]]) -> Iterator[tuple[int, Item]]:
-    index, lane = begun[0]
-    while isinstance(item := lane.get(), Window):
+def _drain(begun: deque[tuple[int, _WindowQueue]]) -> Iterator[tuple[int, Item]]:
+    index, queue = begun[0]
+    while isinstance(item := queue.get(), Window):
         yield index, item
     begun.popleft()
     yield index, item
 
 
-def _read(source: Source, preprocessor: Preprocessor, lane: _Lane) -> None:
-    """Put the windows of one source on its lane, and how it ended."""
-    if lane.closed:
+def _read(source: Source, preprocessor: Preprocessor, queue: _WindowQueue) -> None:
+    """Put the windows of one source on its queue, and how it ended."""
+    if queue.closed:
         return
-    found = False
+    any_window = False
     error: TerFastError | None = None
     try:
-        source = preprocessor.completed(source)
+        source = preprocessor.with_extras(source)
         # A reader that goes away early must not leave the file open until the garbage is collected.
-        with closing(_generated(source.windows())) as clips:
+        with closing(_as_generator(source.windows())) as clips:
             for clip in clips:
-                found = True
-                if not lane.put(preprocessor(source, clip)):
+                any_window = True
+                if not queue.put(preprocessor(source, clip)):
                     return
-        if not found:
+        if not any_window:
             error = MediaError(f"{source.name} holds neither pictures nor sound; check the file")
     except TerFastError as failure:
         error = failure
-    except BaseException as failure:  # whatever it is, who reads this lane waits for its end
+    except BaseException as failure:  # whatever it is, who reads this queue waits for its end
         error = MediaError(
             f"{source.name} could not be read ({type(failure).__name__}: {failure}); convert it with ffmpeg"
         )
-    lane.put(error)
+    queue.put(error)
 
 
-def _generated(clips: Iterator[Clip]) -> Generator[Clip, None, None]:
+def _as_generator(clips: Iterator[Clip]) -> Generator[Clip, None, None]:
     yield from clips
 
 
-def prepared(
+def prepare_clips(
     sources: Sequence[Source], preprocessor: Preprocessor, workers: int | None = None
 ) -> Iterator[tuple[int, list[Window] | TerFastError]]:
     """Read and prepare clips in threads; yield each clip's windows, or its error, in order."""
     windows: list[Window] = []
     # Closed with this generator, so that the threads end with it.
-    with closing(streamed(sources, preprocessor, workers)) as items:
+    with closing(stream_windows(sources, preprocessor, workers)) as items:
         for index, item in items:
             if isinstance(item, Window):
                 windows.append(item)

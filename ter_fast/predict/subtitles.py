@@ -17,7 +17,7 @@ def write_subtitles(timeline: Timeline, path: str | Path) -> None:
     """Write a clip's subtitles in the format that the name's ending says; all of it or nothing.
 
     Raises:
-        TerFastError: another ending, or the folder is missing.
+        TerFastError: Another ending, or the folder is missing.
     """
     suffix = check_subtitles_name(path)
     text = srt(timeline) if suffix == ".srt" else vtt(timeline)
@@ -28,7 +28,7 @@ def check_subtitles_name(path: str | Path) -> str:
     """Return a subtitle file's ending, in small letters.
 
     Raises:
-        TerFastError: no subtitles can be written under that name, so that a caller learns it before
+        TerFastError: No subtitles can be written under that name, so that a caller learns it before
             the work.
 
     Example:
@@ -52,8 +52,8 @@ def srt(timeline: Timeline) -> str:
         ['1', '00:00:00,000 --> 00:00:02,500', 'calm (trusted)']
     """
     blocks = [
-        f"{number}\n{_time(span.start, ',')} --> {_time(span.end, ',')}\n{_one_line(_said(span))}\n"
-        for number, span in enumerate(_shown(timeline), 1)
+        f"{number}\n{_time(span.start, ',')} --> {_time(span.end, ',')}\n{_one_line(_caption(span))}\n"
+        for number, span in enumerate(_captioned_spans(timeline), 1)
     ]
     return "\n".join(blocks)
 
@@ -67,18 +67,18 @@ def vtt(timeline: Timeline) -> str:
         ['WEBVTT', '', '00:00:00.000 --> 00:00:02.500', 'calm (not trusted)']
     """
     blocks = [
-        f"{_time(span.start, '.')} --> {_time(span.end, '.')}\n{_escaped(_one_line(_said(span)))}\n"
-        for span in _shown(timeline)
+        f"{_time(span.start, '.')} --> {_time(span.end, '.')}\n{_escape(_one_line(_caption(span)))}\n"
+        for span in _captioned_spans(timeline)
     ]
     return "\n".join(["WEBVTT\n", *blocks])
 
 
-def _shown(timeline: Timeline) -> list[Span]:
+def _captioned_spans(timeline: Timeline) -> list[Span]:
     """List the stretches with a label that last: a picture lasts no time, and has no subtitle."""
     return [span for span in timeline.spans() if span.label and span.end > span.start]
 
 
-def _said(span: Span) -> str:
+def _caption(span: Span) -> str:
     if span.trusted is None:
         return span.label
     return f"{span.label} ({'trusted' if span.trusted else 'not trusted'})"
@@ -89,7 +89,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split()).replace("-->", "→")
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -59,9 +59,9 @@ class Timeline:
     way to the one behind.
 
     Attributes:
-        path: of the clip.
-        windows: their predictions.
-        labels: the K class names.
+        path: Of the clip.
+        windows: Their predictions.
+        labels: The K class names.
         edges: `(W, 2)` seconds, the stretch that each window stands for.
         belief: `(W, K)`, of the fused opinions; NaN where a window says nothing.
         uncertainty: `(W,)`, vacuity; with the beliefs it sums to 1.
@@ -90,15 +90,15 @@ class Timeline:
         """Build the timeline of a clip from the predictions of its windows.
 
         Raises:
-            TerFastError: the clip failed, so that there is nothing to show.
+            TerFastError: The clip failed, so that there is nothing to show.
         """
         if prediction.error:
             raise TerFastError(f"{prediction.path} has no timeline: {prediction.error}")
         windows = prediction.windows
         unknown = np.full(len(prediction.labels), math.nan)
         beliefs = [
-            unknown if each.opinion is None else each.opinion.belief.double().numpy(force=True)
-            for each in windows
+            unknown if window.opinion is None else window.opinion.belief.double().numpy(force=True)
+            for window in windows
         ]
         return cls(
             prediction.path,
@@ -106,7 +106,7 @@ class Timeline:
             prediction.labels,
             _edges(windows),
             np.stack(beliefs),
-            np.array([each.uncertainty for each in windows]),
+            np.array([window.uncertainty for window in windows]),
         )
 
     def spans(self) -> list[Span]:
@@ -119,7 +119,7 @@ class Timeline:
         """Write the picture: .svg, .png or .pdf, by the name's ending; all of it or nothing.
 
         Raises:
-            TerFastError: another ending, the folder is missing, or matplotlib is not installed.
+            TerFastError: Another ending, the folder is missing, or matplotlib is not installed.
         """
         suffix = check_picture_name(path)
         from matplotlib import style
@@ -143,7 +143,7 @@ def check_picture_name(path: str | Path) -> str:
     """Return a picture file's ending, in small letters.
 
     Raises:
-        TerFastError: no picture can be written under that name, or matplotlib is missing, so that a
+        TerFastError: No picture can be written under that name, or matplotlib is missing, so that a
             caller learns it before the work.
 
     Example:
@@ -165,7 +165,7 @@ def check_picture_name(path: str | Path) -> str:
 
 
 def _edges(windows: Sequence[_Answer]) -> npt.NDArray[np.float64]:
-    edges = np.array([[each.start, each.end] for each in windows], np.float64)
+    edges = np.array([[window.start, window.end] for window in windows], np.float64)
     for before, behind in pairwise(range(len(edges))):
         if edges[before, 1] > edges[behind, 0]:
             edges[before, 1] = edges[behind, 0] = (edges[before, 1] + edges[behind, 0]) / 2

@@ -62,7 +62,7 @@ def draw(timeline: _Drawable) -> Figure:
     """Draw a clip's beliefs stacked to 1 with the uncertainty, and below them label and trust.
 
     Args:
-        timeline: of the clip.
+        timeline: Of the clip.
 
     Example:
         >>> from ter_fast import Prediction
@@ -125,7 +125,7 @@ def _draw_spans(timeline: _Drawable, ax: Axes) -> None:
         bars = [(span.start, span.end - span.start) for span in spans]
         ax.broken_barh(bars, (0.0, 0.4), linewidth=0, **looks[_VERDICTS[verdict]])
     colours = {name: colour for name, _, colour in _layers(timeline)}
-    for start, end, label in _named(timeline):
+    for start, end, label in _label_spans(timeline):
         colour = colours.get(label, _OTHER)
         ax.broken_barh([(start, end - start)], (0.5, 0.1), facecolor=colour, linewidth=0)
         if (end - start) / whole > 0.011 * (len(label) + 1):
@@ -145,7 +145,7 @@ def _draw_spans(timeline: _Drawable, ax: Axes) -> None:
     ax.set_xlabel("solid green: trusted   hatched: not trusted   grey: no threshold")
 
 
-def _named(timeline: _Drawable) -> list[tuple[float, float, str]]:
+def _label_spans(timeline: _Drawable) -> list[tuple[float, float, str]]:
     """List the stretches of equal label, whether trusted or not."""
     named = merge(timeline.spans(), key=lambda span: span.label)
     return [(span.start, span.end, span.label) for span in named if span.label]
@@ -181,7 +181,7 @@ def _tick(whole: float) -> float:
 def _title(timeline: _Drawable) -> str:
     trusted = sum(span.end - span.start for span in timeline.spans() if span.trusted)
     whole = float(timeline.edges[-1, 1] - timeline.edges[0, 0])
-    known = any(each.trusted is not None for each in timeline.windows)
+    known = any(window.trusted is not None for window in timeline.windows)
     share = ", no threshold for windows"
     if known:
         share = f", {trusted / whole:.0%} of the time trusted" if whole > 0 else ""

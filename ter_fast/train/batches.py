@@ -49,11 +49,11 @@ class Draws(Sampler[int]):
     shares are of one length and together are the epoch.
 
     Args:
-        weights: of each index, in any unit `(N,)`.
-        seed: of the draws of several processes.
-        rank: this process.
-        processes: how many there are.
-        before: called before an epoch's first draw.
+        weights: Of each index, in any unit `(N,)`.
+        seed: Of the draws of several processes.
+        rank: This process.
+        processes: How many there are.
+        before: Called before an epoch's first draw.
 
     Example:
         >>> shares = [list(Draws([1, 1, 1, 1], 7, rank, 2)) for rank in (0, 1)]
@@ -108,8 +108,8 @@ def draw_weights(data: PreparedData, settings: Settings) -> Tensor:
     class in its corpus: a class that some corpora lack is then drawn less than one that all have.
 
     Args:
-        data: the training clips.
-        settings: give `class_balance` and `balance_corpora`.
+        data: The training clips.
+        settings: Give `class_balance` and `balance_corpora`.
     """
     corpora = [
         sample.attributes.get("corpus", "") if settings.balance_corpora else ""
@@ -133,11 +133,11 @@ def training_loader(
     """Return one process's batches of an epoch.
 
     Args:
-        data: the training clips.
-        settings: give the size of a batch, the weights of the draws and the length of the sound.
-        rank: this process.
-        processes: how many there are.
-        before: called before an epoch's first draw.
+        data: The training clips.
+        settings: Give the size of a batch, the weights of the draws and the length of the sound.
+        rank: This process.
+        processes: How many there are.
+        before: Called before an epoch's first draw.
     """
     windows = Windows(data, int(settings.crop_seconds * SAMPLE_RATE))
     weight = draw_weights(data, settings)

@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from ter_fast.errors import DataError
 from ter_fast.experts.config import ModelConfig
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS
-from ter_fast.predict.labelled import (
-    Labelled,
+from ter_fast.predict.labelled_evidence import (
+    LabelledEvidence,
+    collect_evidence,
     fit_reliabilities,
-    label,
     modalities_present,
     outcomes,
-    restricted,
+    restrict,
     subset,
     with_pairs,
 )
-from ter_fast.train.disagreement import check_limit, limit_of
+from ter_fast.train.disagreement import check_limit, choose_limit
 from ter_fast.train.label_sets import check_conformal, label_sets, still_held
-from ter_fast.train.risk_control import Promise, asked_promise, warn_of_known_clips
+from ter_fast.train.risk_control import RiskControl, parse_risk_control, warn_of_known_clips
 from ter_fast.trust.criterion import by_criterion, parse
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.thresholds import sweep
@@ -46,7 +46,7 @@ def calibrate(
     criterion: str | None = None,
     risk: float | None = None,
     delta: float | None = None,
-    promise: str | None = None,
+    guarantee_for: str | None = None,
     confidence: str | None = None,
     disagreement_limit: float | Literal["youden"] | None = None,
     disagreement_quantile: float | None = None,
@@ -69,52 +69,52 @@ def calibrate(
     predictions that it trusts, at most this share are wrong, with probability 1 - delta over the
     draw of the validation data, for that set alone. A fifth of the speakers (or clips) is held out to choose
     the levels that are tested on the others, and to set the limit of a `disagreement_quantile`; the
-    promise is about predictions within the limit. Clips that are held out are paired with each other, so that
-    nothing is chosen on a clip that is tested, alone or in a pair. A set of which nothing can be promised is left
+    guarantee is about predictions within the limit. Clips that are held out are paired with each other, so that
+    nothing is chosen on a clip that is tested, alone or in a pair. A set of which nothing can be guaranteed is left
     without a threshold, with a warning that says why and how many clips or speakers would do. The
     data must be new to the model, settings included: clips that stopped its training, or on which a
-    limit or a kind of confidence was chosen before, void the promise. Of training data a warning tells.
+    limit or a kind of confidence was chosen before, void the guarantee. Of training data a warning tells.
 
     Every record compares the kinds of confidence by AURC on the validation data.
 
     Args:
-        model: the model; changed in place.
-        *datasets: labelled clips that the model has not trained on.
+        model: The model; changed in place.
+        *datasets: Labelled clips that the model has not trained on.
         criterion: "balance" (trusted precision meets trusted recall; the default without a risk), "f1",
             "accuracy", "precision=P" (lowest threshold that reaches P) or "coverage=Q".
-        risk: largest share of wrong predictions among the trusted ones, inside (0, 1).
-        delta: largest probability that the promise is broken; 0.05 when left out.
-        promise: "groups", for new speakers drawn like those of the data, each counting alike (the
+        risk: Largest share of wrong predictions among the trusted ones, inside (0, 1).
+        delta: Largest probability that the guarantee is broken; 0.05 when left out.
+        guarantee_for: "groups", a guarantee for new speakers drawn like those of the data, each counting alike (the
             default), or "clips", for further clips of the same speakers.
-        confidence: the kind of confidence from now on; None keeps the model's. "best" takes the kind of
+        confidence: The kind of confidence from now on; None keeps the model's. "best" takes the kind of
             the lowest AURC, averaged over the sets of modalities: on the same data, which flatters it a
-            little, or with a risk on a held-out half, so that the promise stands.
-        disagreement_limit: predictions whose modalities disagree more are not trusted; None keeps the
+            little, or with a risk on a held-out half, so that the guarantee stands.
+        disagreement_limit: Predictions whose modalities disagree more are not trusted; None keeps the
             model's limit, infinity takes it away. "youden" sets it where it best tells the validation clips
             that have several modalities and are predicted right from all these clips with one modality
             taken from a clip of another label: largest P(D <= limit | right) - P(D <= limit | mismatched).
-        disagreement_quantile: set that limit instead so that this share of the validation clips that
+        disagreement_quantile: Set that limit instead so that this share of the validation clips that
             have several modalities and are predicted right stays within it.
         unit: "clip" for thresholds of whole clips; "window" for those of the windows that long clips
-            are cut in, each taken for a clip of its own. The two are kept apart.
-        reliability: first learn how far fusion should believe each modality, on the same data (with a
+            are cut in, each taken as its own clip. The two are kept apart.
+        reliability: First learn how far fusion should believe each modality, on the same data (with a
             risk, on what is held out), by `ter_fast.trust.reliability.fit_reliability`. Thresholds set before
-            are then dropped, and a limit of disagreement means another thing: set it anew.
-        conformal: also calibrate label sets that miss the true label at most in this share of clips, for each
+            are then dropped, and a limit of disagreement means another thing: set it again.
+        conformal: Also calibrate label sets that miss the true label at most in this share of clips, for each
             set of modalities (see `ter_fast.trust.conformal.ConformalSets`); predictions then have a `label_set`.
             The coverage is over clips that are exchangeable with these: further clips of the same speakers.
             It takes 1 / conformal - 1 clips or more; of windows each clip counts alike. None keeps the label
             sets of before, unless what they rest on changes.
-        seed: of the pairing and of what is held out.
+        seed: Of the pairing and of what is held out.
         **options: `progress`, `face_model`, `workers` (see `ter_fast.predict.prepare.prepare`).
 
     Returns:
         The model.
 
     Raises:
-        DataError: reliability on data without clips of several modalities, another unit, a promise about
+        DataError: Reliability on data without clips of several modalities, another unit, a guarantee about
             further windows of the same speakers, a limit below 0, both a limit and a quantile, a criterion beside a
-            risk, a delta or promise without one, no dataset, two with the same modalities, or a
+            risk, a delta or guarantee_for without one, no dataset, two with the same modalities, or a
             criterion or risk that the data meet for no set of modalities, or too few clips for the label sets
             of any. Where they meet it for some, the others are left without, with a warning.
 
@@ -124,8 +124,8 @@ def calibrate(
     if not datasets:
         raise DataError("calibrate needs validation data; give at least one dataset")
     check_limit(disagreement_limit, disagreement_quantile)
-    wanted = asked_promise(criterion, risk, delta, promise, confidence == BEST, seed)
-    by_window = _is_by_window(unit, promise)
+    wanted = parse_risk_control(criterion, risk, delta, guarantee_for, confidence == BEST, seed)
+    by_window = _is_by_window(unit, guarantee_for)
     check_conformal(conformal, learned_on_the_same=reliability and wanted is None)
     # What cannot be is said before an hour of decoding, not after.
     parse(criterion or "balance")
@@ -133,22 +133,24 @@ def calibrate(
         replace(model.config, confidence=confidence)
     if wanted:
         warn_of_known_clips(model, datasets)
-    found = [label(model, each, by_window=by_window, **options) for each in datasets]
+    evidence = [
+        collect_evidence(model, dataset, by_window=by_window, **options) for dataset in datasets
+    ]
     if wanted:
         # Before they are paired, so that no clip that is tested stands in a pair that is held out.
-        found = wanted.hold_out(found)
-    found = with_pairs(model, found, seed)
+        evidence = wanted.hold_out(evidence)
+    evidence = with_pairs(model, evidence, seed)
     before = model.config
     try:
         if reliability:
-            model.config = before.with_reliability(fit_reliabilities(model, found))
-        parts = list(_parts(model, found))
+            model.config = before.with_reliability(fit_reliabilities(model, evidence))
+        parts = list(_parts(model, evidence))
         several = [subset(p.data, p.held) for p in parts if p.whole and "+" in p.name]
-        limit = limit_of(model, several, disagreement_limit, disagreement_quantile, seed)
+        limit = choose_limit(model, several, disagreement_limit, disagreement_quantile, seed)
         kind = _best_confidence(model, parts, limit) if confidence == BEST else confidence
         learned = model.config
-        clips = _that_still_hold(before.thresholds, before, learned, kind, limit)
-        windows = _that_still_hold(before.window_thresholds, before, learned, kind, limit)
+        clips = _still_valid(before.thresholds, before, learned, kind, limit)
+        windows = _still_valid(before.window_thresholds, before, learned, kind, limit)
         sets, window_sets = still_held(before, learned)
         own, own_sets = (windows, window_sets) if by_window else (clips, sets)
         # Nor does a set keep an older threshold when the data meet nothing for it.
@@ -176,7 +178,7 @@ def calibrate(
     return model
 
 
-def _that_still_hold(
+def _still_valid(
     records: Mapping[str, TrustedThreshold],
     before: ModelConfig,
     learned: ModelConfig,
@@ -187,18 +189,18 @@ def _that_still_hold(
     if kind not in (None, before.confidence) or learned.discount != before.discount:
         return {}
     if limit != before.disagreement_limit:
-        # A promise is about what was trusted under the limit that it was made with.
-        return {name: record for name, record in records.items() if not record.promise}
+        # A guarantee is about what was trusted under the limit that it was made with.
+        return {name: record for name, record in records.items() if not record.guarantee_text}
     return dict(records)
 
 
-def _is_by_window(unit: str, promise: str | None) -> bool:
+def _is_by_window(unit: str, guarantee_for: str | None) -> bool:
     if unit not in ("clip", "window"):
         raise DataError(f"unit is {unit!r}; expected clip or window")
-    if unit == "window" and promise == "clips":
+    if unit == "window" and guarantee_for == "clips":
         raise DataError(
-            "windows of one clip are too alike for a promise about further clips of the same "
-            "speakers; give promise='groups'"
+            "windows of one clip are too alike for a guarantee about further clips of the same "
+            "speakers; give guarantee_for='groups'"
         )
     return unit == "window"
 
@@ -208,18 +210,18 @@ class _Part:
     """Clips that have a set of modalities, and of them only these.
 
     Attributes:
-        name: of the modalities, joined by "+".
-        data: the clips.
-        whole: the set holds all modalities of the data.
+        name: Of the modalities, joined by "+".
+        data: The clips.
+        whole: The set holds all modalities of the data.
     """
 
     name: str
-    data: Labelled
+    data: LabelledEvidence
     whole: bool
 
     @property
     def held(self) -> NDArray[np.bool_]:
-        """Return those that may be used to choose anything, (N,); a promise is tested on the others."""
+        """Return those that may be used to choose anything, (N,); a guarantee is tested on the others."""
         rows = len(self.data.labels)
         return np.array(self.data.held or (True,) * rows, np.bool_)
 
@@ -228,7 +230,7 @@ class _Part:
         return outcomes(model, self.data).subset(self.held)
 
 
-def _parts(model: Network, found: Sequence[Labelled]) -> Iterator[_Part]:
+def _parts(model: Network, found: Sequence[LabelledEvidence]) -> Iterator[_Part]:
     """List every set of modalities with the clips that have it.
 
     Data that hold just these modalities go before a part of data that hold more.
@@ -239,11 +241,11 @@ def _parts(model: Network, found: Sequence[Labelled]) -> Iterator[_Part]:
             for some in combinations(modalities, size):
                 if size < len(modalities) and (data.pairing or some in sets):
                     continue
-                part = restricted(model, data, some)
+                part = restrict(model, data, some)
                 yield _Part("+".join(some), part, size == len(modalities))
 
 
-def _unspent(parts: Sequence[_Part], learned: bool) -> list[tuple[str, Labelled]]:
+def _unspent(parts: Sequence[_Part], learned: bool) -> list[tuple[str, LabelledEvidence]]:
     """Return each set of modalities with the clips that nothing was learned on, where some were held out for that."""
     return [
         (part.name, subset(part.data, ~part.held) if learned and part.data.held else part.data)
@@ -263,14 +265,14 @@ def _best_confidence(model: Network, parts: Sequence[_Part], limit: float | None
 
 
 def _thresholds(
-    model: Network, parts: Sequence[_Part], rule: Promise | str
+    model: Network, parts: Sequence[_Part], rule: RiskControl | str
 ) -> dict[str, TrustedThreshold]:
     records: dict[str, TrustedThreshold] = {}
     refused: list[str] = []
     for part in parts:
         answers = outcomes(model, part.data)
         try:
-            if isinstance(rule, Promise):
+            if isinstance(rule, RiskControl):
                 record = rule.record(part.name, answers, part.held)
             else:
                 record = by_criterion(rule, answers)

@@ -34,7 +34,7 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """Write a file at once: whoever reads the name finds the old content or the new, whole.
 
     Raises:
-        DataError: the file cannot be written, with the system's reason.
+        DataError: The file cannot be written, with the system's reason.
     """
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -53,9 +53,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a file that `write_checkpoint` wrote, tensors on the CPU; nothing in it is executed.
 
     Raises:
-        DataError: the file is missing, cannot be read, is of another kind, or is damaged.
+        DataError: The file is missing, cannot be read, is of another kind, or is damaged.
     """
-    advice = f"restore it from a copy, or remove the folder {path.parent} to start anew"
+    advice = f"restore it from a copy, or remove the folder {path.parent} to start again"
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -109,23 +109,23 @@ def _bytes(value: Tensor) -> memoryview:
 
 
 def _digest(data: PreparedData) -> str:
-    found = hashlib.sha256(json.dumps(data.groups).encode())
-    found.update(_bytes(data.targets))
+    digest = hashlib.sha256(json.dumps(data.groups).encode())
+    digest.update(_bytes(data.targets))
     for windows in data.clips:
         for window in windows:
             for name, value in window.values.items():
-                found.update(f"{name} {None if value is None else tuple(value.shape)}".encode())
+                digest.update(f"{name} {None if value is None else tuple(value.shape)}".encode())
                 if value is not None:
-                    found.update(_bytes(value))
-    return found.hexdigest()
+                    digest.update(_bytes(value))
+    return digest.hexdigest()
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def hold_folder(folder: Path) -> Iterator[None]:
     """Hold a folder of checkpoints, so that two runs never write it at once.
 
     Raises:
-        DataError: the folder is not one, cannot be made or written, or another run holds it.
+        DataError: The folder is not one, cannot be made or written, or another run holds it.
     """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"checkpoints are kept in a folder, and {folder} is a file; give a folder")
@@ -140,11 +140,11 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
-def found_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any] | None:
+def find_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any] | None:
     """Return the latest checkpoint of a folder, or None where there is none.
 
     Raises:
-        DataError: the folder holds a run that `resume` does not ask for, or a run of other settings, data,
+        DataError: The folder holds a run that `resume` does not ask for, or a run of other settings, data,
             processes or first weights; or its files are damaged.
     """
     path = folder / LATEST
@@ -154,15 +154,15 @@ def found_run(folder: Path, run: dict[str, Any], resume: bool) -> dict[str, Any]
         raise DataError(
             f"{folder} holds the checkpoints of a run; give resume=True to go on with it, or another folder"
         )
-    found = read_checkpoint(path)
-    if not isinstance(found.get("ter_fast"), dict):
+    checkpoint = read_checkpoint(path)
+    if not isinstance(checkpoint.get("ter_fast"), dict):
         raise DataError(f"{path} is not the latest checkpoint of a run; give another folder")
-    if differences := _differences(found["ter_fast"]["run"], run):
+    if differences := _differences(checkpoint["ter_fast"]["run"], run):
         raise DataError(
             f"{folder} holds a run with other {'; '.join(differences)}; train as it was trained to go on with it, "
             "or give another folder"
         )
-    return found
+    return checkpoint
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -171,26 +171,26 @@ def _differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
         for name, value in new["settings"].items()
         if old["settings"].get(name) != value
     ]
-    found = [f"settings: {', '.join(settings)}"] if settings else []
+    differences = [f"settings: {', '.join(settings)}"] if settings else []
     if old["processes"] != new["processes"]:
-        found.append(f"number of processes ({old['processes']}, now {new['processes']})")
+        differences.append(f"number of processes ({old['processes']}, now {new['processes']})")
     names = {"model": "model or first weights"}
     for name in ("model", "training data", "validation data"):
         if old[name] != new[name]:
-            found.append(names.get(name, name))
-    return found
+            differences.append(names.get(name, name))
+    return differences
 
 
 class Best:
     """The weights of the best validated epoch, in memory and, with a folder, in its best.ckpt.
 
     Args:
-        monitor: name of the score.
-        larger: whether larger scores are better; of equal ones the first is kept.
-        run: what makes the run; see `run_of`.
+        monitor: Name of the score.
+        larger: Whether larger scores are better; of equal ones the first is kept.
+        run: What makes the run; see `run_of`.
 
     Attributes:
-        folder: where to write, None for nowhere.
+        folder: Where to write, None for nowhere.
     """
 
     def __init__(self, monitor: str, larger: bool, run: dict[str, Any]) -> None:
@@ -219,16 +219,16 @@ class Best:
         """Go on from the best.ckpt of a folder.
 
         Raises:
-            DataError: it is damaged, or of another run.
+            DataError: It is damaged, or of another run.
         """
         path = folder / BEST
-        found = read_checkpoint(path)
-        if found.get("run") != self.run or "score" not in found:
+        best = read_checkpoint(path)
+        if best.get("run") != self.run or "score" not in best:
             raise DataError(
                 f"{path} is not the best checkpoint of a run like this; restore it from a copy, or remove "
-                f"the folder {folder} to start anew"
+                f"the folder {folder} to start again"
             )
-        self.score, self.state = found["score"], found["state_dict"]
+        self.score, self.state = best["score"], best["state_dict"]
 
 
 def generator_states() -> dict[str, Any]:

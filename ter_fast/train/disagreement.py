@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
 from ter_fast.predict.evidence import Evidence
-from ter_fast.predict.labelled import Labelled, outcomes
+from ter_fast.predict.labelled_evidence import LabelledEvidence, outcomes
 
 if TYPE_CHECKING:
     from ter_fast.experts.network import Network
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 YOUDEN = "youden"
 
 
-def mismatched(data: Labelled, seed: int = 0) -> Labelled:
+def mismatch_clips(data: LabelledEvidence, seed: int = 0) -> LabelledEvidence:
     """Give each clip one of its modalities from a clip of another label, drawn evenly among these.
 
     Of two modalities it is the second that comes from elsewhere; of more, each in turn, so that there are as
     many times more clips. Labels stay those of the other modalities. A partner may serve several clips.
 
     Args:
-        data: clips that all have the same modalities, two or more.
-        seed: of the draws.
+        data: Clips that all have the same modalities, two or more.
+        seed: Of the draws.
 
     Raises:
-        DataError: all clips have one label.
+        DataError: All clips have one label.
     """
     generator = np.random.default_rng(seed)
     labels = data.labels.numpy()
@@ -51,7 +51,7 @@ def mismatched(data: Labelled, seed: int = 0) -> Labelled:
         values[view] = values[view, partner]
         parts.append(values)
     times = len(parts)
-    return Labelled(
+    return LabelledEvidence(
         f"{data.name}, mismatched",
         Evidence(torch.cat(parts, 1), data.evidence.mask.repeat(1, times)),
         data.labels.repeat(times),
@@ -67,7 +67,7 @@ def check_limit(given: float | str | None, quantile: float | None) -> None:
     """Refuse a limit, or a share of right answers within it, that cannot be.
 
     Raises:
-        DataError: both, a number below 0, another name than "youden", or a share that is none.
+        DataError: Both, a number below 0, another name than "youden", or a share that is none.
     """
     if given is not None and quantile is not None:
         raise DataError("give disagreement_limit or disagreement_quantile, not both")
@@ -79,9 +79,9 @@ def check_limit(given: float | str | None, quantile: float | None) -> None:
         raise DataError(f"disagreement_quantile is {quantile}; expected a share above 0, at most 1")
 
 
-def limit_of(
+def choose_limit(
     model: Network,
-    data: Sequence[Labelled],
+    data: Sequence[LabelledEvidence],
     given: float | str | None,
     quantile: float | None,
     seed: int = 0,
@@ -89,39 +89,39 @@ def limit_of(
     """Return the limit of disagreement from now on; None for none.
 
     Args:
-        model: the model, whose limit stays where nothing is given.
-        data: clips with several modalities, all that a limit may be chosen on.
-        given: a limit, infinity for none, or "youden".
-        quantile: share of the right answers that is to stay within it.
-        seed: of mismatched clips.
+        model: The model, whose limit stays where nothing is given.
+        data: Clips with several modalities, all that a limit may be chosen on.
+        given: A limit, infinity for none, or "youden".
+        quantile: Share of the right answers that is to stay within it.
+        seed: Of mismatched clips.
 
     Raises:
-        DataError: no clip has several modalities and is predicted right, or all have one label.
+        DataError: No clip has several modalities and is predicted right, or all have one label.
     """
     if quantile is not None:
-        return _rounded(np.quantile(_of_right(model, data, "disagreement_quantile"), quantile))
+        return _to_float32(np.quantile(_of_right(model, data, "disagreement_quantile"), quantile))
     if isinstance(given, str):
         return _youden(model, data, seed)
     limit = model.config.disagreement_limit if given is None else given
     return None if limit is not None and math.isinf(limit) else limit
 
 
-def _youden(model: Network, data: Sequence[Labelled], seed: int) -> float:
+def _youden(model: Network, data: Sequence[LabelledEvidence], seed: int) -> float:
     right = np.sort(_of_right(model, data, "disagreement_limit"))
     wrong = np.sort(
-        np.concatenate([_of(model, mismatched(each, seed)) for each in data if each.paths])
+        np.concatenate([_of(model, mismatch_clips(each, seed)) for each in data if each.paths])
     )
     limits = np.unique(right)
     within, slipped = (
         np.searchsorted(values, limits, "right") / len(values) for values in (right, wrong)
     )
-    return _rounded(limits[int((within - slipped).argmax())])
+    return _to_float32(limits[int((within - slipped).argmax())])
 
 
-def _of_right(model: Network, data: Sequence[Labelled], option: str) -> NDArray[np.float64]:
+def _of_right(model: Network, data: Sequence[LabelledEvidence], option: str) -> NDArray[np.float64]:
     """Return the disagreement of the clips that are predicted right, (N,)."""
-    found = [_of(model, each)[outcomes(model, each).correct] for each in data if each.paths]
-    values = np.concatenate(found) if found else np.empty(0)
+    by_dataset = [_of(model, each)[outcomes(model, each).correct] for each in data if each.paths]
+    values = np.concatenate(by_dataset) if by_dataset else np.empty(0)
     if not values.size:
         raise DataError(
             f"no validation clip has several modalities and is predicted right; leave {option} out"
@@ -129,11 +129,11 @@ def _of_right(model: Network, data: Sequence[Labelled], option: str) -> NDArray[
     return values
 
 
-def _of(model: Network, data: Labelled) -> NDArray[np.float64]:
-    found = outcomes(model, data).disagreement
-    return np.empty(0) if found is None else found
+def _of(model: Network, data: LabelledEvidence) -> NDArray[np.float64]:
+    disagreement = outcomes(model, data).disagreement
+    return np.empty(0) if disagreement is None else disagreement
 
 
-def _rounded(limit: float) -> float:
+def _to_float32(limit: float) -> float:
     """Return a float32, as the disagreements are, so that whoever compares rounds nothing."""
     return float(np.float32(limit))

@@ -25,7 +25,7 @@ class Encoded:
     Attributes:
         evidence: `(V, W, K)`, zero where masked.
         mask: `(V, W)`.
-        features: by modality, `(W, D)` what the encoder pooled; zero where masked.
+        features: By modality, `(W, D)` what the encoder pooled; zero where masked.
         owner: `(W,)` number of each window's clip.
         count: N.
     """
@@ -42,12 +42,12 @@ class Encoded:
 
     def clip_features(self) -> dict[str, NDArray[np.float64]]:
         """Return the clips' features by modality, (N, D); NaN where it is missing."""
-        found = {}
+        features_by_name = {}
         for view, (name, values) in enumerate(self.features.items()):
             mask = self.mask[view, None]
-            mean, there = clip_mean(values.double()[None], mask, self.owner, self.count)
-            found[name] = mean.masked_fill(~there[..., None], np.nan)[0].numpy()
-        return found
+            mean, present = clip_mean(values.double()[None], mask, self.owner, self.count)
+            features_by_name[name] = mean.masked_fill(~present[..., None], np.nan)[0].numpy()
+        return features_by_name
 
 
 def encode(
@@ -59,10 +59,10 @@ def encode(
     """Run a model's experts over the windows of N clips, windows of like length together.
 
     Args:
-        model: in evaluation mode.
-        clips: windows of each.
-        empty: by modality, a tensor without rows.
-        batch_size: windows at once.
+        model: In evaluation mode.
+        clips: Windows of each.
+        empty: By modality, a tensor without rows.
+        batch_size: Windows at once.
     """
     names = model.config.modalities
     count = sum(map(len, clips))

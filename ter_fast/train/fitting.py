@@ -13,9 +13,9 @@ from ter_fast.errors import DataError, TerFastError
 from ter_fast.experts.config import TrainingRecord
 from ter_fast.experts.provenance import groups_by_split
 from ter_fast.predict.prepare import PreparedData, prepare
-from ter_fast.train.checkpoints import held
+from ter_fast.train.checkpoints import hold_folder
 from ter_fast.train.machine import is_first_process, precision_here, processes_of
-from ter_fast.train.out_of_distribution import drop_familiarity, learn_familiarity
+from ter_fast.train.out_of_distribution import drop_ood, learn_ood
 from ter_fast.train.session import learn
 from ter_fast.train.settings import Settings, parameter_groups
 from ter_fast.train.validation import fit_scale
@@ -43,8 +43,8 @@ def fit(
 
     The loss is `TrustedCELoss` over the fused opinion and, where there are several, each modality.
     A model of one modality then has its evidence scale fitted on the validation data. Thresholds set
-    before are dropped: `calibrate` anew. What was familiar to its experts is forgotten, and learned anew
-    at the end where there was any, or where the setting `familiarity` asks for it.
+    before are dropped: `calibrate` again. OOD guards are dropped, and retrained at the end where there were
+    any, or where the setting `ood` asks for them.
 
     With `checkpoints`, the state is kept after every epoch, and a run that was killed at any moment ends,
     once it is called again with `resume`, with the weights of one that ran through, bit for bit on as many
@@ -58,27 +58,27 @@ def fit(
     processes do not find each other on CPUs (gloo).
 
     Args:
-        model: the model.
-        train: labelled clips; when `validation` is None, its own splits "train" and "validation" are
+        model: The model.
+        train: Labelled clips; when `validation` is None, its own splits "train" and "validation" are
             used, and a tenth of the groups is held out where it has none.
-        validation: labelled clips of other speakers or sources.
-        progress: show progress bars.
+        validation: Labelled clips of other speakers or sources.
+        progress: Show progress bars.
         face_model: YuNet face detector, where the model asks for faces.
-        max_unreadable: how many files may be unreadable on either side, as a number (int) or a share
+        max_unreadable: How many files may be unreadable on either side, as a number (int) or a share
             (float in [0, 1]); they are skipped, and a warning lists them.
-        checkpoints: folder for latest.ckpt, from which training goes on, and best.ckpt.
-        resume: go on with the run in `checkpoints`, where there is one.
-        devices: how many processes on this machine; None for what `torchrun` started, else 1. Without
+        checkpoints: Folder for latest.ckpt, from which training goes on, and best.ckpt.
+        resume: Go on with the run in `checkpoints`, where there is one.
+        devices: How many processes on this machine; None for what `torchrun` started, else 1. Without
             `torchrun` Lightning starts the others by running the same command.
         strategy: Lightning's; "auto" is DistributedDataParallel for several processes.
-        **settings: fields of `Settings`.
+        **settings: Fields of `Settings`.
 
     Raises:
-        DataError: a setting out of its range, data that do not fit the model, one group on both sides, more
+        DataError: A setting out of its range, data that do not fit the model, one group on both sides, more
             unreadable files than allowed, which the message lists, or checkpoints that are damaged, of
             another run, or being written by one.
         TerFastError: Lightning is not installed.
-        TypeError: an unknown setting.
+        TypeError: An unknown setting.
     """
     try:
         import lightning
@@ -109,11 +109,11 @@ def fit(
         notes = [w.notes.get(name) for windows in train_data.clips for w in windows]
         if all(notes):
             raise DataError(
-                f"no training clip has {name} ({notes[0]}); mend that, or train without {name}"
+                f"no training clip has {name} ({notes[0]}); fix that, or train without {name}"
             )
-    guarded = drop_familiarity(model) or chosen.familiarity
+    guarded = drop_ood(model) or chosen.ood
     folder = None if checkpoints is None else Path(checkpoints)
-    with held(folder) if folder is not None and first else nullcontext():
+    with hold_folder(folder) if folder is not None and first else nullcontext():
         learn(
             model,
             train_data,
@@ -130,7 +130,7 @@ def fit(
     if len(model.config.experts) == 1:
         fit_scale(model, validation_data)
     if guarded:
-        _learn_familiarity(model, train_data, validation_data, training.name)
+        _learn_ood(model, train_data, validation_data, training.name)
     record = TrainingRecord(
         modalities=model.config.modalities,
         data=training.name,
@@ -154,17 +154,17 @@ def fit_prepared(
     """Train a model in place on clips that lie in memory already, to its best validation epoch.
 
     No groups are compared, no evidence scale is fitted, no record and no checkpoint is kept: `fit` does
-    all that. What was familiar to its experts is forgotten, and learned anew only by the settings.
+    all that. What was familiar to its experts is forgotten, and retrained only by the settings.
 
     Args:
-        model: the model.
-        train: clips as the model's experts read them.
-        validation: clips of other speakers or sources.
-        settings: how to train.
-        progress: show progress.
+        model: The model.
+        train: Clips as the model's experts read them.
+        validation: Clips of other speakers or sources.
+        settings: How to train.
+        progress: Show progress.
 
     Raises:
-        DataError: the settings ask for `familiarity`, which the data do not teach.
+        DataError: The settings ask for `ood`, which the data do not teach.
         TerFastError: Lightning is not installed.
     """
     try:
@@ -175,17 +175,17 @@ def fit_prepared(
         raise TerFastError("training needs Lightning: pip install 'ter_fast[train]'") from error
     settings = replace(settings, precision=precision_here(settings.precision))
     lightning.seed_everything(settings.seed, workers=True, verbose=False)
-    drop_familiarity(model)
+    drop_ood(model)
     learn(
         model, train, validation, settings, progress=progress, folder=None, resume=False,
         devices=1, nodes=1, strategy="auto",
     )  # fmt: skip
-    if settings.familiarity:
-        learn_familiarity(model, train, validation)
+    if settings.ood:
+        learn_ood(model, train, validation)
     return model.eval()
 
 
-def fit_familiarity(
+def fit_ood(
     model: Network,
     train: Dataset,
     validation: Dataset | None = None,
@@ -194,24 +194,24 @@ def fit_familiarity(
     face_model: str | Path | None = None,
     max_unreadable: int | float = 0.05,
 ) -> Network:
-    """Let a trained model, in place, discount from now on its opinions on what is unlike its training data.
+    """Fit out-of-distribution guards: a trained model, in place, discounts its opinions on unlike inputs.
 
     Each expert whose modality the data hold learns where the features of the training clips lie and how
     far those of the validation clips are from there; the others keep what they have, so that a model
     joined of two corpora takes two calls. Thresholds of these modalities are dropped, with a warning:
-    `calibrate` anew.
+    `calibrate` again.
 
     Args:
-        model: the model.
-        train: the labelled clips that it was trained on; when `validation` is None, its own splits
+        model: The model.
+        train: The labelled clips that it was trained on; when `validation` is None, its own splits
             "train" and "validation" are used, and a tenth of the groups is held out where it has none.
-        validation: labelled clips of other speakers or sources, on which it was not trained.
-        progress: show progress bars.
+        validation: Labelled clips of other speakers or sources, on which it was not trained.
+        progress: Show progress bars.
         face_model: YuNet face detector, where the model asks for faces.
-        max_unreadable: as of `fit`.
+        max_unreadable: As of `fit`.
 
     Raises:
-        DataError: data that do not fit the model, one group on both sides, more unreadable files than
+        DataError: Data that do not fit the model, one group on both sides, more unreadable files than
             allowed, or a modality in training clips that no validation clip has.
         TerFastError: scikit-learn is not installed.
 
@@ -228,23 +228,23 @@ def fit_familiarity(
     for each in data:
         each.report()
     before = {**model.config.thresholds, **model.config.window_thresholds}
-    learn_familiarity(model, data[0], data[1], training.name)
-    kept = {**model.config.thresholds, **model.config.window_thresholds}
-    if dropped := sorted(set(before) - set(kept)):
+    learn_ood(model, data[0], data[1], training.name)
+    after = {**model.config.thresholds, **model.config.window_thresholds}
+    if dropped := sorted(set(before) - set(after)):
         warnings.warn(
             f"the thresholds of {', '.join(dropped)} were set on other confidences and are dropped: "
-            "calibrate anew",
+            "calibrate again",
             UserWarning,
             stacklevel=2,
         )
     return model
 
 
-def _learn_familiarity(
-    model: Network, train: PreparedData, validation: PreparedData, data: str
-) -> None:
+def _learn_ood(model: Network, train: PreparedData, validation: PreparedData, data: str) -> None:
     try:
-        learn_familiarity(model, train, validation, data)
+        learn_ood(model, train, validation, data)
     except DataError as error:
-        # What was learned is worth more than what guards it.
-        warnings.warn(f"nothing is discounted as unfamiliar: {error}", UserWarning, stacklevel=3)
+        # A trained model without a guard is worth more than none.
+        warnings.warn(
+            f"nothing is discounted as out of distribution: {error}", UserWarning, stacklevel=3
+        )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ter_fast.errors import DataError
 from ter_fast.experts.config import ModelConfig
-from ter_fast.predict.labelled import Labelled, outcomes
+from ter_fast.predict.labelled_evidence import LabelledEvidence, outcomes
 from ter_fast.trust.conformal import ConformalSets, check_alpha
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ def check_conformal(conformal: float | None, *, learned_on_the_same: bool) -> No
     """Refuse a share of misses that is none, and warn where the coverage cannot be exact.
 
     Args:
-        conformal: largest share of label sets that miss the true label; None where none are asked for.
-        learned_on_the_same: something of the model is learned on all clips that the sets are calibrated on.
+        conformal: Largest share of label sets that miss the true label; None where none are asked for.
+        learned_on_the_same: Something of the model is learned on all clips that the sets are calibrated on.
 
     Raises:
-        DataError: the share is outside (0, 1).
+        DataError: The share is outside (0, 1).
     """
     if conformal is None:
         return
@@ -38,18 +38,18 @@ def check_conformal(conformal: float | None, *, learned_on_the_same: bool) -> No
 
 
 def label_sets(
-    model: Network, parts: Iterable[tuple[str, Labelled]], alpha: float, by_window: bool
+    model: Network, parts: Iterable[tuple[str, LabelledEvidence]], alpha: float, by_window: bool
 ) -> dict[str, ConformalSets]:
     """Calibrate label sets for each set of modalities; what has too few clips is left out, with a warning.
 
     Args:
-        model: the model, as it will predict.
-        parts: sets of modalities, joined by "+", with the clips (or windows) that have them.
-        alpha: largest share of sets that miss the true label.
-        by_window: the samples are windows; those of one clip belong together.
+        model: The model, as it will predict.
+        parts: Sets of modalities, joined by "+", with the clips (or windows) that have them.
+        alpha: Largest share of sets that miss the true label.
+        by_window: The samples are windows; those of one clip belong together.
 
     Raises:
-        DataError: there are too few for every set of modalities.
+        DataError: There are too few for every set of modalities.
     """
     found: dict[str, ConformalSets] = {}
     refused = []

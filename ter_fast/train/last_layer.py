@@ -1,4 +1,4 @@
-"""Learn the last layer of a trained expert anew, on features that stay as they are."""
+"""Retrain the last layer of a trained expert, on features that stay as they are."""
 
 from __future__ import annotations
 
@@ -53,27 +53,27 @@ def fit_last_layer(
         w_i = n_i^-class_balance,  e_i = activation(W f_i + b),  loss(e, y) = sum_k y_k (log S - log(e_k + 1))
 
     by L-BFGS in float64; features are those of whole windows, without augmentation or dropout. The evidence
-    scale is then fitted on the validation data. Thresholds set before are dropped: `calibrate` anew.
+    scale is then fitted on the validation data. Thresholds set before are dropped: `calibrate` again.
 
     Args:
-        model: a trained model of one modality, such as an ensemble that `Model.from_experts` averaged.
-        train: the labelled clips that it was trained on; when `validation` is None, its own splits
+        model: A trained model of one modality, such as an ensemble that `Model.from_experts` averaged.
+        train: The labelled clips that it was trained on; when `validation` is None, its own splits
             "train" and "validation" are used, and a tenth of the groups is held out where it has none. The
             corpus of a clip is its attribute "corpus".
-        validation: labelled clips of other speakers or sources.
+        validation: Labelled clips of other speakers or sources.
         class_balance: 0 to count windows as they come, 1 to count each class of each corpus alike.
-        penalty: on the squared change of the layer, 0 or more; the larger, the less it changes.
-        progress: show progress bars.
+        penalty: On the squared change of the layer, 0 or more; the larger, the less it changes.
+        progress: Show progress bars.
         face_model: YuNet face detector, where the model asks for faces.
-        max_unreadable: as of `fit`.
+        max_unreadable: As of `fit`.
 
     Returns:
         The model.
 
     Raises:
-        DataError: data that do not fit the model, one group on both sides, more unreadable files than
+        DataError: Data that do not fit the model, one group on both sides, more unreadable files than
             allowed, or a number out of its range.
-        ModelError: a model of several modalities, or whose expert knows only some of its classes.
+        ModelError: A model of several modalities, or whose expert knows only some of its classes.
 
     Reference:
         Kirichenko, Izmailov and Wilson, "Last layer re-training is sufficient for robustness to spurious
@@ -84,11 +84,11 @@ def fit_last_layer(
         >>> from ter_fast import Model
         >>> fit_last_layer(Model.from_pretrained("default"), None)
         Traceback (most recent call last):
-        ter_fast.errors.ModelError: the last layer is learned anew of models of one modality, and this one ...
+        ter_fast.errors.ModelError: the last layer is retrained of models of one modality, and this one ...
     """
     if len(model.config.experts) > 1:
         raise ModelError(
-            "the last layer is learned anew of models of one modality, and this one has "
+            "the last layer is retrained of models of one modality, and this one has "
             f"{' and '.join(model.config.modalities)}; do it before they are joined"
         )
     name = model.config.modalities[0]
@@ -115,7 +115,7 @@ def fit_last_layer(
     owner = found.owner[here]
     weighed = Settings(class_balance=class_balance, balance_corpora=class_balance > 0)
     weight = draw_weights(seen, weighed)[owner]
-    head = _learned(
+    head = _learn(
         expert.head, found.features[name][here].double(), seen.targets[owner][:, list(expert.places)].double(),
         weight / weight.mean(), model.config.activation, penalty,
     )  # fmt: skip
@@ -131,11 +131,11 @@ def fit_last_layer(
     )
     model.config = replace(model.config.uncalibrated(), training=(*model.config.training, record))
     # A scale is put on evidence before a guard discounts it, and features, which a guard judges by, stay.
-    guard, expert.familiarity = expert.familiarity, None
+    guard, expert.ood = expert.ood, None
     try:
         fit_scale(model, held)
     finally:
-        expert.familiarity = guard
+        expert.ood = guard
     return model
 
 
@@ -143,7 +143,7 @@ def check_last_layer(class_balance: Any = CLASS_BALANCE, penalty: Any = PENALTY)
     """Refuse what `fit_last_layer` cannot do with.
 
     Raises:
-        DataError: a number out of its range.
+        DataError: A number out of its range.
     """
     if not isinstance(class_balance, Real) or not 0 <= float(class_balance) <= 1:
         raise DataError(f"class_balance is {class_balance!r}; expected a number from 0 to 1")
@@ -151,7 +151,7 @@ def check_last_layer(class_balance: Any = CLASS_BALANCE, penalty: Any = PENALTY)
         raise DataError(f"penalty is {penalty!r}; expected a number from 0 on")
 
 
-def _learned(
+def _learn(
     head: torch.nn.Linear,
     features: Tensor,
     target: Tensor,

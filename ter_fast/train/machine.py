@@ -62,10 +62,10 @@ def processes_of(devices: int | None) -> tuple[int, int]:
     """Return how many processes each machine has, and how many machines there are.
 
     Args:
-        devices: processes on this machine that were asked for; None for what `torchrun` started, else 1.
+        devices: Processes on this machine that were asked for; None for what `torchrun` started, else 1.
 
     Raises:
-        DataError: fewer than one, or another number than `torchrun` started.
+        DataError: Fewer than one, or another number than `torchrun` started.
     """
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
         local = int(os.environ["LOCAL_WORLD_SIZE"])

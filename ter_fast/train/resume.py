@@ -39,8 +39,8 @@ class Latest(Checkpoint):
     """Keep the state after each epoch: weights, optimizer, schedule, averages, callbacks, generators.
 
     Args:
-        folder: where latest.ckpt is kept.
-        run: what makes the run; see `run_of`.
+        folder: Where latest.ckpt is kept.
+        run: What makes the run; see `run_of`.
     """
 
     def __init__(self, folder: Path, run: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Calibration that keeps a promise: what is held out, what is tested, and what is then said."""
+"""Risk control: what calibration holds out, what it tests, and what it may then guarantee."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
-from ter_fast.predict.labelled import Labelled
-from ter_fast.trust.criterion import recorded_scores
+from ter_fast.predict.labelled_evidence import LabelledEvidence
+from ter_fast.trust.criterion import scores_to_record
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.thresholds import grid_from, guaranteed, sweep
 from ter_fast.trust.trusted_threshold import TrustedThreshold
@@ -33,15 +33,15 @@ _OF_PAIRS = (
 
 
 @dataclass(frozen=True)
-class Promise:
-    """What `calibrate` is asked to promise.
+class RiskControl:
+    """The risk that `calibrate` is to control.
 
     Attributes:
-        risk: largest share of wrong predictions among the trusted ones.
-        delta: largest probability that the promise is broken.
+        risk: Largest share of wrong predictions among the trusted ones.
+        delta: Largest probability that the guarantee is broken.
         unit: "groups" for new speakers, "clips" for further clips of the same ones.
-        share: of the units, held out to choose whatever is chosen before the test.
-        seed: of that choice.
+        share: Of the units, held out to choose whatever is chosen before the test.
+        seed: Of that choice.
     """
 
     risk: float
@@ -55,9 +55,9 @@ class Promise:
             if not 0 < value < 1:
                 raise DataError(f"{name} is {value}; give a share inside (0, 1), such as 0.1")
         if self.unit not in UNITS:
-            raise DataError(f"promise is {self.unit!r}; expected one of {', '.join(UNITS)}")
+            raise DataError(f"guarantee_for is {self.unit!r}; expected one of {', '.join(UNITS)}")
 
-    def hold_out(self, found: Sequence[Labelled]) -> list[Labelled]:
+    def hold_out(self, datasets: Sequence[LabelledEvidence]) -> list[LabelledEvidence]:
         """Note in each dataset what is held out of it.
 
         A group, or a file, that several of them hold is held out of all or of none: what is chosen on
@@ -66,37 +66,39 @@ class Promise:
         held: frozenset[str] = frozenset()
         seen: frozenset[str] = frozenset()
         # The smallest first, so that each has some of its own.
-        for data in sorted(found, key=lambda each: len(set(self._names(each)))):
-            held |= self.held_out(data, seen)
+        for data in sorted(datasets, key=lambda each: len(set(self._names(each)))):
+            held |= self.choose_held_out(data, seen)
             seen |= frozenset(self._names(data))
-        return [replace(each, held=self.rows(each, held)) for each in found]
+        return [replace(dataset, held=self.rows(dataset, held)) for dataset in datasets]
 
-    def held_out(self, data: Labelled, seen: frozenset[str] = frozenset()) -> frozenset[str]:
+    def choose_held_out(
+        self, data: LabelledEvidence, seen: frozenset[str] = frozenset()
+    ) -> frozenset[str]:
         """Choose, of those not seen before, groups or files that choose the levels and are not tested."""
         names = np.array(sorted(set(self._names(data)) - seen), object)
         size = min(max(1, round(self.share * len(names))), len(names) - 1)
         return frozenset(np.random.default_rng(self.seed).permutation(names)[:size].tolist())
 
-    def rows(self, data: Labelled, held: frozenset[str]) -> tuple[bool, ...]:
+    def rows(self, data: LabelledEvidence, held: frozenset[str]) -> tuple[bool, ...]:
         """Say which clips of the data, or of a part of them, are held out, (N,)."""
         return tuple(name in held for name in self._names(data))
 
-    def _names(self, data: Labelled | Outcomes) -> tuple[str, ...]:
+    def _names(self, data: LabelledEvidence | Outcomes) -> tuple[str, ...]:
         return data.groups if self.unit == "groups" else data.paths
 
     def record(self, modalities: str, answers: Outcomes, held: Flags) -> TrustedThreshold:
-        """Return the threshold for these modalities and what is promised of it.
+        """Return the threshold for these modalities and what is guaranteed of it.
 
         Args:
-            modalities: joined by "+".
-            answers: to the clips that have them.
+            modalities: Joined by "+".
+            answers: To the clips that have them.
             held: (N,) those that are held out.
 
         Raises:
-            DataError: no threshold can be promised; the message says why and how many would do.
+            DataError: No threshold can be guaranteed; the message says why and how many would do.
         """
-        self._refuse_what_cannot_be_promised(answers)
-        # Confidences above the disagreement limit are NaN there: what is promised is about the rest.
+        self._check_possible(answers)
+        # Confidences above the disagreement limit are NaN there: what is guaranteed is about the rest.
         confidence, correct = answers.ranked, answers.correct
         if np.isnan(confidence[held]).all():
             raise DataError(
@@ -104,7 +106,7 @@ class Promise:
                 "any; give more data"
             )
         groups = np.array(answers.groups)[~held] if self.unit == "groups" else None
-        found = guaranteed(
+        guarantee = guaranteed(
             confidence[~held],
             correct[~held],
             self.risk,
@@ -112,43 +114,45 @@ class Promise:
             grid=grid_from(confidence[held]),
             groups=groups,
         )
-        if (threshold := found.threshold) is None:
-            raise DataError(self._why_none(found.reason, found.samples_needed, answers, held))
-        found = replace(found, scope=modalities)
+        if (threshold := guarantee.threshold) is None:
+            raise DataError(
+                self._why_none(guarantee.reason, guarantee.samples_needed, answers, held)
+            )
+        guarantee = replace(guarantee, scope=modalities)
         tested = sweep(confidence[~held], correct[~held])
         return TrustedThreshold(
             threshold,
             f"risk={self.risk:g}",
             answers.name,
-            found.n,
+            guarantee.n,
             answers.pairing,
-            recorded_scores(tested.at(threshold), tested.accept_all_f1),
-            promise=found.promise + (_OF_PAIRS if answers.pairing else ""),
+            scores_to_record(tested.at(threshold), tested.accept_all_f1),
+            guarantee_text=guarantee.text + (_OF_PAIRS if answers.pairing else ""),
             guarantee={
                 "risk": self.risk,
                 "delta": self.delta,
-                "method": found.method,
-                "unit": found.unit,
-                "clips": found.n,
-                "groups": found.groups,
+                "method": guarantee.method,
+                "unit": guarantee.unit,
+                "clips": guarantee.n,
+                "groups": guarantee.groups,
                 "held_out": int(held.sum()),
-                "accepted": found.accepted,
-                "errors": found.errors,
-                "bound": found.bound,
+                "accepted": guarantee.accepted,
+                "errors": guarantee.errors,
+                "bound": guarantee.bound,
             },
         )
 
-    def _refuse_what_cannot_be_promised(self, data: Outcomes) -> None:
+    def _check_possible(self, data: Outcomes) -> None:
         names = set(self._names(data))
         if self.unit == "groups" and data.pairing:
             raise DataError(
-                "label-matched pairs cross the speakers of two corpora, so that nothing can be promised for new "
-                "speakers; promise='clips' promises it for further pairs"
+                "label-matched pairs cross the speakers of two corpora, so that nothing can be guaranteed for new "
+                "speakers; guarantee_for='clips' guarantees it for further pairs"
             )
         if self.unit == "groups" and "" in names:
             raise DataError(
-                "some clips name no group, so that nothing can be promised for new speakers; name the speakers, "
-                "or give promise='clips'"
+                "some clips name no group, so that nothing can be guaranteed for new speakers; name the speakers, "
+                "or give guarantee_for='clips'"
             )
         if len(names) < 2:
             raise DataError(
@@ -162,63 +166,63 @@ class Promise:
             text += f"; about {math.ceil(needed / (1 - self.share))} in all"
         text += ")"
         if self.unit == "groups":
-            text += (
-                "; promise='clips' asks for less: it is about further clips of the same speakers"
-            )
+            text += "; guarantee_for='clips' asks for less: it is about further clips of the same speakers"
         return text
 
 
-def asked_promise(
+def parse_risk_control(
     criterion: str | None,
     risk: float | None,
     delta: float | None,
     unit: str | None,
     comparing: bool,
     seed: int,
-) -> Promise | None:
-    """Return the promise that the arguments of `calibrate` ask for; None without a risk.
+) -> RiskControl | None:
+    """Return the risk control that the arguments of `calibrate` ask for; None without a risk.
 
     Args:
-        criterion: what else chooses the threshold.
-        risk: largest share of wrong predictions among the trusted ones.
-        delta: largest probability that the promise is broken; None for 0.05.
+        criterion: What else chooses the threshold.
+        risk: Largest share of wrong predictions among the trusted ones.
+        delta: Largest probability that the guarantee is broken; None for 0.05.
         unit: "groups" or "clips"; None for the first.
-        comparing: kinds of confidence are compared on what is held out, which takes more of it.
-        seed: of what is held out.
+        comparing: Kinds of confidence are compared on what is held out, which takes more of it.
+        seed: Of what is held out.
 
     Raises:
-        DataError: a criterion beside a risk, or a delta or unit without one.
+        DataError: A criterion beside a risk, or a delta or unit without one.
     """
     if risk is None:
         if delta is not None or unit is not None:
-            raise DataError("delta and promise say how a risk is to be kept; give risk as well")
+            raise DataError(
+                "delta and guarantee_for say how a risk is to be kept; give risk as well"
+            )
         return None
     if criterion is not None:
         raise DataError(
             f"a risk and the criterion {criterion!r} both choose the threshold; give one of them"
         )
     share = _HELD_OUT_TO_COMPARE if comparing else _HELD_OUT
-    return Promise(risk, 0.05 if delta is None else delta, unit or UNITS[0], share, seed)
+    return RiskControl(risk, 0.05 if delta is None else delta, unit or UNITS[0], share, seed)
 
 
 def warn_of_known_clips(model: Network, datasets: Sequence[Dataset]) -> None:
     """Warn of data by which, going by their names and splits, the model was trained or stopped."""
-    known = {
+    trained_on = {
         (name, split)
         for record in model.config.training
         for name in record.data.split("+")
         for split in record.samples
     }
-    given = {
+    calibrated_on = {
         (name, sample.split)
         for dataset in datasets
         for name in dataset.name.split("+")
         for sample in dataset
     }
-    if known & given:
-        names = ", ".join(f"{name} {split}" for name, split in sorted(known & given))
+    if trained_on & calibrated_on:
+        names = ", ".join(f"{name} {split}" for name, split in sorted(trained_on & calibrated_on))
         warnings.warn(
-            f"the model was trained or stopped by {names}: a promise needs clips that had no part in the "
+            f"the model was trained or stopped by {names}: a guarantee needs clips that had no part in the "
             "model, and may not hold when it is made on these",
             UserWarning,
             stacklevel=3,

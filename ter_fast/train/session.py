@@ -15,7 +15,7 @@ from ter_fast.opinions.losses import TrustedCELoss
 from ter_fast.predict.evidence import clip_evidence
 from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.batches import Loader, training_loader, window_counts
-from ter_fast.train.checkpoints import LATEST, Best, found_run, run_of
+from ter_fast.train.checkpoints import LATEST, Best, find_run, run_of
 from ter_fast.train.machine import is_first_process
 from ter_fast.train.settings import Settings
 from ter_fast.train.validation import scores
@@ -41,19 +41,19 @@ def learn(
     """Give a model the weights of its best validated epoch.
 
     Args:
-        model: the model.
-        train: what it learns from.
-        validation: what it is scored on.
+        model: The model.
+        train: What it learns from.
+        validation: What it is scored on.
         settings: how.
-        progress: show bars in a terminal, a line per epoch elsewhere.
-        folder: of the checkpoints, or None.
-        resume: go on with the run in `folder`, where there is one.
-        devices: processes on each machine.
+        progress: Show bars in a terminal, a line per epoch elsewhere.
+        folder: Of the checkpoints, or None.
+        resume: Go on with the run in `folder`, where there is one.
+        devices: Processes on each machine.
         nodes: machines.
         strategy: Lightning's.
 
     Raises:
-        DataError: checkpoints that cannot be written or read, or are of another run.
+        DataError: Checkpoints that cannot be written or read, or are of another run.
     """
     from ter_fast.train.resume import Latest
     from ter_fast.train.task import Task
@@ -63,7 +63,7 @@ def learn(
     run = {} if folder is None else run_of(model, train, validation, settings, devices * nodes)
     best = Best(settings.monitor, settings.monitor == "uar", run)
     if folder is not None:
-        found = found_run(folder, run, resume)
+        found = find_run(folder, run, resume)
         latest = Latest(folder, run)
         if is_first_process():
             best.folder = folder

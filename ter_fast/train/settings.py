@@ -22,47 +22,47 @@ class Settings:
     """How to train.
 
     Attributes:
-        epochs: passes over the training data, at most.
-        batch_size: windows in a step of each process: two processes learn from twice as many a step.
-        learning_rate: peak of the schedule.
-        backbone_learning_rate: peak for what learns of pretrained backbones, which is best a tenth of the
+        epochs: Passes over the training data, at most.
+        batch_size: Windows in a step of each process: two processes learn from twice as many a step.
+        learning_rate: Peak of the schedule.
+        backbone_learning_rate: Peak for what learns of pretrained backbones, which is best a tenth of the
             other or less; None for `learning_rate`.
-        schedule: of the learning rate over the steps of all epochs: "one-cycle" (up along a cosine, then
+        schedule: Of the learning rate over the steps of all epochs: "one-cycle" (up along a cosine, then
             down to almost nothing), "cosine" (up along a line, then down along a cosine to 0) or
             "constant" (up along a line, then as it is).
-        warmup: share of the steps in which the learning rate rises; 0 starts "cosine" and "constant" at
+        warmup: Share of the steps in which the learning rate rises; 0 starts "cosine" and "constant" at
             its peak.
-        gradient_clip: largest Euclidean norm of the gradient of all weights; longer ones are shortened to
+        gradient_clip: Largest Euclidean norm of the gradient of all weights; longer ones are shortened to
             it, and 0 leaves them.
         weight_decay: AdamW's.
-        kind: evidential loss, one of `ter_fast.losses.LOSSES`.
-        kl_weight: final weight of the regularizer.
-        annealing: epochs until it is reached.
-        balance: weight of the classification term of `TrustedCELoss`.
-        conflict_weight: weight of the disagreement of the modalities in the loss.
-        label_smoothing: share of a target that is spread evenly over the classes.
+        kind: Evidential loss, one of `ter_fast.losses.LOSSES`.
+        kl_weight: Final weight of the regularizer.
+        annealing: Epochs until it is reached.
+        balance: Weight of the classification term of `TrustedCELoss`.
+        conflict_weight: Weight of the disagreement of the modalities in the loss.
+        label_smoothing: Share of a target that is spread evenly over the classes.
         class_weight: "balanced" to weigh the loss by 1 / class count (mean 1), "" for equal weights;
             `class_balance` draws evenly instead, and both together would balance twice.
-        modality_dropout: probability that a present modality is left out of the fused opinion in a step,
+        modality_dropout: Probability that a present modality is left out of the fused opinion in a step,
             never all of a window, so that a missing modality is met in training.
-        learn_reliability: learn, with the weights, how far fusion believes each modality (from w = 0.9 on);
+        learn_reliability: Learn, with the weights, how far fusion believes each modality (from w = 0.9 on);
             the model's configuration keeps it. On data not trained on, `calibrate(…, reliability=True)`.
-        familiarity: learn, after the weights, how far from the training data the features of new clips
+        ood: Learn, after the weights, how far from the training data the features of new clips
             lie, and discount opinions on what lies further (see `ter_fast.experts.out_of_distribution`).
-        class_balance: power of 1 / class count by which samples are drawn: 0 as they come, 1 evenly.
-        balance_corpora: count the classes of each corpus apart in `class_balance`, so that a small corpus
+        class_balance: Power of 1 / class count by which samples are drawn: 0 as they come, 1 evenly.
+        balance_corpora: Count the classes of each corpus apart in `class_balance`, so that a small corpus
             is not drowned by a large one; a class that some corpora lack is then drawn less than others.
-        crop_seconds: length of the random stretch of sound that a step sees.
-        patience: epochs without a better validation score before training stops.
-        monitor: validation score: "nll" (lowest) or "uar" (highest).
+        crop_seconds: Length of the random stretch of sound that a step sees.
+        patience: Epochs without a better validation score before training stops.
+        monitor: Validation score: "nll" (lowest) or "uar" (highest).
         precision: Lightning's, such as "32-true" or "bf16-mixed"; "auto" for the latter where the device
             computes in bfloat16 and the former elsewhere, where bfloat16 is several times slower.
-        ema: decay of the exponential moving average of the weights, which is what is validated and kept;
+        ema: Decay of the exponential moving average of the weights, which is what is validated and kept;
             0 keeps the weights themselves.
-        seed: of the order of the data and of augmentation (the first weights are `Model.build`'s).
+        seed: Of the order of the data and of augmentation (the first weights are `Model.build`'s).
 
     Raises:
-        DataError: a value out of its range; the message names it and says what is expected.
+        DataError: A value out of its range; the message names it and says what is expected.
 
     Example:
         >>> Settings(epochs=0)
@@ -87,7 +87,7 @@ class Settings:
     class_weight: str = ""
     modality_dropout: float = 0.0
     learn_reliability: bool = False
-    familiarity: bool = False
+    ood: bool = False
     class_balance: float = 0.5
     balance_corpora: bool = False
     crop_seconds: float = 3.0
@@ -149,7 +149,7 @@ def parameter_groups(model: Network, settings: Settings) -> list[dict[str, Any]]
     """Return the model's parameters as an optimizer takes them, what learns of backbones at its own rate.
 
     Raises:
-        DataError: a rate for backbones, and nothing of a backbone learns.
+        DataError: A rate for backbones, and nothing of a backbone learns.
     """
     rate = settings.backbone_learning_rate
     if rate is None:

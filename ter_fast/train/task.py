@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import lr_scheduler
 
 from ter_fast.media.features import Batch
-from ter_fast.opinions._views import thinned
+from ter_fast.opinions._views import drop_views
 from ter_fast.opinions.losses import TrustedCELoss
 from ter_fast.train.batches import Loader
 from ter_fast.train.settings import Settings, parameter_groups
@@ -28,13 +28,13 @@ class Task(lightning.LightningModule):
     """A model that learns evidence.
 
     Args:
-        model: the model.
-        loss: its loss.
-        settings: how to train.
-        loader: gives the batches of a process, by its rank and the number of processes. A function, as
+        model: The model.
+        loss: Its loss.
+        settings: How to train.
+        loader: Gives the batches of a process, by its rank and the number of processes. A function, as
             are the others: the average of the weights copies this task with all that it holds.
-        validate: gives the scores of all validation clips.
-        offer: hears the scores after each epoch, with this task as it was validated.
+        validate: Gives the scores of all validation clips.
+        offer: Hears the scores after each epoch, with this task as it was validated.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Task(lightning.LightningModule):
         evidence, mask = self.model.evidence(inputs)
         fused, each = self.model.opinions(
             evidence,
-            thinned(mask, self.settings.modality_dropout),
+            drop_views(mask, self.settings.modality_dropout),
             None if self.reliability is None else self.reliability(),
         )
         several = (

@@ -38,12 +38,12 @@ class ConformalSets:
     of the calibration samples mostly was. An empty set is a miss, and the coverage already allows for it.
 
     Attributes:
-        alpha: largest probability that a set misses the true class.
+        alpha: Largest probability that a set misses the true class.
         quantile: q, the score up to which a class belongs to the set.
-        classes: number of classes K.
-        samples: calibration samples that q rests on.
-        groups: of these samples; as many as samples where each stands alone.
-        data: name of the calibration data.
+        classes: Number of classes K.
+        samples: Calibration samples that q rests on.
+        groups: Of these samples; as many as samples where each stands alone.
+        data: Name of the calibration data.
         pairing: "" for clips that have these modalities, "label-matched" for pairs of clips of equal label
             taken from two single-modality corpora.
 
@@ -95,32 +95,32 @@ class ConformalSets:
         Args:
             probability: (N, K) probabilities. Rows with NaN are left out: their sets hold every class.
             target: (N,) true classes.
-            alpha: largest probability that a set misses the true class, inside (0, 1).
+            alpha: Largest probability that a set misses the true class, inside (0, 1).
             groups: (N,) what belongs together, such as the clip of each window. Every group then counts
                 alike, and the coverage is that of a random sample of a further group. None: each sample
                 stands alone.
-            data: name of the data, for the record.
-            pairing: how clips were paired, for the record.
+            data: Name of the data, for the record.
+            pairing: How clips were paired, for the record.
 
         Raises:
-            DataError: shapes do not fit, the rows are no probabilities, `alpha` is no share, or there are
+            DataError: Shapes do not fit, the rows are no probabilities, `alpha` is no share, or there are
                 fewer than 1 / alpha - 1 samples (or groups), of which no quantile can be taken.
         """
         from ter_fast.trust.metrics.probabilities import as_probabilities
-        from ter_fast.trust.thresholds.samples import encoded
+        from ter_fast.trust.thresholds.samples import encode_groups
 
         check_alpha(alpha)
         chances, true = as_probabilities(probability, target)
         if chances.shape[1] < 2:
             raise DataError(f"probability has {chances.shape[1]} classes; give at least two")
-        known = ~np.isnan(chances).any(axis=1)
-        owner = np.arange(true.size) if groups is None else encoded(groups)[1]
+        valid = ~np.isnan(chances).any(axis=1)
+        owner = np.arange(true.size) if groups is None else encode_groups(groups)[1]
         if owner.size != true.size:
             raise DataError(f"{owner.size} groups for {true.size} samples; give one per sample")
-        _, group, sizes = np.unique(owner[known], return_inverse=True, return_counts=True)
+        _, group, sizes = np.unique(owner[valid], return_inverse=True, return_counts=True)
         _check_enough(sizes.size, alpha, "samples" if groups is None else "groups")
-        quantile = _quantile(1 - chances[known, true[known]], 1 / sizes[group], alpha)
-        return cls(alpha, quantile, chances.shape[1], int(known.sum()), sizes.size, data, pairing)
+        quantile = _quantile(1 - chances[valid, true[valid]], 1 / sizes[group], alpha)
+        return cls(alpha, quantile, chances.shape[1], int(valid.sum()), sizes.size, data, pairing)
 
     def predict(self, probability: Vector) -> Sets:
         """Return the set of each sample, (N, K): True for the classes that it holds.
@@ -128,7 +128,7 @@ class ConformalSets:
         A row with NaN says nothing, so its set holds every class.
 
         Raises:
-            DataError: the rows are no probabilities over the classes that were calibrated.
+            DataError: The rows are no probabilities over the classes that were calibrated.
         """
         from ter_fast.trust.metrics.probabilities import check_distributions
 
@@ -146,7 +146,7 @@ class ConformalSets:
         """Return the share of samples whose set holds the true class; NaN without samples.
 
         Raises:
-            DataError: as for `predict`, or a label does not fit.
+            DataError: As for `predict`, or a label does not fit.
         """
         from ter_fast.trust.metrics.probabilities import as_probabilities
 
@@ -158,14 +158,14 @@ class ConformalSets:
         """Return the mean number of classes in a set; NaN without samples.
 
         Raises:
-            DataError: as for `predict`.
+            DataError: As for `predict`.
         """
         sets = self.predict(probability)
         return float(sets.sum(axis=1).mean()) if len(sets) else math.nan
 
     @property
     def percent(self) -> str:
-        """Return the promised coverage in per cent."""
+        """Return the guaranteed coverage in per cent."""
         return f"{100 * (1 - self.alpha):g} %"
 
     @property
@@ -186,7 +186,7 @@ def check_alpha(alpha: float) -> None:
     """Refuse a miscoverage that is none.
 
     Raises:
-        DataError: it is outside (0, 1).
+        DataError: It is outside (0, 1).
     """
     if not 0 < alpha < 1:
         raise DataError(
@@ -198,7 +198,7 @@ def _check_enough(units: int, alpha: float, what: str) -> None:
     needed = math.ceil(round(1 / alpha - 1, 9))
     if units < max(needed, 1):
         raise DataError(
-            f"{units} calibration {what} cannot promise that at most {alpha:g} of the label sets miss the "
+            f"{units} calibration {what} cannot guarantee that at most {alpha:g} of the label sets miss the "
             f"true label; give at least {max(needed, 1)}, or allow more misses"
         )
 

@@ -17,7 +17,7 @@ def by_criterion(criterion: str, answers: Outcomes) -> TrustedThreshold:
     """Return the threshold that a criterion chooses on these answers, and how it does there.
 
     Raises:
-        DataError: the criterion is none, or no threshold meets it.
+        DataError: The criterion is none, or no threshold meets it.
     """
     # The limit only takes trust away: a threshold chosen under it would sink to make up for what
     # it takes, and let less certain clips in.
@@ -30,7 +30,7 @@ def by_criterion(criterion: str, answers: Outcomes) -> TrustedThreshold:
         answers.name,
         free.n,
         answers.pairing,
-        recorded_scores(chosen, free.accept_all_f1),
+        scores_to_record(chosen, free.accept_all_f1),
     )
 
 
@@ -66,7 +66,7 @@ def parse(criterion: str) -> tuple[str, float]:
     """Return a criterion's name and the share after its "=", NaN where it takes none.
 
     Raises:
-        DataError: it is none.
+        DataError: It is none.
     """
     name, _, value = criterion.partition("=")
     if name in get_args(Criterion) and not value:
@@ -84,7 +84,7 @@ def parse(criterion: str) -> tuple[str, float]:
     return name, share
 
 
-def recorded_scores(chosen: TrustedScores, accept_all_f1: float) -> dict[str, float]:
+def scores_to_record(chosen: TrustedScores, accept_all_f1: float) -> dict[str, float]:
     """Return the scores of a threshold that stand in its record."""
     names = ("precision", "recall", "f1", "accuracy", "coverage", "lift")
     scores = {name: float(getattr(chosen, name)) for name in names}

@@ -64,7 +64,7 @@ class Outcomes:
         modalities: By name, what each modality alone said.
         pairing: "label-matched" for pairs of clips of two corpora, "mismatched" where modalities are of two
             labels, else "".
-        promise: What was promised of the threshold, and for whom; "" for nothing.
+        guarantee: What was guaranteed of the threshold, and for whom; "" for nothing.
         conformal: What makes label sets of the probabilities; None without.
     """
 
@@ -85,7 +85,7 @@ class Outcomes:
     disagreement_limit: float | None = None
     modalities: Mapping[str, ModalityOutcomes] = field(default_factory=dict)
     pairing: str = ""
-    promise: str = ""
+    guarantee: str = ""
     conformal: ConformalSets | None = None
 
     @classmethod
@@ -236,7 +236,7 @@ class Outcomes:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a clip, for a table: what was true, predicted, trusted, and by whom."""
-        # Each of these is worked out anew whenever it is asked for.
+        # Each of these is worked out again whenever it is asked for.
         trusted, correct = self.trusted, self.correct
         said = {name: each.prediction for name, each in self.modalities.items()}
         sets = self.label_sets

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ter_fast.errors import DataError
-from ter_fast.opinions._views import checked_mask, checked_views
+from ter_fast.opinions._views import check_mask, check_views
 from ter_fast.opinions.fusion import fuse
 from ter_fast.opinions.opinion import RULES
 from ter_fast.trust._arrays import Vector
@@ -35,12 +35,12 @@ class Reliability:
 
     Attributes:
         weights: w `(V,)` in (0, 1], in the order of the evidence.
-        nll: mean negative log-likelihood of the fused opinions with it, in nats.
-        nll_before: the same with every modality taken at its word (w = 1).
-        converged: the search that found it ended at a minimum, not for want of steps.
-        starts: how many searches there were, each from another point.
-        agreeing: how many of them ended at this loss; few of many say that there are other minima.
-        samples: with at least one modality, on which it was fitted.
+        nll: Mean negative log-likelihood of the fused opinions with it, in nats.
+        nll_before: The same with every modality taken at its word (w = 1).
+        converged: The search that found it ended at a minimum, not for want of steps.
+        starts: How many searches there were, each from another point.
+        agreeing: How many of them ended at this loss; few of many say that there are other minima.
+        samples: With at least one modality, on which it was fitted.
     """
 
     weights: tuple[float, ...]
@@ -77,14 +77,14 @@ def fit_reliability(
         mask: `(V, N)` bool, True where a modality is present; None when all are. Samples without any
             are left out; a modality that no sample has keeps w = 1.
         target: `(N,)` true labels, or `(N, K)` shares of raters' votes.
-        rule: the fusion rule that will be used, one of `ter_fast.opinions.opinion.RULES`.
+        rule: The fusion rule that will be used, one of `ter_fast.opinions.opinion.RULES`.
         groups: `(N,)` speakers or sources, each of which then counts alike; None counts samples alike.
 
     Returns:
         The reliabilities, and whether the search converged.
 
     Raises:
-        DataError: one modality, no sample with two of them, all samples of one class, evidence that is
+        DataError: One modality, no sample with two of them, all samples of one class, evidence that is
             negative or not finite or all 0, an unknown rule, or shapes that do not fit.
 
     Reference:
@@ -95,14 +95,14 @@ def fit_reliability(
         >>> import torch
         >>> label = torch.tensor([0, 1] * 50)
         >>> knows = 3.0 * torch.nn.functional.one_hot(label, 2)
-        >>> shouts = 90.0 * torch.nn.functional.one_hot(torch.tensor([0, 0, 1, 1] * 25), 2)
-        >>> found = fit_reliability([knows, shouts], None, label)
+        >>> guesses = 90.0 * torch.nn.functional.one_hot(torch.tensor([0, 0, 1, 1] * 25), 2)
+        >>> found = fit_reliability([knows, guesses], None, label)
         >>> [round(each, 2) for each in found.weights], found.converged
         ([1.0, 0.0], True)
     """
-    views, there, votes = _checked(evidence, mask, target, rule)
-    loss = _loss(views, there, votes, rule, _shares(groups, there))
-    present = there.any(1).numpy()
+    views, available, votes = _check(evidence, mask, target, rule)
+    loss = _loss(views, available, votes, rule, _shares(groups, available))
+    present = available.any(1).numpy()
     before, _ = loss(np.ones(len(views)))
     runs = sorted(
         (_search(loss, start, present) for start in _starts(present)), key=lambda run: run[0]
@@ -118,24 +118,24 @@ def fit_reliability(
         converged,
         len(runs),
         sum(run[0] <= runs[0][0] + _SAME for run in runs),
-        int(there.any(0).sum()),
+        int(available.any(0).sum()),
     )
 
 
-def _checked(
+def _check(
     evidence: Tensor | Sequence[Tensor], mask: Tensor | None, target: Vector, rule: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return evidence `(V, N, K)`, mask `(V, N)` and votes `(N, K)`."""
     if rule not in RULES:
         raise DataError(f"rule is {rule!r}; expected one of {', '.join(RULES)}")
     try:
-        views = checked_views(evidence, "evidence").detach().cpu().double()
+        views = check_views(evidence, "evidence").detach().cpu().double()
         if views.ndim != 3 or not views.shape[1]:
             raise DataError(
                 f"evidence has shape {tuple(views.shape)}; give (V, N, K), at least one sample"
             )
         every = torch.ones(views.shape[:2], dtype=torch.bool)
-        there = every if mask is None else checked_mask(mask.cpu(), views)
+        there = every if mask is None else check_mask(mask.cpu(), views)
     except (TypeError, ValueError) as error:
         raise DataError(str(error)) from error
     if len(views) < 2:
@@ -143,12 +143,12 @@ def _checked(
             "evidence of one modality: there is nothing to weigh it against; fit its evidence scale "
             "(fit_evidence_scale)"
         )
-    known = views[there]
-    if not bool(torch.isfinite(known).all()) or bool((known < 0).any()):
+    evidence_values = views[there]
+    if not bool(torch.isfinite(evidence_values).all()) or bool((evidence_values < 0).any()):
         raise DataError(
             "evidence of a modality that is present is negative or not finite; mask these or leave them out"
         )
-    if not bool(known.any()):
+    if not bool(evidence_values.any()):
         raise DataError("all evidence is 0, so no reliability changes anything; train the model")
     if not bool((there.sum(0) > 1).any()):
         raise DataError(
@@ -214,11 +214,11 @@ def _search(loss: Loss, start: Floats, present: NDArray[np.bool_]) -> tuple[floa
         value, slope = loss(weights)
         return value, slope * weights * (1 - weights)
 
-    found = minimize(
+    minimum = minimize(
         objective, start, jac=True, method="L-BFGS-B", bounds=[_LOGITS] * len(start),
         options={"maxiter": _ITERATIONS, "ftol": 1e-12, "gtol": 1e-8},
     )  # fmt: skip
-    return float(found.fun), weights_of(found.x), bool(found.success)
+    return float(minimum.fun), weights_of(minimum.x), bool(minimum.success)
 
 
 def _at_one(loss: Loss, nll: float, weights: Floats) -> tuple[float, Floats]:

@@ -18,7 +18,7 @@ COVERAGES = (0.8,)
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A figure and the ends of its 95 % interval, resampled by group."""
 
     value: float
@@ -29,7 +29,7 @@ class Figure:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
-def figures_of(answers: Outcomes, resamples: int = 2000, seed: int = 0) -> dict[str, Figure]:
+def estimates_of(answers: Outcomes, resamples: int = 2000, seed: int = 0) -> dict[str, Estimate]:
     """Return every figure that the answers have, by name, each with its interval.
 
     accuracy, uar, macro_f1, weighted_f1, nll, brier, ece, aurc, e_aurc, augrc, failure_auroc, fpr95,
@@ -39,17 +39,17 @@ def figures_of(answers: Outcomes, resamples: int = 2000, seed: int = 0) -> dict[
     conformal_singletons and conformal_empty (shares of sets of one label and of none).
 
     Args:
-        answers: to N clips.
-        resamples: bootstrap draws of whole groups.
-        seed: of the draws.
+        answers: To N clips.
+        resamples: Bootstrap draws of whole groups.
+        seed: Of the draws.
 
     Example:
         >>> answers = Outcomes.from_arrays([[0.8, 0.2], [0.4, 0.6]], [0, 0], threshold=0.7)
-        >>> figures_of(answers, resamples=10)["trusted_precision"].value
+        >>> estimates_of(answers, resamples=10)["trusted_precision"].value
         1.0
     """
-    found = _resampled(answers, bootstrap_of(answers, resamples, seed))
-    return {name: Figure(each.value, *each.interval()) for name, each in found.items()}
+    replicates = _resample(answers, bootstrap_of(answers, resamples, seed))
+    return {name: Estimate(each.value, *each.interval()) for name, each in replicates.items()}
 
 
 def bootstrap_of(answers: Outcomes, resamples: int, seed: int) -> Bootstrap:
@@ -63,7 +63,7 @@ def differences(
     """Return first minus second for every figure that both have, resampled in pairs.
 
     Raises:
-        DataError: they do not answer the same clips, in the same order.
+        DataError: They do not answer the same clips, in the same order.
 
     Example:
         >>> good = Outcomes.from_arrays([[0.9, 0.1], [0.2, 0.8]] * 9, [0, 1] * 9)
@@ -79,11 +79,11 @@ def differences(
     if first.groups != second.groups or (first.target != second.target).any():
         raise DataError("the same clips carry different labels or groups; load the data alike")
     draws = bootstrap_of(first, resamples, seed)
-    one, two = _resampled(first, draws), _resampled(second, draws)
+    one, two = _resample(first, draws), _resample(second, draws)
     return {name: compare(one[name], two[name]) for name in one if name in two}
 
 
-def _resampled(answers: Outcomes, draws: Bootstrap) -> dict[str, Replicates]:
+def _resample(answers: Outcomes, draws: Bootstrap) -> dict[str, Replicates]:
     found = draws.figures(
         answers.prediction,
         answers.target,

@@ -77,7 +77,7 @@ def fit_evidence_scale(
 
     s = argmin -1/N sum_i sum_k y_ik ln p_ik,  p_k = (s e_k + 1) / (s sum_j e_j + K)
 
-    So no expert shouts: one whose evidence promises more than its validation data keep is turned
+    So that scales match: an expert whose evidence claims more than its validation data confirm is turned
     down before fusion, and one that is too modest is turned up. Multiply the evidence with it, or
     the `evidence_scale` of the expert's configuration.
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ter_fast.errors import DataError
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import Figure, figures_of
+from ter_fast.trust.results import Estimate, estimates_of
 
 KNOWN = (
     *("sex", "age", "ethnicity", "language", "corpus", "channel", "intensity", "corruption"),
@@ -31,25 +31,25 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Breakdown:
+class Subgroup:
     """Hold the figures of one class or group.
 
     Attributes:
-        samples: clips in it.
-        groups: speakers or sources in it.
-        figures: accuracy, aurc, failure_auroc and, with a threshold, trusted_precision,
+        samples: Clips in it.
+        groups: Speakers or sources in it.
+        figures: Accuracy, aurc, failure_auroc and, with a threshold, trusted_precision,
             trusted_recall, trusted_f1 and coverage, with label sets conformal_coverage and
             conformal_size, each with its interval (NaN where one group alone has nothing to resample).
     """
 
     samples: int
     groups: int
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Estimate]
 
 
-def break_down(
+def by_subgroup(
     answers: Outcomes, by: Sequence[str] | None, resamples: int, seed: int
-) -> dict[str, dict[str, Breakdown]]:
+) -> dict[str, dict[str, Subgroup]]:
     """Return figures by class, by predicted class, by attributes and by group.
 
     Raises:
@@ -87,13 +87,13 @@ def break_down(
 
 def _one(
     answers: Outcomes, chosen: np.typing.NDArray[np.bool_], resamples: int, seed: int
-) -> Breakdown:
+) -> Subgroup:
     part = answers.subset(chosen)
-    found = figures_of(part, resamples, seed)
-    return Breakdown(
+    estimates = estimates_of(part, resamples, seed)
+    return Subgroup(
         len(part),
         len(set(part.groups)),
-        {name: found[name] for name in _COLUMNS if name in found},
+        {name: estimates[name] for name in _COLUMNS if name in estimates},
     )
 
 

@@ -12,17 +12,18 @@ class TrustedThreshold:
     """A trusted threshold and where it comes from.
 
     Attributes:
-        threshold: a prediction is trusted when its confidence is at least this.
-        criterion: the rule that chose it.
-        data: name of the data that it was chosen on.
-        samples: how many clips those were.
+        threshold: A prediction is trusted when its confidence is at least this.
+        criterion: The rule that chose it.
+        data: Name of the data that it was chosen on.
+        samples: How many clips those were.
         pairing: "" for clips that have these modalities, "label-matched" for pairs of clips of equal
             label taken from two single-modality corpora.
-        scores: trusted precision, recall, f1, accuracy, coverage and accept_all_f1 on that data.
-        promise: what is promised of predictions that it trusts, and for whom; "" where nothing is.
-        guarantee: the figures behind the promise: risk, delta, method, unit, clips, groups, held_out,
+        scores: Trusted precision, recall, f1, accuracy, coverage and accept_all_f1 on that data.
+        guarantee_text: What is guaranteed of predictions that it trusts, and for whom, as a sentence; "" where nothing
+            is.
+        guarantee: The figures behind the guarantee: risk, delta, method, unit, clips, groups, held_out,
             accepted, errors and bound (see `ter_fast.thresholds.Guarantee`); empty without one.
-        aurc_by_confidence: area under the risk-coverage curve on that data, by kind of confidence: the
+        aurc_by_confidence: Area under the risk-coverage curve on that data, by kind of confidence: the
             lowest ranks errors best.
     """
 
@@ -32,7 +33,7 @@ class TrustedThreshold:
     samples: int
     pairing: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
-    promise: str = ""
+    guarantee_text: str = ""
     guarantee: Mapping[str, float | str | None] = field(default_factory=dict)
     aurc_by_confidence: Mapping[str, float] = field(default_factory=dict)
 

@@ -59,7 +59,7 @@ def test_answers_come_back_from_the_cache(tmp_path: Path) -> None:
 def test_every_system_is_measured_on_the_same_clips_by_the_same_rule() -> None:
     data = corpus()
     systems = {"ter_fast": answers(data, 0), "other": answers(data, 1, ("c", "a", "b"))}
-    rows = alternatives.compared(systems, data, "voices", "corpus", resamples=50)
+    rows = alternatives.compare(systems, data, "voices", "corpus", resamples=50)
     assert [(row["part"], row["system"], row["clips"]) for row in rows] == [
         (part, system, clips)
         for part, clips in (("voices", 36), ("x alone", 18), ("y alone", 18))
@@ -120,8 +120,8 @@ def test_our_experts_answer_files_and_pictures(tmp_path: Path) -> None:
     tones = load_dataset(str(tone_corpus(tmp_path, {"validation": 1, "test": 1})))
     model = tiny_model("audio", "video", labels=tones.labels)
     found = classifiers.ours(model, tones, "voices")
-    assert found.names == tuple(classifiers.key_of(each) for each in tones)
-    said = model.predict([each.path for each in tones])
+    assert found.names == tuple(classifiers.key_of(tone) for tone in tones)
+    said = model.predict([tone.path for tone in tones])
     expected = [[float(p) for p in each.opinion.probability.flatten()] for each in said]
     np.testing.assert_allclose(found.probability, expected, rtol=1e-5)
     assert len(found.seconds) == 2
@@ -176,7 +176,7 @@ def test_functionals_of_egemaps_are_kept(tmp_path: Path) -> None:
 
     tones = load_dataset(str(tone_corpus(tmp_path / "d", {"train": 2, "validation": 1, "test": 1})))
     found = classifiers.egemaps(tones, tmp_path / "kept.npz")
-    assert found.names == tuple(classifiers.key_of(each) for each in tones)
+    assert found.names == tuple(classifiers.key_of(tone) for tone in tones)
     assert np.load(tmp_path / "kept.npz")["values"].shape == (len(tones), 88)
     again = classifiers.egemaps(tones, tmp_path / "kept.npz")
     np.testing.assert_array_equal(again.probability, found.probability)

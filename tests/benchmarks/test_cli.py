@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: which `ter_fast` it runs, code of one's own, and errors as sentences."""
+"""`python -m benchmarks`: which `ter_fast` it runs, code of your own, and errors as sentences."""
 
 from __future__ import annotations
 

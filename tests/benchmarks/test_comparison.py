@@ -28,7 +28,7 @@ from benchmarks.cli import app
 from benchmarks.comparison import (
     METHODS,
     Answers,
-    Comparison,
+    ComparisonConfig,
     Protocol,
     ViewSet,
     answers_of,
@@ -298,7 +298,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_two_preparations_are_told_apart(config: Path, tmp_path: Path) -> None:
-    comparison = Comparison.read(config)
+    comparison = ComparisonConfig.read(config)
     published = replace(comparison, as_published=True)
     honest, traps = tmp_path / "honest.jsonl", tmp_path / "traps.jsonl"
     rows = [list(run(each, out)) for each, out in ((comparison, honest), (published, traps))]
@@ -327,7 +327,7 @@ def test_the_two_preparations_are_told_apart(config: Path, tmp_path: Path) -> No
 @pytest.mark.slow
 def test_the_command_writes_a_page_and_goes_on_where_it_ended(config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    comparison = Comparison.read(config)
+    comparison = ComparisonConfig.read(config)
     runs = run(comparison, out / "three.jsonl")
     first = [next(runs), next(runs)]
     runs.close()
@@ -407,9 +407,9 @@ def test_configurations_that_say_what_there_is_not(text: str, message: str, tmp_
     path = tmp_path / "wrong.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        Comparison.read(path)
+        ComparisonConfig.read(path)
     with pytest.raises(DataError, match="cannot be read as YAML"):
-        Comparison.read(tmp_path / "nowhere.yaml")
+        ComparisonConfig.read(tmp_path / "nowhere.yaml")
 
 
 def test_intervals_are_those_of_scipy() -> None:
@@ -430,7 +430,7 @@ def test_settings_of_the_row_on_a_set_come_last(config: Path, tmp_path: Path) ->
         + "of_sets: {some: {epochs: 2, dropout: 0.1}}\n",
         encoding="utf-8",
     )
-    comparison = Comparison.read(config)
+    comparison = ComparisonConfig.read(config)
     assert comparison.settings_of("ours", "some") == {
         "method": "ter_fast", "epochs": 5, "hidden": [8], "dropout": 0.1
     }  # fmt: skip
@@ -441,16 +441,16 @@ def test_settings_of_the_row_on_a_set_come_last(config: Path, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_results_are_lines_of_json(config: Path, tmp_path: Path) -> None:
-    comparison = Comparison.read(config)
+    comparison = ComparisonConfig.read(config)
     found = list(run(comparison, tmp_path / "r.jsonl"))
     assert [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()] == found
     assert list(run(comparison, tmp_path / "r.jsonl")) == []
     config.write_text(CONFIG.replace("failure_rate: 0.2", "failure_rate: 0.3"), encoding="utf-8")
     with pytest.raises(DataError, match="results of 'ours' on some with the settings"):
-        list(run(Comparison.read(config), tmp_path / "r.jsonl"))
+        list(run(ComparisonConfig.read(config), tmp_path / "r.jsonl"))
     config.write_text(CONFIG.replace("epochs: 3", "epochs: 0"), encoding="utf-8")
     with pytest.raises(DataError, match="'mean softmax' on some, draw 5: epochs is 0"):
-        list(run(Comparison.read(config), tmp_path / "other.jsonl"))
+        list(run(ComparisonConfig.read(config), tmp_path / "other.jsonl"))
 
 
 def test_conflict_weighs_as_in_the_papers_code() -> None:
@@ -563,7 +563,7 @@ def grouped(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_every_sample_is_answered_by_the_fold_that_left_it_out(grouped: Path) -> None:
-    comparison = Comparison.read(grouped)
+    comparison = ComparisonConfig.read(grouped)
     assert comparison.protocol is not None
     views = load_grouped(comparison.sets["some"], comparison.protocol, "some")
     found = answers_of(comparison, views, "ours", 1, comparison.settings_of("ours", "some"))
@@ -619,7 +619,7 @@ def test_rows_that_train_alike_answer_as_if_each_were_trained(
         return plain(self, *data)
 
     monkeypatch.setattr(TrustedClassifier, "fit", counted)
-    comparison = Comparison.read(grouped)
+    comparison = ComparisonConfig.read(grouped)
     assert comparison.protocol is not None
     found = {row: answers for _, row, _, answers in run_folds(comparison, tmp_path / "kept")}
     # ours, fused and face, on three folds; sums and found take the networks of ours.
@@ -634,7 +634,7 @@ def test_rows_that_train_alike_answer_as_if_each_were_trained(
 
 
 def test_a_view_alone_stands_at_the_mean_where_a_method_takes_one_table(grouped: Path) -> None:
-    comparison = Comparison.read(grouped)
+    comparison = ComparisonConfig.read(grouped)
     assert comparison.protocol is not None
     views = load_grouped(comparison.sets["some"], comparison.protocol, "some")
     settings = comparison.settings_of("baseline", "some")
@@ -661,7 +661,7 @@ def test_the_command_in_folds_writes_what_scikit_learn_finds(grouped: Path, tmp_
     assert answer.exit_code == 0, answer.output
     page = (out / "grouped.md").read_text()
     figures = json.loads((out / "grouped.json").read_text())["some"]
-    comparison = Comparison.read(grouped)
+    comparison = ComparisonConfig.read(grouped)
     kept = sorted((out / "grouped.answers").glob("*.npz"))
     assert len(kept) == 10
     answers = {
@@ -794,7 +794,7 @@ def test_the_committed_page_of_votes_is_written_anew_from_its_figures(tmp_path: 
 
 
 def test_intervals_are_of_groups_and_of_all_their_seeds_together(grouped: Path) -> None:
-    comparison = Comparison.read(grouped)
+    comparison = ComparisonConfig.read(grouped)
     assert comparison.protocol is not None
     views = load_grouped(comparison.sets["some"], comparison.protocol)
     assert views.groups is not None
@@ -826,7 +826,7 @@ def test_rows_and_files_that_do_not_fit_are_named(
 ) -> None:
     grouped.write_text(GROUPED.replace(old, new), encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        list(run_folds(Comparison.read(grouped), tmp_path / "answers"))
+        list(run_folds(ComparisonConfig.read(grouped), tmp_path / "answers"))
 
 
 def test_differences_are_marked_where_the_interval_leaves_out_0() -> None:

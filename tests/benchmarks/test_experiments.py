@@ -34,7 +34,7 @@ from benchmarks.experiments.training import build
 from helpers.tiny import LABELS, film_corpus, tiny_model, tone_corpus, write_manifest
 from ter_fast.data import Dataset, Sample
 from ter_fast.errors import DataError
-from ter_fast.experts.out_of_distribution import FamiliarityConfig
+from ter_fast.experts.out_of_distribution import OutOfDistributionConfig
 from ter_fast.media.corrupt import CORRUPTIONS, corrupt
 from ter_fast.media.corrupt.apply import clip_key
 from ter_fast.model import Model
@@ -318,7 +318,7 @@ def test_pictures_are_corrupted_before_they_are_scaled(films: Path, name: str) -
 def test_files_that_went_away_are_named(films: Path, tmp_path: Path) -> None:
     material, _ = films_of(films)
     data = select(material.data, range(2), ["video"])
-    gone = [replace(each, path=str(tmp_path / "gone.mp4")) for each in data.samples]
+    gone = [replace(sample, path=str(tmp_path / "gone.mp4")) for sample in data.samples]
     with pytest.raises(DataError, match=r"gone\.mp4 .*could be read before"):
         corrupted(replace(data, samples=tuple(gone)), "blur", 1, pictures=material.pictures)
 
@@ -557,7 +557,7 @@ def test_experts_with_a_guard_of_their_own_are_not_guarded_twice(tones: Path) ->
     model = tiny_model("audio", labels=("high", "low"))
     data = prepared(tones, model)
     expert = replace(
-        model.config.experts["audio"], familiarity=FamiliarityConfig(1.0, 4.0, 2, "tones", 8)
+        model.config.experts["audio"], ood=OutOfDistributionConfig(1.0, 4.0, 2, "tones", 8)
     )
     judge, answers = Judge.fit(model, "evidential", data, data)
     assert "density guard" in answers
@@ -570,7 +570,7 @@ def test_experts_with_a_guard_of_their_own_are_not_guarded_twice(tones: Path) ->
 def test_a_name_with_a_slash_is_refused() -> None:
     plan = Plan("Page", {"a/b": Experiment("a/b", "x:y")}, {"row": Row("row")})
     with pytest.raises(DataError, match="'a/b' has a slash"):
-        plan.checked()
+        plan.check()
 
 
 def test_answers_are_discounted_as_the_models_are() -> None:
@@ -608,7 +608,7 @@ def _window() -> Any:
 def test_an_ensemble_is_the_mean_and_knows_its_disagreement() -> None:
     rng = np.random.default_rng(0)
     chances = rng.dirichlet(np.ones(4), size=(3, 20))
-    members = [Answer(each, {TRUST: each.max(1)}) for each in chances]
+    members = [Answer(chance, {TRUST: chance.max(1)}) for chance in chances]
     both = ensemble(members)
     np.testing.assert_allclose(both.probability, chances.mean(0))
     information = entropy_of(chances.mean(0)) - entropy_of(chances.reshape(-1, 4)).reshape(
@@ -631,7 +631,7 @@ def test_a_run_goes_on_and_refuses_other_settings(tones: Path, plan: Plan, work:
         before
     )
     weights = (unit.folder / "model" / "model.safetensors").stat().st_mtime_ns
-    # Answers that were lost are given anew, by the model that is kept.
+    # Answers that were lost are given again, by the model that is kept.
     unit.answers.unlink()
     (again,) = list(run(plan, tones, work, ["tones/evidential/0"]))[1:]
     assert "trained" not in again

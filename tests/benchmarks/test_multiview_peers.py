@@ -126,7 +126,7 @@ def test_dbf_discounts_by_conflict_and_averages() -> None:
     evidence = torch.tensor(
         [[[8.0, 0.0]], [[8.0, 0.0]], [[0.0, 8.0]]], dtype=torch.float64
     )  # (V, 1, K)
-    fused = peers.DBFClassifier()._fused(evidence, torch.ones(3, 1, dtype=torch.bool))
+    fused = peers.DBFClassifier()._fuse(evidence, torch.ones(3, 1, dtype=torch.bool))
     # u = 2 / 10, p = (.9, .1): DC between the odd one and each other is .8 * .64 = .512.
     conflict = 0.8 * 0.8 * 0.8
 

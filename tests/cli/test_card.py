@@ -104,7 +104,7 @@ def test_several_figures_and_folders_of_reports(run: Run, given: Given, tmp_path
     found = run("card", given.model, "-e", report, "-e", given.evaluation)
     assert found.code == 0, found.err
     text = (given.model / CARD).read_text(encoding="utf-8")
-    assert {each.dataset_name for each in ModelCard(text).data.eval_results} == {
+    assert {result.dataset_name for result in ModelCard(text).data.eval_results} == {
         f"{other['name']} (audio)",
         "elsewhere (audio)",
     }
@@ -141,7 +141,7 @@ OF_EVALUATIONS: list[tuple[str, Callable[[Path], str | bytes]]] = [
     ("too large", lambda path: changed(path, "figures", "uar", "value", value=0.0625).replace("0.0625", "1e999")),
     ("labels", lambda path: changed(path, "labels", value=["high"])),
     ("confusion", lambda path: changed(path, "confusion", 0, value=[1])),
-    ("breakdown", lambda path: changed(path, "breakdowns", "class", "high", value=2)),
+    ("subgroup", lambda path: changed(path, "subgroups", "class", "high", value=2)),
 ]  # fmt: skip
 OF_ROBUSTNESS: list[tuple[str, Callable[[Path], str | bytes]]] = [
     ("no cells", lambda path: changed(path, "cells", value=[])),

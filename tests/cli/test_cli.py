@@ -305,7 +305,7 @@ def test_train_calibrate_evaluate_predict(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_promised_risk_is_printed_once_below_the_table(run: Run, tmp_path: Path) -> None:
+def test_a_controlled_risk_is_printed_once_below_the_table(run: Run, tmp_path: Path) -> None:
     manifest = tone_corpus(tmp_path / "data", {"train": 8, "validation": 40})
     folder = tmp_path / "model"
     trained = run("train", "-d", manifest, "-o", folder, "--epochs", 6, "--batch-size", 8, "-q")
@@ -317,12 +317,12 @@ def test_a_promised_risk_is_printed_once_below_the_table(run: Run, tmp_path: Pat
     assert found.code == 0, found.err
     record = Model.from_pretrained(folder).config.thresholds["audio"]
     words = " ".join(found.out.split())
-    assert f"audio, promised: {record.promise}" in words
+    assert f"audio, guaranteed: {record.guarantee_text}" in words
     assert "new speakers or sources drawn like the 32 of the calibration data" in words
     assert "ranks errors best there (AURC" in words
     clips = sorted((tmp_path / "data").glob("validation-*.wav"))[:20]
     answer = " ".join(run("predict", *clips, "-m", folder).out.split())
-    assert answer.count(f"Promised: {record.promise}.") == 1
+    assert answer.count(f"Guaranteed: {record.guarantee_text}.") == 1
     few = run("calibrate", "-d", manifest, "-m", folder, "--risk", 0.01, "-q")
     assert few.code == 1
     assert "without a single error it takes 299" in few.err
@@ -372,7 +372,7 @@ def test_evaluations_take_a_seed(run: Run, model: Path, tmp_path: Path) -> None:
         found = run("evaluate", "-d", manifest, "-m", model, "--seed", seed, "-o", out, "-q")
         assert found.code == 0, found.err
         figures = json.loads(out.read_text())["figures"]
-        return [[each["value"], each["low"]] for each in figures.values()]
+        return [[figure["value"], figure["low"]] for figure in figures.values()]
 
     first, again, other = intervals(1), intervals(1), intervals(2)
     assert first == again
@@ -381,7 +381,7 @@ def test_evaluations_take_a_seed(run: Run, model: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_set_without_a_promise_is_a_sentence_on_stderr(run: Run, tmp_path: Path) -> None:
+def test_a_set_without_a_guarantee_is_a_sentence_on_stderr(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "both"
     tiny_model("audio", "video", labels=LABELS).save_pretrained(folder)
     sounds = tone_corpus(tmp_path / "sounds", {"validation": 12})

@@ -59,7 +59,7 @@ def code(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> None:
-    app([str(each) for each in arguments], standalone_mode=False)
+    app([str(argument) for argument in arguments], standalone_mode=False)
 
 
 @pytest.mark.slow

@@ -96,6 +96,6 @@ def test_damaged_tables_are_read_or_refused(corpus: str, tmp_path: Path) -> None
         except DataError as error:
             messages.append(str(error))
     assert len(messages) > COPIES // 5
-    assert all(str(tmp_path) in each or each.startswith("nemo, ") for each in messages)
+    assert all(str(tmp_path) in message or message.startswith("nemo, ") for message in messages)
     table.write_bytes(content)
     assert load_dataset(spec, check=False) == whole

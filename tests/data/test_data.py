@@ -71,13 +71,13 @@ def test_merged_adds_soft_targets_and_sorts_the_new_labels() -> None:
     data = dataset(
         clip("a", "calm", target=(0.25, 0.5, 0.25)), clip("b"), labels=("anger", "calm", "neutral")
     )
-    merged = data.merged({"calm": "neutral", "anger": "rage"})
+    merged = data.merge_classes({"calm": "neutral", "anger": "rage"})
     assert merged.labels == ("neutral", "rage")
     assert [s.label for s in merged] == ["neutral", "rage"]
     assert merged[0].target == (0.75, 0.25)
     assert merged[1].target is None
     with pytest.raises(DataError, match=r"unknown label 'clam'.*Did you mean 'calm'"):
-        data.merged({"clam": "neutral"})
+        data.merge_classes({"clam": "neutral"})
 
 
 def test_union_reindexes_soft_targets_by_name() -> None:
@@ -101,11 +101,11 @@ def test_union_reindexes_soft_targets_by_name() -> None:
 
 def test_aligned_puts_a_dataset_on_the_labels_of_a_model() -> None:
     data = dataset(clip("a", "fear", target=(0.2, 0.8)))
-    wide = data.aligned(["neutral", "fear", "anger"])
+    wide = data.align(["neutral", "fear", "anger"])
     assert wide.labels == ("anger", "fear", "neutral")
     assert wide[0].target == (0.2, 0.8, 0.0)
     with pytest.raises(DataError, match=r"unknown label 'fear'.*Did you mean 'fears'"):
-        data.aligned(["anger", "fears"])
+        data.align(["anger", "fears"])
 
 
 @pytest.mark.parametrize(

@@ -170,4 +170,6 @@ def test_a_damaged_parquet_manifest_is_a_sentence(tmp_path: Path) -> None:
         except DataError as error:
             messages.append(str(error))
     assert len(messages) > 20
-    assert [each for each in messages if not each.startswith(str(table)) or "\n" in each] == []
+    assert [
+        message for message in messages if not message.startswith(str(table)) or "\n" in message
+    ] == []

@@ -117,7 +117,7 @@ def test_a_manifest_carries_registered_columns(data: Dataset, folder: Path) -> N
     assert first.extras["text"] in WORDS[first.label]
     assert first.extras["pulse"] == str(folder / "pulse0.npy")
     assert first.attributes == {"mood": "kept"}
-    assert data.merged({"low": "flat"})[0].extras == first.extras
+    assert data.merge_classes({"low": "flat"})[0].extras == first.extras
 
 
 def test_without_registration_columns_are_attributes_as_before(data: Dataset, folder: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_bad_file_costs_only_itself(data: Dataset, folder: Path, kind: str) ->
     found, others = model.predict(changed), model.predict(data)
     assert found[0].opinions["pulse"] is None
     assert found[0].opinions["text"] is not None
-    assert any(each.startswith("pulse: ") and message in each for each in found[0].reasons)
+    assert any(reason.startswith("pulse: ") and message in reason for reason in found[0].reasons)
     assert found[0].label
     for mine, theirs in zip(found[1:], others[1:], strict=True):
         same_evidence(mine, theirs)

@@ -38,7 +38,7 @@ from ter_fast.data.shards import (
     verify_shards,
 )
 from ter_fast.data.shards.codec import decode_sound, decode_strip, encode_sound, encode_strip
-from ter_fast.data.shards.crops import smoothed
+from ter_fast.data.shards.crops import smooth
 from ter_fast.data.shards.folder import alone
 from ter_fast.data.shards.plan import make_plan
 from ter_fast.media import decode
@@ -459,7 +459,7 @@ def test_no_frame_leaks_into_the_next(frames: npt.NDArray[np.uint8]) -> None:
     """A strip holds each frame exactly as a strip of that frame alone would."""
     pictures = torch.from_numpy(frames)
     together = decode_strip(encode_strip(pictures, 80), len(frames), "here")
-    alone = [decode_strip(encode_strip(each[None], 80), 1, "here")[0] for each in pictures]
+    alone = [decode_strip(encode_strip(picture[None], 80), 1, "here")[0] for picture in pictures]
     assert torch.equal(together, torch.stack(alone))
 
 
@@ -483,22 +483,22 @@ def test_what_is_no_media_is_refused(content: bytes) -> None:
 def test_smoothing_is_a_weighted_mean() -> None:
     generator = np.random.default_rng(0)
     boxes, times = generator.uniform(7, 9, (7, 4)), np.sort(generator.uniform(0, 2, 7))
-    for i, row in enumerate(smoothed(boxes, times, 0.3)):
+    for i, row in enumerate(smooth(boxes, times, 0.3)):
         weights = [np.exp(-((times[i] - t) ** 2) / (2 * 0.3**2)) for t in times]
         np.testing.assert_allclose(row, np.average(boxes, axis=0, weights=weights))
-    np.testing.assert_array_equal(smoothed(boxes, times, 0.0), boxes)
+    np.testing.assert_array_equal(smooth(boxes, times, 0.0), boxes)
 
 
 def test_faces_on_both_sides_of_a_cut_are_not_averaged() -> None:
     generator = np.random.default_rng(1)
     times = np.arange(6) * 0.1
     left, right = (generator.uniform(0, 1, (3, 4)) + np.array([x, 40, 30, 30]) for x in (20, 90))
-    both = smoothed(np.concatenate([left, right]), times, 0.25)
-    np.testing.assert_allclose(both[:3], smoothed(left, times[:3], 0.25))
-    np.testing.assert_allclose(both[3:], smoothed(right, times[3:], 0.25))
+    both = smooth(np.concatenate([left, right]), times, 0.25)
+    np.testing.assert_allclose(both[:3], smooth(left, times[:3], 0.25))
+    np.testing.assert_allclose(both[3:], smooth(right, times[3:], 0.25))
     assert both[:3, 0].max() < 22
     # A face that comes back is not the one that was shown meanwhile, nor the one from before.
-    back = smoothed(np.concatenate([left, right, left]), np.arange(9) * 0.1, 0.25)
+    back = smooth(np.concatenate([left, right, left]), np.arange(9) * 0.1, 0.25)
     np.testing.assert_allclose(back[6:], both[:3])
 
 

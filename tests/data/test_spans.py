@@ -103,7 +103,7 @@ def test_only_the_span_is_read(manifest: Path, film: Path) -> None:
 
 def test_spans_give_the_evidence_of_the_same_stretch_cut_out(manifest: Path, film: Path) -> None:
     model = tiny_model("audio", "video", window_seconds=1.0)
-    found = prepare(model, load_dataset(str(manifest)).aligned("abc"), progress=False)
+    found = prepare(model, load_dataset(str(manifest)).align("abc"), progress=False)
     for windows, (start, end) in zip(found.clips, [(0.5, 2.0), (2.0, 4.5), (0, 6.0)], strict=True):
         assert windows[0].start == start
         assert windows[-1].end == pytest.approx(end, abs=0.05)

@@ -61,7 +61,7 @@ def test_figures_are_those_of_the_predictions(voice: Model, tones: Dataset) -> N
     ]
     assert [list(row) for row in figures.confusion] == counts
     for k, name in enumerate(LABELS):
-        row = figures.breakdowns["class"][name]
+        row = figures.subgroups["class"][name]
         assert row.figures["accuracy"].value == pytest.approx(counts[k][k] / sum(counts[k]))
         assert row.samples == sum(counts[k])
     assert figures.trusted_confusion is not None

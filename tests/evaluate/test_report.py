@@ -20,12 +20,12 @@ from ter_fast.evaluate.evaluate import measure
 from ter_fast.evaluate.evaluation import Evaluation
 from ter_fast.evaluate.report import write_report
 from ter_fast.evaluate.report.canvas import HEAT_OPACITY
-from ter_fast.evaluate.report.curves import risk_curve, thinned
-from ter_fast.evaluate.report.formatting import number, path_end, share, shortened, why_missing
+from ter_fast.evaluate.report.curves import risk_curve, thin_curve
+from ter_fast.evaluate.report.formatting import number, path_end, share, shorten, why_missing
 from ter_fast.evaluate.report.modalities import agreement, summaries_of
 from ter_fast.evaluate.report.tables import sure_and_wrong, trust_table, unsure_and_right
 from ter_fast.trust.outcomes import ModalityOutcomes, Outcomes
-from ter_fast.trust.results import Figure
+from ter_fast.trust.results import Estimate
 from ter_fast.trust.thresholds import sweep
 
 pytestmark = pytest.mark.slow
@@ -197,7 +197,7 @@ def test_tables_hold_what_was_measured(folder: Path, evaluation: Evaluation) -> 
     matrix = [[int(row[label]) for label in evaluation.labels] for row in confusion]
     assert matrix == [list(row) for row in evaluation.confusion]
     by_sex = {row["sex"]: row for row in rows_of(folder / "tables" / "by-sex.csv")}
-    for sex, row in evaluation.breakdowns["sex"].items():
+    for sex, row in evaluation.subgroups["sex"].items():
         assert int(by_sex[sex]["clips"]) == row.samples
         assert float(by_sex[sex]["accuracy"]) == row.figures["accuracy"].value
     assert [row["error"] for row in rows_of(folder / "tables" / "errors.csv")] == ["a.wav: empty"]
@@ -368,20 +368,20 @@ def test_awkward_answers_have_a_page(found: Outcomes, said: str, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("unpainted")
-def test_a_promise_stands_beside_what_was_observed(tmp_path: Path) -> None:
+def test_a_guarantee_stands_beside_what_was_observed(tmp_path: Path) -> None:
     said = "for clips drawn like the 60 calibration clips, at most 0.1 of the trusted are wrong"
-    found = replace(answers(), promise=said)
+    found = replace(answers(), guarantee=said)
     evaluation = evaluated(found)
     evaluation.save(tmp_path)
     text = " ".join(read(tmp_path).text.split())
-    assert f"Promised {said}" in text
+    assert f"Guaranteed {said}" in text
     wrong = int((found.trusted & ~found.correct).sum())
     part = share(wrong, int(found.trusted.sum())).replace("\u00a0", " ")
     assert f"Of the trusted, {part} are wrong here" in text
     risk = number(evaluation.figures["risk"].value)
     assert re.search(rf"Selective risk {risk} \S+ observed here", text)
     evaluated(answers()).save(tmp_path)
-    assert "Promised" not in read(tmp_path).text
+    assert "Guaranteed" not in read(tmp_path).text
 
 
 @pytest.mark.usefixtures("unpainted")
@@ -499,11 +499,11 @@ def test_risk_curve_is_the_mean_over_orders_of_ties() -> None:
 def test_thinning_keeps_every_extreme() -> None:
     random = np.random.default_rng(0)
     x, y = np.sort(random.random(50_000)), random.normal(size=50_000)
-    kept = thinned(x, [y], columns=100)
+    kept = thin_curve(x, [y], columns=100)
     assert kept.size <= 4 * 101
     assert {0, x.size - 1, int(y.argmin()), int(y.argmax())} <= set(kept.tolist())
     assert (np.diff(kept) > 0).all()
-    assert thinned(x[:50], [y[:50]], columns=100).size == 50
+    assert thin_curve(x[:50], [y[:50]], columns=100).size == 50
 
 
 def test_trust_table_counts_clips() -> None:
@@ -576,8 +576,8 @@ def test_agreement_of_modalities_is_counted() -> None:
 
 
 def test_no_value_has_its_reason() -> None:
-    def figures(**values: float) -> dict[str, Figure]:
-        return {name: Figure(value, value, value) for name, value in values.items()}
+    def figures(**values: float) -> dict[str, Estimate]:
+        return {name: Estimate(value, value, value) for name, value in values.items()}
 
     nothing = figures(accuracy=0.5, coverage=0.0, trusted_precision=1.0, risk=0.0)
     assert (
@@ -598,8 +598,8 @@ def test_numbers_and_names_are_readable() -> None:
     assert path_end("/a/b/c.wav") == "b/c.wav"
     assert path_end("C:\\a\\b.wav + /x/y/z.mp4") == "a/b.wav + y/z.mp4"
     assert len(path_end("/a/" + "b" * 99)) == 44
-    assert shortened("speaker number 12", 9) == "spea…r 12"
-    assert len(shortened("x" * 99, 14)) == 14
+    assert shorten("speaker number 12", 9) == "spea…r 12"
+    assert len(shorten("x" * 99, 14)) == 14
 
 
 def test_cells_leave_their_numbers_readable() -> None:

@@ -24,7 +24,7 @@ from ter_fast.evaluate.report.robustness import sentence
 from ter_fast.evaluate.robustness import Robustness, Trend, evaluate_corrupted
 from ter_fast.evaluate.robustness.measure import rank_correlation
 from ter_fast.media.corrupt import CORRUPTIONS, corrupt, suite
-from ter_fast.trust.results import Figure
+from ter_fast.trust.results import Estimate
 
 LABELS = ("high", "low")
 FEW = {"resamples": 20}
@@ -215,7 +215,7 @@ def test_trend_follows_from_the_cells(found: Robustness) -> None:
 
 
 def trend(spearman: float, rise: float, accuracy: float) -> Trend:
-    figures = [Figure(x, x - 0.1, x + 0.1) for x in (spearman, rise, accuracy)]
+    figures = [Estimate(x, x - 0.1, x + 0.1) for x in (spearman, rise, accuracy)]
     return Trend("jpeg", *figures, (), None, None)
 
 
@@ -228,7 +228,7 @@ def test_verdicts() -> None:
         assert mixed.verdict == "unclear"
         assert mixed.blind
     assert not trend(0.0, 0.0, -0.05).blind
-    lone = Figure(0.9, float("nan"), float("nan"))
+    lone = Estimate(0.9, float("nan"), float("nan"))
     assert Trend("jpeg", lone, lone, lone, (), None, None).verdict == "unclear"
 
 

@@ -97,7 +97,7 @@ def test_the_hub_reads_the_metadata_and_every_figure(model: Model, measured: Eva
     assert found.pipeline_tag == "audio-classification"
     assert {"emotion-recognition", "audio"} <= set(found.tags)
     assert found.model_name == "Mine: a #1"
-    assert {(each.metric_name, each.metric_value) for each in found.eval_results} == {
+    assert {(result.metric_name, result.metric_value) for result in found.eval_results} == {
         (name, measured.figures[key].value)
         for name, key in (
             ("Accuracy", "accuracy"),
@@ -108,7 +108,7 @@ def test_the_hub_reads_the_metadata_and_every_figure(model: Model, measured: Eva
             ("Coverage at the trusted threshold", "coverage"),
         )
     }
-    assert {each.dataset_name for each in found.eval_results} == {"mine | test (audio)"}
+    assert {result.dataset_name for result in found.eval_results} == {"mine | test (audio)"}
     # Written again by the hub's library, it is the same metadata.
     assert ModelCard(str(card)).data.to_dict() == found.to_dict()
 
@@ -249,7 +249,7 @@ def test_figures_without_a_value_are_dashes_and_no_metadata(
 ) -> None:
     one = measure(answers.subset([0]), resamples=5, modalities="audio")
     text = card_text(model.config, CardFacts(evaluations=(figures_in(one.to_dict()),)))
-    values = [each.metric_value for each in ModelCard(text).data.eval_results]
+    values = [result.metric_value for result in ModelCard(text).data.eval_results]
     assert values
     assert np.isfinite(values).all()
     assert "None" not in text

@@ -92,14 +92,14 @@ def test_terms_are_named_once_and_thresholds_are_replaced_by_name() -> None:
     assert first.thresholds["audio"].threshold == 0.25
 
 
-def test_a_record_without_a_promise_is_read_as_before() -> None:
+def test_a_record_without_a_guarantee_is_read_as_before() -> None:
     values = json.loads(config().to_json())
     for record in values["thresholds"].values():
-        for name in ("promise", "guarantee", "aurc_by_confidence"):
+        for name in ("guarantee_text", "guarantee", "aurc_by_confidence"):
             del record[name]
     found = ModelConfig.from_dict(values).thresholds["audio"]
     assert found == config().thresholds["audio"]
-    assert (found.promise, found.guarantee, found.best_confidence) == ("", {}, "")
+    assert (found.guarantee_text, found.guarantee, found.best_confidence) == ("", {}, "")
 
 
 def test_the_best_confidence_is_the_one_of_the_lowest_area() -> None:

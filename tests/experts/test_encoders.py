@@ -142,7 +142,9 @@ def test_each_encoder_learns(encoder: object, data: object) -> None:
         optimizer.step()
         losses.append(loss.item())
     assert sum(losses[-5:]) / 5 < 0.5 * losses[0]
-    assert all(each.grad is not None and each.grad.isfinite().all() for each in parameters)
+    assert all(
+        parameter.grad is not None and parameter.grad.isfinite().all() for parameter in parameters
+    )
 
 
 @pytest.mark.parametrize(

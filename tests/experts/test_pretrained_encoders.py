@@ -306,7 +306,7 @@ def test_the_features_are_those_of_the_model_itself(folder_of: Callable[[str], s
     picture = frames(2, 3, SIDE, SIDE)
     pixels = encoder.pixels(picture)
     expected = whole.vision_model(pixel_values=pixels).pooler_output
-    torch.testing.assert_close(encoder._pooled(pixels), expected, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(encoder._pool(pixels), expected, atol=1e-6, rtol=1e-6)
 
 
 # -- what learns ----------------------------------------------------------------------------------
@@ -519,7 +519,7 @@ def test_a_pooler_without_weights_is_left_out(
     pixels = encoder.pixels(frames(2, 3, SIDE, SIDE))
     expected = encoder.backbone(pixel_values=pixels).last_hidden_state[:, 0]
     assert encoder.backbone.pooler is None
-    assert torch.equal(encoder._pooled(pixels), expected)
+    assert torch.equal(encoder._pool(pixels), expected)
 
 
 # -- from files to predictions --------------------------------------------------------------------

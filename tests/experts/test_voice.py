@@ -20,7 +20,7 @@ SMALL = (4, 6, 8, 16)
 
 def sounds(*seconds: float) -> tuple[torch.Tensor, torch.Tensor]:
     rows = [torch.from_numpy(noisy_tone(300 + 40 * i, s, seed=i)) for i, s in enumerate(seconds)]
-    return nn.utils.rnn.pad_sequence(rows, True), torch.tensor([len(each) for each in rows])
+    return nn.utils.rnn.pad_sequence(rows, True), torch.tensor([len(row) for row in rows])
 
 
 @torch.no_grad()

@@ -13,8 +13,8 @@ TICKS = 90_000
 def loop_media(source: Path, target: Path, seconds: float) -> Path:
     """Write `source` again and again until `target` lasts at least `seconds`."""
     with av.open(str(source)) as first, av.open(str(target), "w") as out:
-        streams = [each for each in first.streams if each.type in ("audio", "video")]
-        made = {each.index: out.add_stream_from_template(each) for each in streams}
+        streams = [stream for stream in first.streams if stream.type in ("audio", "video")]
+        made = {stream.index: out.add_stream_from_template(stream) for stream in streams}
         packets = [each for each in first.demux(*streams) if each.size and each.pts is not None]
         times = [(p.pts * p.time_base, p.dts * p.time_base, p.stream.index) for p in packets]
         ends = [p.pts * p.time_base + p.duration * p.time_base for p in packets]

@@ -290,7 +290,7 @@ def png(side: int, color: int = 2, channels: int = 3) -> bytes:
 
 def giant_gif(sources: Sequence[Original], generator: np.random.Generator) -> tuple[bytes, str]:
     """Return a GIF whose canvas is far larger than its picture."""
-    content = bytearray(next(each.content for each in sources if each.ending == ".gif"))
+    content = bytearray(next(source.content for source in sources if source.ending == ".gif"))
     width, height = generator.choice([320, 8_000, 16_000, 65_535], 2).tolist()
     content[6:10] = struct.pack("<HH", width, height)
     return bytes(content), ".gif"
@@ -298,7 +298,7 @@ def giant_gif(sources: Sequence[Original], generator: np.random.Generator) -> tu
 
 def odd_rate(sources: Sequence[Original], generator: np.random.Generator) -> tuple[bytes, str]:
     """Return a WAV of one sample a second, or of a billion."""
-    content = bytearray(next(each.content for each in sources if each.ending == ".wav"))
+    content = bytearray(next(source.content for source in sources if source.ending == ".wav"))
     rate = int(generator.choice([1, 7, 50, 999, 1_000, 44_101, 384_000, 999_983, 2**31 - 1]))
     content[24:32] = struct.pack("<II", rate, min(2 * rate, 2**32 - 1))
     return bytes(content), ".wav"
@@ -306,7 +306,9 @@ def odd_rate(sources: Sequence[Original], generator: np.random.Generator) -> tup
 
 def slow_clock(sources: Sequence[Original], generator: np.random.Generator) -> tuple[bytes, str]:
     """Return a film whose clocks tick 1 to 1,000 times a second, so that it lasts for days."""
-    films = [each for each in sources if any(name == b"mdhd" for name, _, _ in boxes(each.content))]
+    films = [
+        source for source in sources if any(name == b"mdhd" for name, _, _ in boxes(source.content))
+    ]
     film = films[generator.integers(len(films))]
     content = bytearray(film.content)
     for name, begin, _ in boxes(film.content):

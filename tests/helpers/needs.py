@@ -27,7 +27,7 @@ EXTRAS = {
 
 needs_kernels = pytest.mark.skipif(
     _ops.backend().name == "pure torch",
-    reason="needs the compiled kernels: install a C++ compiler, then ter_fast anew",
+    reason="needs the compiled kernels: install a C++ compiler, then ter_fast again",
 )
 needs_compiler = pytest.mark.skipif(
     harness.compiler() is None, reason="needs a C++ compiler: install g++ or set CXX"

@@ -130,7 +130,7 @@ def _disordered(packets: list[Any], generator: np.random.Generator) -> list[Any]
 
 
 def sound(content: bytes, container: str, codec: str) -> bytes:
-    """Return the sound of a film as a file of its own."""
+    """Return the sound of a film as its own file."""
     out = BytesIO()
     with (
         av.open(BytesIO(content)) as source,

@@ -155,7 +155,7 @@ def test_nothing_is_copied(shards: Path) -> None:
 
     loader = ShardLoader(shards, None, DaliSettings(batch_size=2))
     nodes = loader._run()[:-1]
-    batch = dali.handed_over(list(nodes), 2, ())
+    batch = dali.to_batch(list(nodes), 2, ())
     inside = np.asarray(nodes[2].as_tensor()).__array_interface__["data"][0]
     assert batch.batch.inputs["audio"].data_ptr() == inside
 

@@ -337,7 +337,7 @@ def test_files_are_read_side_by_side_and_closed(vp9: Path) -> None:
     _end_down_to(tasks)
     if sys.platform == "linux":
         links = [each for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
-        assert not [each for each in links if each.exists() and each.resolve() == vp9.resolve()]
+        assert not [link for link in links if link.exists() and link.resolve() == vp9.resolve()]
 
 
 def _tasks() -> int:

@@ -289,7 +289,7 @@ def test_batches_leave_no_thread_and_no_open_file(film: Path, backend: str) -> N
     assert not [each for each in threading.enumerate() if each.name.startswith("ter_fast_decode")]
     if sys.platform == "linux":
         links = [each for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
-        assert not [each for each in links if each.exists() and each.resolve() == film.resolve()]
+        assert not [link for link in links if link.exists() and link.resolve() == film.resolve()]
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_mutants_follow_from_their_seed(sources: list[Original]) -> None:
     first, again, other = (list(mutants(sources, 2 * len(MUTATIONS), seed)) for seed in (3, 3, 4))
     assert first == again
     assert sum(a.content != b.content for a, b in zip(first, other, strict=True)) > len(first) // 2
-    sound = {(each.name, each.content) for each in sources}
+    sound = {(source.name, source.content) for source in sources}
     damaged = [(m.kind, any(m.content == content for _, content in sound)) for m in first]
     assert {kind for kind, same in damaged if same} <= {"wrong ending", "remuxed, flipped"}
 
@@ -106,13 +106,13 @@ def test_torchcodec_decodes_large_pictures_a_few_at_a_time(
     assert expected.frames is not None
     assert len(expected.frames) >= 3
     asked: list[int] = []
-    real = torchcodec._shown
+    real = torchcodec._frames_at
 
     def counted(decoder: Any, wanted: Any, *limits: float) -> Any:
         asked.append(len(wanted))
         return real(decoder, wanted, *limits)
 
-    monkeypatch.setattr(torchcodec, "_shown", counted)
+    monkeypatch.setattr(torchcodec, "_frames_at", counted)
     height, width = expected.frames.shape[1:3]
     for most in (1, 2, 3):
         monkeypatch.setattr(torchcodec, "_MOST_BYTES", most * 3 * width * height)
@@ -307,8 +307,8 @@ def test_a_reader_that_dies_is_seen_and_begun_anew(
         for _ in range(2):
             first, *others = reader.read(Path("clip.mp4")).values()
             assert first.outcome == "done"
-            assert [each.outcome for each in others] == [outcome] * 2
-            assert all(message in each.message for each in others)
+            assert [other.outcome for other in others] == [outcome] * 2
+            assert all(message in other.message for other in others)
     finally:
         reader.close()
         reader.errors.close()

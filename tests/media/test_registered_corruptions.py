@@ -41,7 +41,7 @@ def test_it_is_described(name: str) -> None:
     assert corruption.title
     assert corruption.title[0].isupper()
     assert len(corruption.levels) == len(SEVERITIES)
-    numbers = {len(each) if isinstance(each, tuple) else 1 for each in corruption.levels}
+    numbers = {len(level) if isinstance(level, tuple) else 1 for level in corruption.levels}
     assert numbers == {len(corruption.measure.split("; "))}
     assert corruption.change.__doc__
     assert tuple(corruption.level(severity) for severity in SEVERITIES) == corruption.levels
@@ -59,8 +59,10 @@ def test_the_page_has_its_levels(name: str, monkeypatch: pytest.MonkeyPatch) -> 
         cells = [cell.strip() for cell in page[place + i].split("|")[1:-1]]
         assert cells[0] == ("" if i else f"`{name}`")
         assert cells[1].startswith(measure)
-        levels = [each if isinstance(each, tuple) else (each,) for each in CORRUPTIONS[name].levels]
-        assert [float(cell) for cell in cells[2:]] == [each[i] for each in levels]
+        levels = [
+            level if isinstance(level, tuple) else (level,) for level in CORRUPTIONS[name].levels
+        ]
+        assert [float(cell) for cell in cells[2:]] == [level[i] for level in levels]
 
 
 def test_kinds_have_headings_and_order_names() -> None:
@@ -135,7 +137,7 @@ def test_one_between_both_is_given_other_clips() -> None:
         "echoed", modality="audio", title="Echoed", measure="x", levels=LEVELS, cross=True
     )
     def echoed(clip: Clip, level: float, draw: np.random.Generator, others: list) -> Clip:
-        assert [len(each) for each in others] == [3]
+        assert [len(other) for other in others] == [3]
         return Clip.from_arrays(clip.frames, torch.from_numpy(others[0]))
 
     clip = Clip.from_arrays(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), torch.zeros(8))

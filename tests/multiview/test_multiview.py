@@ -26,7 +26,7 @@ from ter_fast.errors import DataError
 from ter_fast.multiview import TrustedClassifier, ViewScaler
 from ter_fast.multiview.networks import MemberLinear
 from ter_fast.multiview.validated import RATES
-from ter_fast.opinions._views import thinned
+from ter_fast.opinions._views import drop_views
 from ter_fast.opinions.losses import LOSSES
 from ter_fast.opinions.opinion import RULES, Opinion
 
@@ -101,7 +101,7 @@ def test_fusion_with_a_failure_rate_is_the_mixture_that_it_says() -> None:
     # Evidence of exp(min(z, ln 1e6)) is at most 1e6: stay below it.
     logits = logits - logits.amax(-1, keepdim=True) + 13.0
     evidence = logits.exp()[:, 0]
-    fused = model._fused(evidence, torch.ones(3, 50, dtype=torch.bool))
+    fused = model._fuse(evidence, torch.ones(3, 50, dtype=torch.bool))
     p = evidence / evidence.sum(-1, keepdim=True)
     expected = (0.8 * p + 0.2 / 5).prod(0)
     found = fused.belief + fused.uncertainty[..., None]
@@ -119,7 +119,7 @@ def test_projected_fusion_is_the_mixture_for_uncertain_views_too(rate: float) ->
     evidence = torch.randn(3, 50, 5, dtype=torch.float64).exp()
     evidence[0, 0] = 0.0
     model = TrustedClassifier(failure_rate=rate, projected=True)
-    fused = model._fused(evidence, torch.ones(3, 50, dtype=torch.bool))
+    fused = model._fuse(evidence, torch.ones(3, 50, dtype=torch.bool))
     mixed = ((1 - rate) * Opinion(evidence).probability + rate / 5).prod(0)
     total = mixed.sum(-1, keepdim=True)
     torch.testing.assert_close(fused.probability, mixed / total, rtol=2e-5, atol=1e-7)
@@ -128,24 +128,24 @@ def test_projected_fusion_is_the_mixture_for_uncertain_views_too(rate: float) ->
         fused.uncertainty, 5 * (max(rate, 1e-6) / 5) ** 3 / total[:, 0], rtol=1e-4, atol=0
     )
     # One view alone too, and answers as they are given.
-    one = model._fused(evidence[:1], torch.ones(1, 50, dtype=torch.bool)).probability
+    one = model._fuse(evidence[:1], torch.ones(1, 50, dtype=torch.bool)).probability
     p = Opinion(evidence[0]).probability
     torch.testing.assert_close(one, (1 - rate) * p + rate / 5, rtol=2e-5, atol=1e-7)
     logits = evidence[:, None, 1:].log()
     answer = model._probability(logits, torch.ones(3, 49, dtype=torch.bool))
     torch.testing.assert_close(answer, (mixed / total)[1:], rtol=2e-5, atol=1e-7)
     # With their vacuity, the opinions of the views make less sure.
-    plain = TrustedClassifier(failure_rate=rate)._fused(
+    plain = TrustedClassifier(failure_rate=rate)._fuse(
         evidence, torch.ones(3, 50, dtype=torch.bool)
     )
     assert fused.probability.amax(-1).mean() > plain.probability.amax(-1).mean() + 0.01
     # A view that is absent takes no part.
     without = torch.tensor([[True], [False], [True]]).expand(3, 50)
-    two = model._fused(evidence[[0, 2]], without[[0, 2]])
-    torch.testing.assert_close(model._fused(evidence, without).probability, two.probability)
+    two = model._fuse(evidence[[0, 2]], without[[0, 2]])
+    torch.testing.assert_close(model._fuse(evidence, without).probability, two.probability)
     # One that knows nothing contradicts nobody.
     silent = torch.tensor([[[1000.0, 0, 0, 0, 0]], [[0.0] * 5]])
-    known = model._fused(silent, torch.ones(2, 1, dtype=torch.bool))
+    known = model._fuse(silent, torch.ones(2, 1, dtype=torch.bool))
     assert float(known.disagreement) == float(known.conflict) == 0.0
 
 
@@ -324,7 +324,7 @@ def test_trust_is_calibrated_on_data_of_its_own(
     model.calibrate(held, labels[chosen], risk=0.05, delta=0.1)
     assert model.guarantee_ is not None
     assert model.threshold_ == model.guarantee_.threshold is not None
-    # Ten samples promise nothing, and then nothing is trusted.
+    # Ten samples guarantee nothing, and then nothing is trusted.
     few = {name: view[:10] for name, view in views.items()}
     model.calibrate(few, labels[:10], risk=0.01, delta=0.01)
     assert model.threshold_ is None
@@ -457,7 +457,7 @@ def test_views_left_out_are_some_of_those_present_and_never_the_last(
 ) -> None:
     torch.manual_seed(0)
     mask = torch.from_numpy(here)
-    kept = thinned(mask, share)
+    kept = drop_views(mask, share)
     assert not (kept & ~mask).any()
     assert (kept.any(0) == mask.any(0)).all()
     if not share:
@@ -466,7 +466,7 @@ def test_views_left_out_are_some_of_those_present_and_never_the_last(
 
 def test_views_are_left_out_as_often_as_asked() -> None:
     torch.manual_seed(0)
-    kept = thinned(torch.ones(2, 100_000, dtype=torch.bool), 0.3)
+    kept = drop_views(torch.ones(2, 100_000, dtype=torch.bool), 0.3)
     # Both would be left out of 9 %: these keep both.
     expected = {(True, True): 0.49 + 0.09, (True, False): 0.21, (False, True): 0.21}
     for pair, share in expected.items():
@@ -483,7 +483,7 @@ def test_the_fused_loss_sees_thinned_views_and_each_view_all_samples() -> None:
     torch.manual_seed(1)
     found = model._loss(logits, mask, target, target, 0.0)
     torch.manual_seed(1)
-    kept = thinned(mask[:, 0], 0.5)
+    kept = drop_views(mask[:, 0], 0.5)
     assert 0 < (~kept).sum() < 40
     p = (logits[:, 0].exp() + 1) / (logits[:, 0].exp() + 1).sum(-1, keepdim=True)
     evidence = torch.where(kept[..., None], logits[:, 0].exp(), 0.0)

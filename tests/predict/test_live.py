@@ -51,8 +51,8 @@ def test_windows_of_a_file_come_at_its_own_pace_and_hold_what_they_should(film: 
     assert when[0] >= 0.9
     assert when[1] >= 1.9
     # Sampled at 0.1, 0.3, … 0.9 s, where pictures 1, 3, … 9 begin.
-    assert [number_of(each) for each in found[0].frames] == [1, 3, 5, 7, 9]
-    assert [number_of(each) for each in found[1].frames] == [11, 13, 15, 17, 19]
+    assert [number_of(frame) for frame in found[0].frames] == [1, 3, 5, 7, 9]
+    assert [number_of(frame) for frame in found[1].frames] == [11, 13, 15, 17, 19]
     sound = noisy_tone(500, SECONDS)
     for clip in found:
         wanted = sound[round(clip.start * RATE) : round(clip.end * RATE)]

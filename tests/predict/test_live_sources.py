@@ -51,7 +51,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def unpaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a stream come as fast as it can, where its pace is not what is tested."""
-    monkeypatch.setattr("ter_fast.media.decode.live._paced", lambda due, stopped: 0.0)
+    monkeypatch.setattr("ter_fast.media.decode.live._wait_until", lambda due, stopped: 0.0)
 
 
 @contextmanager

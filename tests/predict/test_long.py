@@ -33,7 +33,7 @@ from ter_fast.data import load_dataset
 from ter_fast.media import decode
 from ter_fast.media import memory as _memory
 from ter_fast.predict.source import Source
-from ter_fast.predict.streaming import streamed
+from ter_fast.predict.streaming import stream_windows
 
 BOTH = "audio+video"
 
@@ -134,7 +134,7 @@ def test_windows_are_calibrated_apart_from_clips(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="unit is 'frame'; expected clip or window"):
         model.calibrate(data, unit="frame", progress=False)
     with pytest.raises(DataError, match="windows of one clip are too alike"):
-        model.calibrate(data, unit="window", risk=0.5, promise="clips", progress=False)
+        model.calibrate(data, unit="window", risk=0.5, guarantee_for="clips", progress=False)
     model.calibrate(data, unit="window", progress=False)
     assert model.config.thresholds == {}
     record = model.config.window_thresholds["audio"]
@@ -154,15 +154,15 @@ def test_windows_are_calibrated_apart_from_clips(tmp_path: Path) -> None:
 def test_thresholds_of_clips_do_not_hold_for_windows(model: Model, sound: Path) -> None:
     found = model.predict(sound)
     assert found.trusted is True
-    for each in found.windows:
-        assert each.trusted is None
-        assert each.threshold is None
-        assert "not calibrated for windows with audio" in each.reasons[0]
+    for window in found.windows:
+        assert window.trusted is None
+        assert window.threshold is None
+        assert "not calibrated for windows with audio" in window.reasons[0]
     held = Model(replace(model.config, window_thresholds=model.config.thresholds))
     held.load_state_dict(model.state_dict())
     again = held.eval().predict(sound)
-    assert [each.trusted for each in again.windows] == [
-        each.confidence >= 0.1 for each in again.windows
+    assert [window.trusted for window in again.windows] == [
+        window.confidence >= 0.1 for window in again.windows
     ]
 
 
@@ -200,13 +200,13 @@ def test_the_table_has_a_row_for_every_window_and_every_failure(
     rows.to_csv(tmp_path / "windows.csv")
     assert len((tmp_path / "windows.csv").read_text().splitlines()) == len(rows) + 1
     frame = rows.to_pandas()
-    assert frame["start"].tolist()[:count] == [each.start for each in found[0].windows]
+    assert frame["start"].tolist()[:count] == [window.start for window in found[0].windows]
 
 
 def test_predictions_with_windows_survive_pickling(model: Model, sound: Path) -> None:
     found = model.predict(sound)
     again = pickle.loads(pickle.dumps(found))
-    assert [each.row() for each in again.windows] == [each.row() for each in found.windows]
+    assert [window.row() for window in again.windows] == [window.row() for window in found.windows]
 
 
 # -- streaming ------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ def test_only_a_few_windows_wait_and_threads_and_files_are_let_go(model: Model) 
 
     before = threading.active_count()
     sources = [Source(str(i), endless) for i in range(5)]  # type: ignore[arg-type]
-    stream = streamed(sources, model.preprocessor(), workers=2)
+    stream = stream_windows(sources, model.preprocessor(), workers=2)
     for _ in range(50):
         assert next(stream)[0] == 0
     assert made < 50 + 2 * 10
@@ -242,10 +242,10 @@ def test_a_clip_that_breaks_in_the_middle_costs_only_itself(model: Model) -> Non
         raise ValueError("worn out")
 
     good = Source("good", lambda: iter([Clip.from_arrays(audio=noisy_tone(500, 0.5))]))
-    from ter_fast.predict.predict import _predicted
+    from ter_fast.predict.predict import _predict_sources
 
     sources = [good, Source("bad", breaks), good]  # type: ignore[arg-type]
-    found = list(_predicted(model, sources, model.preprocessor(), 4, 2))
+    found = list(_predict_sources(model, sources, model.preprocessor(), 4, 2))
     assert [each.path for each in found] == ["good", "bad", "good"]
     assert found[1].error.startswith("bad could not be read (ValueError: worn out)")
     assert list(found[1].windows) == [found[1]]

@@ -292,14 +292,14 @@ def test_a_confidence_equal_to_the_threshold_is_trusted(folder: Path) -> None:
     assert with_threshold(model, above, BOTH).predict(folder / "film.mp4").trusted is False
 
 
-def test_what_is_trusted_says_what_is_promised(folder: Path) -> None:
+def test_what_is_trusted_says_what_is_guaranteed(folder: Path) -> None:
     model = with_threshold(tiny_model("audio", "video"), 0.1, BOTH)
-    assert model.predict(folder / "film.mp4").promise == ""
+    assert model.predict(folder / "film.mp4").guarantee == ""
     said = "for new speakers drawn like these, at most 0.1 are wrong"
-    for threshold, promise in ((0.1, said), (0.999, "")):
-        record = replace(model.config.thresholds[BOTH], threshold=threshold, promise=said)
+    for threshold, guarantee in ((0.1, said), (0.999, "")):
+        record = replace(model.config.thresholds[BOTH], threshold=threshold, guarantee_text=said)
         model.config = model.config.with_thresholds({BOTH: record})
-        assert model.predict(folder / "film.mp4").promise == promise
+        assert model.predict(folder / "film.mp4").guarantee == guarantee
 
 
 def test_without_a_threshold_trust_is_unknown(folder: Path) -> None:

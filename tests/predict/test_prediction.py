@@ -83,8 +83,8 @@ def test_missing_values_are_none_in_a_row() -> None:
     assert [failed[name] for name in numbers] == [None] * 6
 
 
-def test_a_promise_is_no_column() -> None:
-    promised = replace(three()[0], promise="for new speakers, at most 0.1 …")
+def test_a_guarantee_is_no_column() -> None:
+    promised = replace(three()[0], guarantee="for new speakers, at most 0.1 …")
     assert promised.row() == three()[0].row()
 
 

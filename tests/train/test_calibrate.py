@@ -20,10 +20,16 @@ from ter_fast.data import Dataset, load_dataset
 from ter_fast.experts.config import TrainingRecord
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS
 from ter_fast.predict.evidence import Evidence
-from ter_fast.predict.labelled import Labelled, label, outcomes, pair, subset
+from ter_fast.predict.labelled_evidence import (
+    LabelledEvidence,
+    collect_evidence,
+    outcomes,
+    pair,
+    subset,
+)
 from ter_fast.train import calibrate
-from ter_fast.train.disagreement import mismatched
-from ter_fast.train.risk_control import Promise
+from ter_fast.train.disagreement import mismatch_clips
+from ter_fast.train.risk_control import RiskControl
 from ter_fast.trust.criterion import between, by_criterion
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.thresholds import sweep
@@ -57,8 +63,8 @@ def test_the_threshold_is_the_sweeps_on_the_predictions(
 def test_films_calibrate_each_modality_and_both(both: Model, films: Dataset) -> None:
     both.calibrate(films.split("validation"), progress=False)
     assert set(both.config.thresholds) == {"audio", "video", "audio+video"}
-    assert {each.samples for each in both.config.thresholds.values()} == {8}
-    assert {each.pairing for each in both.config.thresholds.values()} == {""}
+    assert {threshold.samples for threshold in both.config.thresholds.values()} == {8}
+    assert {threshold.pairing for threshold in both.config.thresholds.values()} == {""}
     sound = Model.from_experts(audio=both)
     sound.calibrate(films.split("validation"), progress=False)
     assert sound.config.thresholds["audio"].threshold == pytest.approx(
@@ -85,13 +91,13 @@ def test_two_corpora_are_paired_by_label(both: Model, tones: Dataset, tmp_path: 
     )
 
 
-def labelled(name: str, view: int, labels: list[int], groups: list[str]) -> Labelled:
+def labelled(name: str, view: int, labels: list[int], groups: list[str]) -> LabelledEvidence:
     values = torch.zeros(2, len(labels), 2)
     values[view] = torch.arange(1.0, len(labels) + 1)[:, None]
     mask = torch.zeros(2, len(labels), dtype=torch.bool)
     mask[view] = True
     paths = tuple(f"{name}{row}" for row in range(len(labels)))
-    return Labelled(
+    return LabelledEvidence(
         name,
         Evidence(values, mask),
         torch.tensor(labels),
@@ -141,14 +147,14 @@ def test_who_stands_in_two_corpora_is_held_out_of_both_or_of_neither() -> None:
     voices = labelled("v", 0, [0] * 40, everyone)
     faces = labelled("f", 1, [0] * 15, everyone[5:20])
     for seed in range(9):
-        promise = Promise(0.2, 0.1, "groups", 0.2, seed)
-        found = promise.hold_out([voices, faces])
+        control = RiskControl(0.2, 0.1, "groups", 0.2, seed)
+        found = control.hold_out([voices, faces])
         assert [each.name for each in found] == ["v", "f"]
         assert found[0].held[5:20] == found[1].held
         # A fifth of the 15, and of the 25 that are not among them.
         assert [sum(each.held) for each in found] == [3 + 5, 3]
-    alone = promise.hold_out([voices])[0].held
-    assert alone == promise.rows(voices, promise.held_out(voices))
+    alone = control.hold_out([voices])[0].held
+    assert alone == control.rows(voices, control.choose_held_out(voices))
 
 
 def test_a_set_that_meets_no_criterion_loses_its_older_threshold(
@@ -230,7 +236,7 @@ def test_the_disagreement_limit_may_be_a_quantile(both: Model, films: Dataset) -
         both.calibrate(data, disagreement_limit=0.5, disagreement_quantile=0.5, progress=False)
 
 
-# -- thresholds that keep a promise ---------------------------------------------------------------
+# -- thresholds that keep a guarantee ---------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -243,8 +249,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def surely(monkeypatch: pytest.MonkeyPatch, wrong: int) -> None:
     """Make the experts right about all clips but the first `wrong`, and surer where right."""
 
-    def rigged(model_: Model, data: Dataset, **options: object) -> Labelled:
-        found = label(model_, data, **options)
+    def rigged(model_: Model, data: Dataset, **options: object) -> LabelledEvidence:
+        found = collect_evidence(model_, data, **options)
         rows = torch.arange(len(found.labels))
         guess = torch.where(rows < wrong, 1 - found.labels, found.labels)
         size = torch.where(rows < wrong, 1.0, 20.0) + rows / len(rows)
@@ -252,17 +258,17 @@ def surely(monkeypatch: pytest.MonkeyPatch, wrong: int) -> None:
         values = torch.where(found.evidence.mask[..., None], evidence[None], 0)
         return replace(found, evidence=Evidence(values, found.evidence.mask))
 
-    monkeypatch.setattr("ter_fast.train.calibrate.label", rigged)
+    monkeypatch.setattr("ter_fast.train.calibrate.collect_evidence", rigged)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("promise", "unit"), [(None, "groups"), ("clips", "clips")])
-def test_a_promised_risk_is_stored_and_said(
-    voice: Model, many: Dataset, monkeypatch: pytest.MonkeyPatch, promise: str | None, unit: str,
+@pytest.mark.parametrize(("guarantee_for", "unit"), [(None, "groups"), ("clips", "clips")])
+def test_a_controlled_risk_is_stored_and_said(
+    voice: Model, many: Dataset, monkeypatch: pytest.MonkeyPatch, guarantee_for: str | None, unit: str,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     surely(monkeypatch, 12)
-    voice.calibrate(many, risk=0.2, delta=0.1, promise=promise, progress=False)
+    voice.calibrate(many, risk=0.2, delta=0.1, guarantee_for=guarantee_for, progress=False)
     record = voice.config.thresholds["audio"]
     assert record.criterion == "risk=0.2"
     kept = record.guarantee
@@ -277,15 +283,15 @@ def test_a_promised_risk_is_stored_and_said(
         if unit == "groups"
         else "clips drawn like the 96"
     )
-    assert record.promise.startswith(f"for {whom}")
-    assert "at most 0.2 of the trusted predictions (audio) are wrong" in record.promise
-    assert "with probability 0.9" in record.promise
+    assert record.guarantee_text.startswith(f"for {whom}")
+    assert "at most 0.2 of the trusted predictions (audio) are wrong" in record.guarantee_text
+    assert "with probability 0.9" in record.guarantee_text
     voice.save_pretrained(tmp_path)
     assert Model.from_pretrained(tmp_path).config == voice.config
     found = with_threshold_of(voice, 0.0).predict([sample.path for sample in many][:2])
-    assert [each.promise for each in found] == [record.promise] * 2
+    assert [each.guarantee for each in found] == [record.guarantee_text] * 2
     found = with_threshold_of(voice, 1.0).predict([sample.path for sample in many][:2])
-    assert [each.promise for each in found] == ["", ""]
+    assert [each.guarantee for each in found] == ["", ""]
 
 
 def with_threshold_of(model: Model, threshold: float) -> Model:
@@ -299,20 +305,20 @@ def with_threshold_of(model: Model, threshold: float) -> Model:
 def test_the_clips_that_are_held_out_are_not_tested(
     voice: Model, many: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is promised does not change with the answers of the held-out clips."""
+    """What is guaranteed does not change with the answers of the held-out clips."""
     surely(monkeypatch, 0)
-    inner = calibrate.label
-    voice.calibrate(many, risk=0.2, delta=0.1, promise="clips", progress=False)
+    inner = calibrate.collect_evidence
+    voice.calibrate(many, risk=0.2, delta=0.1, guarantee_for="clips", progress=False)
     first = voice.config.thresholds["audio"]
-    held = Promise(0.2, 0.1, "clips", 0.2, 0)
+    held = RiskControl(0.2, 0.1, "clips", 0.2, 0)
 
-    def spoiled(model_: Model, data: Dataset, **options: object) -> Labelled:
+    def spoiled(model_: Model, data: Dataset, **options: object) -> LabelledEvidence:
         found = inner(model_, data, **options)
-        rows = torch.tensor(held.rows(found, held.held_out(found)))
+        rows = torch.tensor(held.rows(found, held.choose_held_out(found)))
         return replace(found, labels=torch.where(rows, 1 - found.labels, found.labels))
 
-    monkeypatch.setattr("ter_fast.train.calibrate.label", spoiled)
-    voice.calibrate(many, risk=0.2, delta=0.1, promise="clips", progress=False)
+    monkeypatch.setattr("ter_fast.train.calibrate.collect_evidence", spoiled)
+    voice.calibrate(many, risk=0.2, delta=0.1, guarantee_for="clips", progress=False)
     second = voice.config.thresholds["audio"]
     assert (second.threshold, second.guarantee) == (first.threshold, first.guarantee)
     assert second.aurc_by_confidence != first.aurc_by_confidence
@@ -329,19 +335,19 @@ def test_too_few_speakers_are_told_how_many_would_do(
     message = str(raised.value)
     assert "from 5 groups: without a single error it takes 29; about " in message
     assert "besides 1 that were held out" in message
-    assert "promise='clips' asks for less" in message
+    assert "guarantee_for='clips' asks for less" in message
     assert voice.config == before
 
 
 @pytest.mark.slow
-def test_a_set_of_modalities_without_a_promise_has_no_threshold(
+def test_a_set_of_modalities_without_a_guarantee_has_no_threshold(
     both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mute = load_dataset(str(film_corpus(tmp_path, {"validation": 4}, sound=False, name="mute")))
     surely(monkeypatch, 0)
     with_threshold(both, 0.3, "video", "audio+video")
     with pytest.warns(UserWarning, match="not calibrated for") as caught:
-        both.calibrate(many, mute, risk=0.2, promise="groups", progress=False)
+        both.calibrate(many, mute, risk=0.2, guarantee_for="groups", progress=False)
     messages = [str(each.message) for each in caught]
     assert any(m.startswith("not calibrated for video: no threshold") for m in messages)
     assert any("audio+video: label-matched pairs cross the speakers" in m for m in messages)
@@ -349,20 +355,20 @@ def test_a_set_of_modalities_without_a_promise_has_no_threshold(
 
 
 @pytest.mark.slow
-def test_pairs_promise_with_a_proviso(
+def test_pairs_guarantee_with_a_proviso(
     both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mute = load_dataset(str(film_corpus(tmp_path, {"validation": 30}, sound=False, name="mute")))
     surely(monkeypatch, 0)
-    both.calibrate(many, mute, risk=0.3, delta=0.1, promise="clips", progress=False)
+    both.calibrate(many, mute, risk=0.3, delta=0.1, guarantee_for="clips", progress=False)
     record = both.config.thresholds["audio+video"]
     assert record.pairing == "label-matched"
-    assert record.promise.endswith("as the modalities are independent given the emotion")
-    assert "independent" not in both.config.thresholds["audio"].promise
+    assert record.guarantee_text.endswith("as the modalities are independent given the emotion")
+    assert "independent" not in both.config.thresholds["audio"].guarantee_text
 
 
 @pytest.mark.slow
-def test_a_promise_is_kept_only_with_the_limit_that_it_was_made_with(
+def test_a_guarantee_is_kept_only_with_the_limit_that_it_was_made_with(
     both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     surely(monkeypatch, 0)
@@ -375,13 +381,13 @@ def test_a_promise_is_kept_only_with_the_limit_that_it_was_made_with(
     assert set(both.config.thresholds) == {"video", "audio+video"}
 
 
-def joint(views: int, labels: list[int], held: tuple[bool, ...] = ()) -> Labelled:
+def joint(views: int, labels: list[int], held: tuple[bool, ...] = ()) -> LabelledEvidence:
     """Return clips of some modalities whose evidence is the number of the clip."""
     count = len(labels)
     values = torch.arange(1.0, count + 1)[None, :, None].repeat(views, 1, 3)
     names = tuple(f"clip {i}" for i in range(count))
     mask = torch.ones(views, count, dtype=torch.bool)
-    return Labelled(
+    return LabelledEvidence(
         "clips",
         Evidence(values, mask),
         torch.tensor(labels),
@@ -395,7 +401,7 @@ def joint(views: int, labels: list[int], held: tuple[bool, ...] = ()) -> Labelle
 @pytest.mark.parametrize("views", [2, 3])
 def test_a_mismatched_clip_has_one_modality_of_another_label(views: int) -> None:
     data = joint(views, [0, 0, 1, 2, 2, 2, 2, 2])
-    found = mismatched(data, seed=3)
+    found = mismatch_clips(data, seed=3)
     times = 1 if views == 2 else 3
     assert len(found.labels) == len(found.paths) == times * len(data.labels)
     own = torch.arange(len(data.labels))
@@ -411,7 +417,7 @@ def test_a_mismatched_clip_has_one_modality_of_another_label(views: int) -> None
     assert len(seen) > 3
     assert found.paths[: len(own)] == data.paths
     with pytest.raises(DataError, match="have one label"):
-        mismatched(joint(2, [1, 1]))
+        mismatch_clips(joint(2, [1, 1]))
 
 
 def test_the_limit_of_youden_is_the_best_of_all(both: Model, films: Dataset) -> None:
@@ -419,8 +425,8 @@ def test_the_limit_of_youden_is_the_best_of_all(both: Model, films: Dataset) -> 
     both.calibrate(data, disagreement_limit="youden", seed=5, progress=False)
     limit = both.config.disagreement_limit
     assert limit is not None
-    clips = label(both, data, progress=False)
-    same, other = outcomes(both, clips), outcomes(both, mismatched(clips, 5))
+    clips = collect_evidence(both, data, progress=False)
+    same, other = outcomes(both, clips), outcomes(both, mismatch_clips(clips, 5))
     assert same.disagreement is not None
     assert other.disagreement is not None
     right = same.disagreement[same.correct]
@@ -446,10 +452,10 @@ def test_the_limit_of_youden_is_chosen_on_what_is_held_out(both: Model) -> None:
     assert limits[0] == limits[1] != limits[2]
 
 
-def chosen(model: Model, data: Labelled) -> float | None:
+def chosen(model: Model, data: LabelledEvidence) -> float | None:
     """Return the limit that `calibrate` sets on data that are labelled already."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibrate, "label", lambda *_, **__: data)
+        patch.setattr(calibrate, "collect_evidence", lambda *_, **__: data)
         model.calibrate(None, disagreement_limit="youden")  # type: ignore[arg-type]
     return model.config.disagreement_limit
 
@@ -463,7 +469,7 @@ def test_a_limit_below_nothing_is_refused(both: Model, films: Dataset, limit: fl
 
 
 @pytest.mark.slow
-def test_a_disagreement_limit_is_part_of_what_is_promised(both: Model, films: Dataset) -> None:
+def test_a_disagreement_limit_is_part_of_what_is_guaranteed(both: Model, films: Dataset) -> None:
     data = films.split("validation")
     limits = [0.01, 0.02, 0.05, 0.2]
     both.calibrate(data, criterion="coverage=1", progress=False)
@@ -471,7 +477,12 @@ def test_a_disagreement_limit_is_part_of_what_is_promised(both: Model, films: Da
         with contextlib.suppress(DataError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             both.calibrate(
-                data, risk=0.9, delta=0.5, promise="clips", disagreement_limit=limit, progress=False
+                data,
+                risk=0.9,
+                delta=0.5,
+                guarantee_for="clips",
+                disagreement_limit=limit,
+                progress=False,
             )
             record = both.config.thresholds.get("audio+video")
             if record is not None:
@@ -488,14 +499,20 @@ def test_a_limit_is_never_chosen_on_clips_that_are_tested(
     few = load_dataset(str(film_corpus(tmp_path, {"validation": 1})))
     mixed = replace(many, samples=(*many.samples, *few.samples))
     surely(monkeypatch, 0)
-    found = calibrate.label(both, mixed, progress=False)
+    found = calibrate.collect_evidence(both, mixed, progress=False)
     films = {sample.path for sample in few}
     seed = next(
         seed
         for seed in range(99)
-        if not films & Promise(0.2, 0.1, "clips", 0.2, seed).held_out(found)
+        if not films & RiskControl(0.2, 0.1, "clips", 0.2, seed).choose_held_out(found)
     )
-    settings = {"risk": 0.2, "delta": 0.1, "promise": "clips", "seed": seed, "progress": False}
+    settings = {
+        "risk": 0.2,
+        "delta": 0.1,
+        "guarantee_for": "clips",
+        "seed": seed,
+        "progress": False,
+    }
     with pytest.raises(DataError, match="no validation clip has several modalities"):
         both.calibrate(mixed, disagreement_quantile=0.9, **settings)
     with pytest.warns(UserWarning, match="none of the 0 clips that were held out"):
@@ -525,7 +542,7 @@ def test_the_best_confidence_may_be_taken(both: Model, films: Dataset) -> None:
     both.calibrate(films.split("validation"), confidence="best", progress=False)
     areas = [record.aurc_by_confidence for record in both.config.thresholds.values()]
     assert len(areas) == 3
-    mean = {kind: sum(each[kind] for each in areas) for kind in CONFIDENCE_KINDS}
+    mean = {kind: sum(area[kind] for area in areas) for kind in CONFIDENCE_KINDS}
     assert mean[both.config.confidence] == min(mean.values())
 
 
@@ -540,7 +557,7 @@ def test_with_a_risk_the_best_confidence_is_chosen_on_another_half(
 
 
 @pytest.mark.slow
-def test_what_chooses_the_confidence_of_a_promise_is_in_no_pair_that_is_tested(
+def test_what_chooses_the_confidence_of_a_guarantee_is_in_no_pair_that_is_tested(
     both: Model, many: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not even a pair that is held out holds a clip that is tested, alone or in another pair."""
@@ -548,7 +565,7 @@ def test_what_chooses_the_confidence_of_a_promise_is_in_no_pair_that_is_tested(
     surely(monkeypatch, 0)
     chose: set[str] = set()
     tested: set[str] = set()
-    best, record = calibrate._best_confidence, Promise.record
+    best, record = calibrate._best_confidence, RiskControl.record
 
     def files(paths: Iterable[str]) -> set[str]:
         return {file for path in paths for file in path.split(" + ")}
@@ -559,14 +576,16 @@ def test_what_chooses_the_confidence_of_a_promise_is_in_no_pair_that_is_tested(
             chose.update(files(part.to_choose(model).paths))
         return best(model, parts, limit)
 
-    def testing(self: Promise, name: str, answers: Outcomes, held: np.ndarray) -> TrustedThreshold:
+    def testing(
+        self: RiskControl, name: str, answers: Outcomes, held: np.ndarray
+    ) -> TrustedThreshold:
         tested.update(files(answers.subset(~held).paths))
         return record(self, name, answers, held)
 
     monkeypatch.setattr(calibrate, "_best_confidence", choosing)
-    monkeypatch.setattr(Promise, "record", testing)
+    monkeypatch.setattr(RiskControl, "record", testing)
     both.calibrate(
-        many, mute, risk=0.3, delta=0.1, promise="clips", confidence="best", progress=False
+        many, mute, risk=0.3, delta=0.1, guarantee_for="clips", confidence="best", progress=False
     )
     assert chose
     assert tested
@@ -576,7 +595,7 @@ def test_what_chooses_the_confidence_of_a_promise_is_in_no_pair_that_is_tested(
     assert joint.pairing == "label-matched"
     # Half of thirty films of each class, with as many of the tones.
     assert joint.samples + int(joint.guarantee["held_out"]) <= 60  # type: ignore[arg-type]
-    assert joint.promise.endswith("as the modalities are independent given the emotion")
+    assert joint.guarantee_text.endswith("as the modalities are independent given the emotion")
 
 
 @pytest.mark.slow
@@ -588,7 +607,7 @@ def test_what_chooses_the_confidence_of_a_promise_is_in_no_pair_that_is_tested(
         ("others", {"train": 5, "validation": 5}, False),
     ],
 )
-def test_a_promise_on_clips_that_stopped_the_training_is_warned_of(
+def test_a_guarantee_on_clips_that_stopped_the_training_is_warned_of(
     voice: Model, many: Dataset, monkeypatch: pytest.MonkeyPatch, data: str,
     samples: dict[str, int], seen: bool,
 ) -> None:  # fmt: skip
@@ -596,7 +615,9 @@ def test_a_promise_on_clips_that_stopped_the_training_is_warned_of(
     record = TrainingRecord(("audio",), data, "", samples, {})
     voice.config = replace(voice.config, training=(record,))
     named = replace(many, name="many")
-    told = pytest.warns(UserWarning, match="trained or stopped by many validation: a promise needs")
+    told = pytest.warns(
+        UserWarning, match="trained or stopped by many validation: a guarantee needs"
+    )
     with told if seen else contextlib.nullcontext():
         voice.calibrate(named, risk=0.2, progress=False)
     voice.calibrate(named, progress=False)
@@ -616,10 +637,13 @@ def test_a_threshold_between_neighbours_means_the_same_in_either_precision(below
     [
         ({"risk": 0.1, "criterion": "f1"}, "a risk and the criterion 'f1' both choose"),
         ({"delta": 0.1}, "give risk as well"),
-        ({"promise": "clips"}, "give risk as well"),
+        ({"guarantee_for": "clips"}, "give risk as well"),
         ({"risk": 0.0}, r"risk is 0.0; give a share inside \(0, 1\)"),
         ({"risk": 0.1, "delta": 1.0}, "delta is 1.0"),
-        ({"risk": 0.1, "promise": "people"}, "promise is 'people'; expected one of groups, clips"),
+        (
+            {"risk": 0.1, "guarantee_for": "people"},
+            "guarantee_for is 'people'; expected one of groups, clips",
+        ),
     ],
 )
 def test_options_that_do_not_go_together(
@@ -638,7 +662,7 @@ def test_speakers_must_be_named_and_more_than_one(
         alone = replace(many, samples=tuple(replace(s, group=name) for s in many))
         with pytest.raises(DataError, match=message):
             voice.calibrate(alone, risk=0.1, progress=False)
-        voice.calibrate(alone, risk=0.1, promise="clips", progress=False)
+        voice.calibrate(alone, risk=0.1, guarantee_for="clips", progress=False)
 
 
 @pytest.mark.parametrize("settings", [{"confidence": "luck"}, {"criterion": "luck"}])
@@ -648,7 +672,7 @@ def test_what_cannot_be_is_said_before_anything_is_decoded(
     def decoded(*_: object, **__: object) -> None:
         pytest.fail("decoded first")
 
-    monkeypatch.setattr("ter_fast.train.calibrate.label", decoded)
+    monkeypatch.setattr("ter_fast.train.calibrate.collect_evidence", decoded)
     with pytest.raises((DataError, ModelError), match="is 'luck'; expected"):
         voice.calibrate(tones.split("validation"), **settings)
 

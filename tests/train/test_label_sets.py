@@ -122,7 +122,7 @@ def test_windows_have_sets_of_their_own(tmp_path: Path) -> None:
     assert record.groups == len(data) < record.samples
     found = model.predict(data[0].path)
     assert found.label_set is None
-    assert all(each.label_set is not None for each in found.windows)
+    assert all(window.label_set is not None for window in found.windows)
     assert "label_set" in found.row()
     model.calibrate(data, conformal=0.2, progress=False)
     assert model.config.window_conformal["audio"] == record
@@ -149,7 +149,7 @@ def test_sets_are_kept_until_what_they_rest_on_changes(both: Model, films: Datas
     before = both.config.conformal
     both.calibrate(data, confidence="margin", disagreement_limit=0.9, progress=False)
     assert both.config.conformal == before
-    guarded = both.config.with_familiarity({"audio": None})
+    guarded = both.config.with_ood({"audio": None})
     assert set(guarded.conformal) == {"video"}
     assert both.config.uncalibrated().conformal == {}
     both.config = both.config.with_reliability({"audio": 0.37})
@@ -203,7 +203,7 @@ def test_evaluation_and_report_measure_the_sets(
     figures.save(tmp_path)
     page = (tmp_path / "index.html").read_text()
     assert 'id="label-sets"' in page
-    assert "against 0.800 promised" in page
+    assert "against 0.800 guaranteed" in page
     with (tmp_path / "tables" / "label-sets.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["labels_in_the_set"] for row in rows] == ["0", "1", "2"]
@@ -219,12 +219,12 @@ def test_the_command_line_calibrates_and_shows_them(run: Run, tmp_path: Path) ->
     found = run("calibrate", "-d", manifest, "-m", folder, "--conformal", 0.2, "-q")
     assert found.code == 0, found.err
     record = Model.from_pretrained(folder).config.conformal["audio"]
-    assert f"audio: {record.promise}" in " ".join(found.out.split())
+    assert f"audio: {record.guarantee}" in " ".join(found.out.split())
     clips = sorted((tmp_path / "data").glob("test-*.wav"))
     answer = run("predict", *clips, "-m", folder)
     assert "label set" in answer.out.splitlines()[0]
     words = " ".join(answer.out.split())
-    assert words.count(f"Promised: {record.promise}.") == 1
+    assert words.count(f"Guaranteed: {record.guarantee}.") == 1
     measured = run("evaluate", "-d", manifest, "-m", folder, "-q")
     assert "conformal coverage" in measured.out
     few = run("calibrate", "-d", manifest, "-m", folder, "--conformal", 0.01, "-q")

@@ -1,4 +1,4 @@
-"""The last layer, learned anew: it minimizes what the docstring says, and leaves the rest alone."""
+"""The last layer, retrained: it minimizes what the docstring says, and leaves the rest alone."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_it_minimizes_the_weighted_loss(tones: Dataset, balance: float, penalty:
 def test_a_small_corpus_has_its_say(tones: Dataset) -> None:
     """The small corpus says "high" of low tones: the more so, the more evenly corpora count."""
     data = prepare(voice(), tones.split("train"), progress=False)
-    small = torch.tensor([each.attributes["corpus"] == "small" for each in data.samples])
+    small = torch.tensor([sample.attributes["corpus"] == "small" for sample in data.samples])
     losses = []
     for balance in (0.0, 1.0):
         model = voice().fit_last_layer(tones, class_balance=balance, penalty=1e-3, progress=False)

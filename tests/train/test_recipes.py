@@ -1,4 +1,4 @@
-"""Recipes: read, refused, and cooked on films and on one corpus for each modality."""
+"""Recipes: read, refused, and trained on films and on one corpus for each modality."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from helpers.tiny import PITCHES, QUIET, film_corpus, stripes, tone_corpus, writ
 from ter_fast import DataError, Model, cli
 from ter_fast.data import load_dataset
 from ter_fast.errors import TerFastError
-from ter_fast.train.recipes import Recipe, shipped, train
+from ter_fast.train.recipes import Recipe, shipped_recipes, train
 
 SMALL = """
 experts:
@@ -212,8 +212,8 @@ def test_a_wrong_recipe_is_refused(small: Path, old: str, new: str, message: str
 
 
 def test_recipes_of_the_package_can_be_read_by_name(tmp_path: Path) -> None:
-    assert "default" in shipped()
-    for name in shipped():
+    assert "default" in shipped_recipes()
+    for name in shipped_recipes():
         assert Recipe.read(name).experts
     with pytest.raises(DataError, match=r"no recipe 'mine'; give one of default, or a YAML file"):
         Recipe.read("mine")

@@ -19,7 +19,7 @@ from ter_fast.cli.console import thresholds_table
 from ter_fast.cli.information import model_table
 from ter_fast.data import Dataset, load_dataset
 from ter_fast.media.features import collate
-from ter_fast.predict.labelled import fit_reliabilities, label
+from ter_fast.predict.labelled_evidence import collect_evidence, fit_reliabilities
 
 WEIGHTS = {"audio": 0.25, "video": 0.8}
 
@@ -127,7 +127,7 @@ def test_long_clips_and_their_windows_are_discounted(both: Model, tmp_path: Path
 
 def test_calibration_learns_it_first(both: Model, films: Dataset) -> None:
     data = films.split("validation")
-    expected = fit_reliabilities(both, [label(both, data, progress=False)])
+    expected = fit_reliabilities(both, [collect_evidence(both, data, progress=False)])
     both.calibrate(data, progress=False)
     before = both.config
     both.calibrate(data, reliability=True, progress=False)
@@ -167,8 +167,8 @@ def test_two_corpora_teach_by_their_pairs(both: Model, tones: Dataset, tmp_path:
     assert set(both.config.thresholds) == {"audio", "video", "audio+video"}
 
 
-def test_with_a_promise_only_what_is_held_out_teaches(both: Model, films: Dataset) -> None:
-    found = label(both, films, progress=False)
+def test_with_a_guarantee_only_what_is_held_out_teaches(both: Model, films: Dataset) -> None:
+    found = collect_evidence(both, films, progress=False)
     half = tuple(row % 4 < 2 for row in range(len(found.labels)))
     held = fit_reliabilities(both, [replace(found, held=half)])
     spoiled = replace(

@@ -33,7 +33,7 @@ from helpers.tiny import (
 )
 from ter_fast import DataError, Model
 from ter_fast.data import Dataset, Sample, load_dataset
-from ter_fast.opinions._views import thinned
+from ter_fast.opinions._views import drop_views
 from ter_fast.predict.prepare import PreparedData, most_unreadable, parse_limit, prepare
 from ter_fast.predict.source import Window
 from ter_fast.train import Settings, precision, session
@@ -350,14 +350,14 @@ def test_every_loss_trains_a_model(tones: Dataset, kind: str) -> None:
 def test_a_modality_is_left_out_at_times_but_never_the_last() -> None:
     torch.manual_seed(0)
     mask = torch.tensor([[True, True, False], [True, False, False]]).repeat(1, 4000)
-    kept = thinned(mask, 0.3)
+    kept = drop_views(mask, 0.3)
     assert not (kept & ~mask).any()
     assert torch.equal(kept.any(0), mask.any(0))
     # Both of two are drawn out in 9 of 100 windows, which then keep both.
     assert float(kept[0, ::3].float().mean()) == pytest.approx(0.7 + 0.09, abs=0.02)
     assert kept[0, 1::3].all()
-    assert thinned(mask, 0.0) is mask
-    assert thinned(mask[:1], 0.9).all() == mask[:1].all()
+    assert drop_views(mask, 0.0) is mask
+    assert drop_views(mask[:1], 0.9).all() == mask[:1].all()
 
 
 def test_what_was_left_out_in_training_does_without_it(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_a_process_that_is_killed_goes_on_in_another(corpus: Path, tmp_path: Pat
 
     def train(folder: str, kill: str = "") -> subprocess.CompletedProcess[str]:
         paths = [str(corpus), str(tmp_path / folder), str(tmp_path / f"{folder}.pt"), kill]
-        # All in processes of their own: what other tests set in this one may change bits.
+        # All in their own processes: what other tests set in this one may change bits.
         return subprocess.run(
             [sys.executable, "-c", code, *paths],
             capture_output=True, text=True, timeout=900, check=False,
@@ -310,7 +310,7 @@ def test_a_damaged_file_is_named(
 ) -> None:
     folder = copy(finished, tmp_path / "run")
     (folder / name).write_bytes(change((folder / name).read_bytes()))
-    with pytest.raises(DataError, match=rf"{name} {message}.*(folder|start anew)"):
+    with pytest.raises(DataError, match=rf"{name} {message}.*(folder|start again)"):
         voice().fit(tones, checkpoints=folder, resume=True, **{**OPTIONS, "epochs": 1})
 
 
@@ -336,7 +336,7 @@ def test_two_runs_do_not_write_one_folder(tones: Dataset, finished: Path, tmp_pa
     folder = copy(finished, tmp_path / "run")
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     with (
-        checkpoints.held(folder),
+        checkpoints.hold_folder(folder),
         pytest.raises(DataError, match=r"Another run is writing .*run; wait for it"),
     ):
         voice().fit(tones, checkpoints=folder, resume=True, **{**OPTIONS, "epochs": 1})

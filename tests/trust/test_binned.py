@@ -63,7 +63,7 @@ def test_bins_hold_what_their_edges_say(bins: int, dtype: type[np.floating[Any]]
     np.testing.assert_array_equal(bin_of(confidence, bins), expected)
 
 
-def test_the_promised_number_of_bins() -> None:
+def test_the_guaranteed_number_of_bins() -> None:
     assert lower_edges(512).size == 23_555
     assert BinnedSweep(512).counts.shape == (2, 23_556)
 

@@ -1,4 +1,4 @@
-"""The bootstrap against what it promises, and its draws against rows that are written out."""
+"""The bootstrap against what it guarantees, and its draws against rows that are written out."""
 
 from __future__ import annotations
 
@@ -408,7 +408,7 @@ def test_names_of_any_kind_are_groups() -> None:
         [1, 1, 0, 0, 2, 2],
         np.array([5, 5, -1, -1, 7, 7]),
     ]
-    draws = [Bootstrap(6, each).means(value=values)["value"].draws for each in names]
+    draws = [Bootstrap(6, name).means(value=values)["value"].draws for name in names]
     for other in draws[1:]:
         np.testing.assert_array_equal(draws[0], other)
 

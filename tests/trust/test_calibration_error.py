@@ -84,7 +84,7 @@ def test_curves_equal_the_definition(pairs: list[tuple[int, bool]], bins: int, h
     assert curve.ece == pytest.approx(ece, abs=1e-12)
     assert curve.mce == pytest.approx(mce, abs=1e-12)
     members = bins_of(values, bins, how)
-    assert curve.count.tolist() == [len(each) for each in members]
+    assert curve.count.tolist() == [len(member) for member in members]
     assert len(curve.edges) == len(members) + 1
     np.testing.assert_array_equal(np.isnan(curve.gap), curve.count == 0)
 

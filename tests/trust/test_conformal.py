@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ter_fast.errors import DataError
 from ter_fast.trust.conformal import ConformalSets
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import differences, figures_of
-from ter_fast.trust.subgroups import break_down
+from ter_fast.trust.results import differences, estimates_of
+from ter_fast.trust.subgroups import by_subgroup
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -222,17 +222,17 @@ def test_figures_are_those_of_the_sets() -> None:
     )
     answers = replace(plain, conformal=sets)
     held = sets.predict(probability)
-    found = figures_of(answers, resamples=50)
+    found = estimates_of(answers, resamples=50)
     assert found["conformal_coverage"].value == sets.coverage(probability, target)
     assert found["conformal_size"].value == sets.mean_size(probability)
     assert found["conformal_singletons"].value == np.mean(held.sum(1) == 1)
     assert found["conformal_empty"].value == np.mean(held.sum(1) == 0)
     for name in ("conformal_coverage", "conformal_size"):
         assert found[name].low < found[name].value < found[name].high
-    without = figures_of(plain, resamples=50)
+    without = estimates_of(plain, resamples=50)
     assert {name: each for name, each in found.items() if name in without} == without
     assert not any("conformal" in name for name in without)
-    by_sex = break_down(answers, ["sex"], 20, 0)["sex"]
+    by_sex = by_subgroup(answers, ["sex"], 20, 0)["sex"]
     assert by_sex["f"].figures["conformal_coverage"].value == sets.coverage(
         probability[::2], target[::2]
     )

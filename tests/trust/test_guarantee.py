@@ -45,7 +45,7 @@ from ter_fast.trust.thresholds.guarantee.hypotheses import GroupLevels
 
 relaxed = settings(deadline=None, max_examples=50)
 
-# -- the promise, over 2,000 draws of the calibration data ----------------------------------------
+# -- the guarantee, over 2,000 draws of the calibration data ----------------------------------------
 
 
 BOUNDARY = ("most sure, most wrong", "just over the risk")
@@ -59,7 +59,7 @@ BOUNDARY = ("most sure, most wrong", "just over the risk")
         *((each, name) for each in (ltt_fixed, sgr) for name in BOUNDARY),
     ],
 )
-def test_clips_keep_the_promise(procedure: Procedure, name: str) -> None:
+def test_clips_keep_the_guarantee(procedure: Procedure, name: str) -> None:
     assert simulate(procedure, CLIP_POPULATIONS[name], CLIPS).violated <= allowed()
 
 
@@ -71,14 +71,14 @@ def test_clips_keep_the_promise(procedure: Procedure, name: str) -> None:
         (by_speaker, "all right or all wrong"),
     ],
 )
-def test_new_speakers_keep_the_promise(procedure: Procedure, name: str) -> None:
+def test_new_speakers_keep_the_guarantee(procedure: Procedure, name: str) -> None:
     assert simulate(procedure, SPEAKER_POPULATIONS[name], SPEAKERS).violated <= allowed()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("procedure", [by_class, worst_group])
 @pytest.mark.parametrize("name", ["just over the risk", "one kind just over"])
-def test_all_classes_and_subgroups_keep_the_promise_at_once(
+def test_all_classes_and_subgroups_keep_the_guarantee_at_once(
     procedure: Procedure, name: str
 ) -> None:
     assert simulate(procedure, KIND_POPULATIONS[name], 3 * CLIPS).violated <= allowed()
@@ -97,7 +97,7 @@ def test_the_simulation_finds_clips_counted_as_if_they_were_speakers() -> None:
 
 
 @pytest.mark.slow
-def test_the_promise_is_used_up_where_every_threshold_is_bad() -> None:
+def test_the_guarantee_is_used_up_where_every_threshold_is_bad() -> None:
     """Nearly delta of the draws break it there: the procedure wastes little."""
     outcome = simulate(ltt, CLIP_POPULATIONS["just over, two values"], CLIPS)
     assert outcome.violated > 0.6 * DELTA
@@ -199,7 +199,7 @@ def test_few_groups_have_no_threshold_and_are_told_how_many_would_do(
 
     few = perfect(4)
     assert few.threshold is None
-    assert few.promise == ""
+    assert few.text == ""
     least = math.ceil(math.log(delta) / math.log(1 - risk))
     assert f"from 4 groups: without a single error it takes {least}" in few.reason
     assert few.samples_needed is not None
@@ -386,10 +386,10 @@ def test_the_worst_subgroup_decides(seed: int) -> None:
     ]
     assert found.threshold == (None if None in alone else max(alone))  # type: ignore[type-var]
     if found.threshold is not None:
-        assert "(in each of f, m)" in found.promise
+        assert "(in each of f, m)" in found.text
 
 
-def test_classes_and_subgroups_may_be_promised_for_new_speakers() -> None:
+def test_classes_and_subgroups_may_be_guaranteed_for_new_speakers() -> None:
     who = np.repeat(np.arange(200), 10)
     kind = np.tile([0, 1], 1000)
     right = np.ones(2000, bool)
@@ -453,17 +453,15 @@ def test_grids_that_cannot_be(confidence: Any, levels: Any, message: str) -> Non
 # -- what is said, and bad input ------------------------------------------------------------------
 
 
-def test_the_promise_names_whom_it_is_for() -> None:
+def test_the_guarantee_names_whom_it_is_for() -> None:
     who = np.repeat(np.arange(100), 3)
     clips = guaranteed(np.ones(300), np.ones(300, bool), 0.1, 0.05)
-    assert clips.promise == (
+    assert clips.text == (
         "for clips drawn like the 300 calibration clips, of the same speakers or sources, at most 0.1 of "
         "the trusted predictions are wrong, with probability 0.95 over the choice of the calibration data"
     )
     speakers = guaranteed(np.ones(300), np.ones(300, bool), 0.1, 0.05, groups=who)
-    assert (
-        "for new speakers or sources drawn like the 100 of the calibration data" in speakers.promise
-    )
+    assert "for new speakers or sources drawn like the 100 of the calibration data" in speakers.text
     assert (clips.groups, speakers.groups, speakers.n) == (None, 100, 300)
 
 

@@ -176,7 +176,7 @@ def test_rows_of_many_clips_take_no_time() -> None:
     start = time.perf_counter()
     rows = replace(plain, modalities=views).rows()
     assert len(rows) == 20_000
-    # Half a minute where anything is worked out anew for each clip.
+    # Half a minute where anything is worked out again for each clip.
     assert time.perf_counter() - start < 10
 
 

@@ -1,4 +1,4 @@
-"""Temperature and evidence scale against scikit-learn, exhaustive search, and what they promise."""
+"""Temperature and evidence scale against scikit-learn, exhaustive search, and what they guarantee."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_no_other_evidence_scale_is_likelier(seed: int, k: int, loud: float, n: 
     def nll(each: float) -> float:
         return negative_log_likelihood(expected(loud * evidence, each), target)
 
-    # What the docstring promises of the grid.
+    # What the docstring guarantees of the grid.
     assert nll(scale) <= min(map(nll, np.geomspace(0.01, 100, 600))) + 0.15**2 / 32
 
 

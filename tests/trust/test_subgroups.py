@@ -9,8 +9,8 @@ import pytest
 
 from ter_fast import DataError
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import figures_of
-from ter_fast.trust.subgroups import MOST_GROUPS, break_down
+from ter_fast.trust.results import estimates_of
+from ter_fast.trust.subgroups import MOST_GROUPS, by_subgroup
 
 
 def made(n: int = 240, groups: int = 8, seed: int = 0) -> Outcomes:
@@ -37,10 +37,10 @@ def made(n: int = 240, groups: int = 8, seed: int = 0) -> Outcomes:
 
 def test_figures_are_those_of_the_groups_own_rows() -> None:
     answers = made()
-    found = break_down(answers, None, 20, 0)
+    found = by_subgroup(answers, None, 20, 0)
     assert list(found) == ["class", "predicted class", "sex", "age", "group"]
     rows = np.array(answers.attributes["sex"]) == "female"
-    part, row = figures_of(answers.subset(rows), 20, 0), found["sex"]["female"]
+    part, row = estimates_of(answers.subset(rows), 20, 0), found["sex"]["female"]
     assert (row.samples, row.groups) == (rows.sum(), 4)
     for name, figure in row.figures.items():
         assert figure == part[name]
@@ -52,7 +52,7 @@ def test_figures_are_those_of_the_groups_own_rows() -> None:
 
 def test_classes_come_in_the_models_order_and_their_accuracy_is_recall() -> None:
     answers = made()
-    found = break_down(answers, None, 5, 0)["class"]
+    found = by_subgroup(answers, None, 5, 0)["class"]
     assert list(found) == ["calm", "angry", "sad"]
     for k, (name, row) in enumerate(found.items()):
         of_class = answers.target == k
@@ -61,29 +61,29 @@ def test_classes_come_in_the_models_order_and_their_accuracy_is_recall() -> None
 
 
 def test_ages_become_bands() -> None:
-    found = break_down(made(), None, 5, 0)["age"]
+    found = by_subgroup(made(), None, 5, 0)["age"]
     assert {name: row.samples for name, row in found.items()} == {
         "unknown": 30, "0 to 29": 60, "30 to 44": 60, "60 and over": 60, "old": 30,
     }  # fmt: skip
 
 
 def test_what_to_break_down_by_may_be_said() -> None:
-    found = break_down(made(), ["take"], 5, 0)
+    found = by_subgroup(made(), ["take"], 5, 0)
     assert list(found) == ["class", "predicted class", "take", "group"]
     with pytest.raises(
         DataError, match="no clip has the attribute mood; these are known: sex, age"
     ):
-        break_down(made(), ["mood"], 5, 0)
+        by_subgroup(made(), ["mood"], 5, 0)
 
 
 def test_too_many_groups_are_no_table() -> None:
-    assert "group" not in break_down(made(groups=MOST_GROUPS + 1), [], 5, 0)
-    assert len(break_down(made(groups=MOST_GROUPS), [], 5, 0)["group"]) == MOST_GROUPS
-    assert "group" not in break_down(made(n=20, groups=20), [], 5, 0)
+    assert "group" not in by_subgroup(made(groups=MOST_GROUPS + 1), [], 5, 0)
+    assert len(by_subgroup(made(groups=MOST_GROUPS), [], 5, 0)["group"]) == MOST_GROUPS
+    assert "group" not in by_subgroup(made(n=20, groups=20), [], 5, 0)
 
 
 def test_one_group_has_figures_and_no_interval() -> None:
-    found = break_down(made(), [], 5, 0)["group"]["s3"]
+    found = by_subgroup(made(), [], 5, 0)["group"]["s3"]
     figure = found.figures["accuracy"]
     assert found.groups == 1
     assert 0 < figure.value < 1
@@ -95,7 +95,7 @@ def test_empty_and_unknown_are_one_group() -> None:
     answers = Outcomes.from_arrays(
         [[0.8, 0.2]] * 6, [0, 1] * 3, attributes={"sex": ["", "unknown", "f"] * 2}
     )
-    found = break_down(answers, None, 5, 0)["sex"]
+    found = by_subgroup(answers, None, 5, 0)["sex"]
     assert {name: row.samples for name, row in found.items()} == {"unknown": 4, "f": 2}
 
 
@@ -105,4 +105,4 @@ def test_an_attribute_does_not_replace_a_table(name: str) -> None:
         [[0.8, 0.2]] * 6, [0, 1] * 3, groups=[0, 1, 2] * 2, attributes={name: list("ab") * 3}
     )
     with pytest.raises(DataError, match=f"attribute {name} has the name"):
-        break_down(answers, [name], 5, 0)
+        by_subgroup(answers, [name], 5, 0)

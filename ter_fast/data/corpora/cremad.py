@@ -209,7 +209,7 @@ def read_votes(table: Path) -> dict[tuple[str, str], tuple[float, ...]]:
         ter_fast.errors.DataError: no/such/summaryTable.csv cannot be read ...
     """
     reader = {
-        "tabulatedVotes.csv": _tabulated,
+        "tabulatedVotes.csv": _read_table,
         "finishedResponses.csv": _responses,
         "summaryTable.csv": _summary,
     }[table.name]
@@ -236,7 +236,7 @@ def _canonical(clip: str) -> str:
     return f"{clip}X" if clip.endswith("_X") else clip
 
 
-def _tabulated(table: Path) -> Iterator[Ballot]:
+def _read_table(table: Path) -> Iterator[Ballot]:
     # The unnamed first column numbers the rows of voice from 100001, of face from 200001, and of
     # both from 300001; nothing else tells the channels apart.
     for row in read_table(table, ("", *LETTERS, "fileName")):

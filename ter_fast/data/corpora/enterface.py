@@ -55,15 +55,17 @@ def load_enterface(path: str | Path) -> Dataset:
         ter_fast.errors.DataError: no/such/folder is not a folder. ...
     """
     folder = Path(path)
-    found = [(film, _parse(film.relative_to(folder))) for film in find_media(folder, FILM)]
-    strange = [film.relative_to(folder).as_posix() for film, said in found if said is None]
-    if strange:
+    parsed = [(film, _parse(film.relative_to(folder))) for film in find_media(folder, FILM)]
+    misplaced = [film.relative_to(folder).as_posix() for film, fields in parsed if fields is None]
+    if misplaced:
         raise DataError(
-            f"{counted_examples(strange, 'film')} below {folder} in no folder of eNTERFACE'05; "
+            f"{counted_examples(misplaced, 'film')} below {folder} in no folder of eNTERFACE'05; "
             f"expected subject <n>/<emotion>/sentence <n>/<film>. Move other files elsewhere, or "
             f"describe them in a manifest."
         )
-    samples = tuple(_sample(film, said) for film, said in found if said and said[0] != _UNCUT)
+    samples = tuple(
+        _sample(film, fields) for film, fields in parsed if fields and fields[0] != _UNCUT
+    )
     return Dataset("enterface", LABELS, samples, TERMS, ("audio", "video"))
 
 

@@ -98,7 +98,7 @@ def load_fer2013(path: str | Path, label: str = "fer2013") -> Dataset:
     """
     require_option("fer2013", "label", label, ("fer2013", "ferplus"))
     source = Path(path)
-    samples = _published(source)
+    samples = _read_published(source)
     if samples is None:
         samples = _parquet(source / "fer2013.parquet" if source.is_dir() else source)
     if label == "ferplus":
@@ -110,7 +110,7 @@ def load_fer2013(path: str | Path, label: str = "fer2013") -> Dataset:
     return Dataset("fer2013", _SORTED, samples, TERMS, ("video",))
 
 
-def _published(source: Path) -> tuple[Sample, ...] | None:
+def _read_published(source: Path) -> tuple[Sample, ...] | None:
     """Read the published table or folders; None where there is a Parquet table or nothing."""
     if source.is_dir() and (source / "fer2013.parquet").is_file():
         return None

@@ -113,10 +113,10 @@ def read_folders(root: Path) -> Iterator[Face]:
         ter_fast.errors.DataError: no/such/folder is not a folder. ...
     """
     pictures = find_media(root, PICTURE)
-    strange = [p.relative_to(root).as_posix() for p in pictures if not _is_placed(p, root)]
-    if strange:
+    misplaced = [p.relative_to(root).as_posix() for p in pictures if not _is_placed(p, root)]
+    if misplaced:
         raise DataError(
-            f"{counted_examples(strange, 'picture')} below {root} in no folder of FER2013; "
+            f"{counted_examples(misplaced, 'picture')} below {root} in no folder of FER2013; "
             f"expected train/<class>/<picture> or test/<class>/<picture> with the classes "
             f"{list(_FOLDER)}. Move other files elsewhere, or use folders:PATH."
         )
@@ -172,7 +172,7 @@ def _pixels(cell: str, where: str) -> bytes:
     except ValueError as error:
         raise DataError(f"{where}: pixels are not numbers from 0 to 255 ({error}).") from error
     if len(pixels) != SIDE * SIDE:
-        raise DataError(f"{where}: {len(pixels)} pixels; expected {SIDE} x {SIDE}. Mend the row.")
+        raise DataError(f"{where}: {len(pixels)} pixels; expected {SIDE} x {SIDE}. Repair the row.")
     return pixels
 
 

@@ -84,8 +84,8 @@ def load_music_video(path: str | Path, split: str = "official") -> Dataset:
 def _read_sources(index: Path) -> dict[str, str]:
     if not index.is_file():
         return {}
-    mend = "Restore it, or delete it to take the sources from the file names."
-    rows = list(read_table(index, ("path", "source_id"), mend))
+    remedy = "Restore it, or delete it to take the sources from the file names."
+    rows = list(read_table(index, ("path", "source_id"), remedy))
     sources = {row["path"]: row["source_id"] for row in rows}
     missing = [name for name in sources if not (index.parent / name).is_file()]
     if missing:

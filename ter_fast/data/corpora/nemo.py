@@ -95,17 +95,17 @@ def load_nemo(path: str | Path) -> Dataset:
 
 
 def _from_index(index: Path) -> list[dict[str, str]]:
-    mend = "Restore it, or delete it to read the file names instead."
-    return list(read_table(index, ("file", "label", "speaker"), mend))
+    remedy = "Restore it, or delete it to read the file names instead."
+    return list(read_table(index, ("file", "label", "speaker"), remedy))
 
 
 def _from_names(folder: Path) -> list[dict[str, str]]:
     files = find_media(folder, SOUND)
     matches = [(file, _NAME.fullmatch(file.stem)) for file in files]
-    strange = [file.name for file, match in matches if match is None]
-    if strange:
+    unnamed = [file.name for file, match in matches if match is None]
+    if unnamed:
         raise DataError(
-            f"{counted_examples(strange, 'file')} below {folder} without a nEMO name; expected "
+            f"{counted_examples(unnamed, 'file')} below {folder} without a nEMO name; expected "
             f"<speaker>_<emotion>_<sentence>, as in EB0_anger_1.wav. Move other files elsewhere, "
             f"or describe them in a manifest."
         )

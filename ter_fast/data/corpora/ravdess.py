@@ -106,17 +106,17 @@ def load_ravdess(
         labels=tuple(sorted({label for _, label in _EMOTION.values()})),
         samples=tuple(samples),
         terms=TERMS,
-        modalities=tuple(sorted({m for s in samples for m in _held(s)})),
+        modalities=tuple(sorted({m for s in samples for m in _available_modalities(s)})),
     )
-    return dataset.merged({"calm": "neutral"}) if calm == "merge" else dataset
+    return dataset.merge_classes({"calm": "neutral"}) if calm == "merge" else dataset
 
 
 def _recordings(folder: Path) -> list[Path]:
     files = find_media(folder, FILM + SOUND)
-    strange = [f for f in files if not _parse(f)]
-    if strange:
+    unnamed = [f for f in files if not _parse(f)]
+    if unnamed:
         raise DataError(
-            f"{counted_examples((f.name for f in strange), 'file')} below {folder} without a "
+            f"{counted_examples((f.name for f in unnamed), 'file')} below {folder} without a "
             f"RAVDESS name; expected seven two-digit fields as in 03-01-05-02-01-02-16.wav "
             f"(modality, channel, emotion, intensity, statement, repetition, actor). Move other "
             f"files elsewhere, or describe them in a manifest."
@@ -178,7 +178,7 @@ def _of_modality(samples: list[Sample], modality: str) -> list[Sample]:
     ]
 
 
-def _held(sample: Sample) -> tuple[str, ...]:
+def _available_modalities(sample: Sample) -> tuple[str, ...]:
     by_name = {"audio-visual": ("audio", "video"), "video": ("video",), "audio": ("audio",)}
     claimed = by_name[sample.attributes["modality"]]
     return tuple(m for m in claimed if m in modalities_of(sample.path))

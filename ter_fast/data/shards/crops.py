@@ -49,7 +49,7 @@ def crop(clip: Clip, settings: ShardSettings, finder: FaceCropper | None) -> tup
     return Clip(clip.path, frames, times, clip.audio, clip.start, clip.end, clip.note), note
 
 
-def smoothed(
+def smooth(
     boxes: npt.NDArray[np.float64], times: npt.NDArray[np.float64], deviation: float
 ) -> npt.NDArray[np.float64]:
     r"""Average boxes over time with Gaussian weights: the detector's jitter goes, movement stays.
@@ -69,7 +69,7 @@ def smoothed(
         deviation: Seconds; 0 leaves the boxes as they are.
 
     Example:
-        >>> still = smoothed(np.array([[0.0, 0, 8, 8], [2, 0, 8, 8]]), np.zeros(2), 0.25)
+        >>> still = smooth(np.array([[0.0, 0, 8, 8], [2, 0, 8, 8]]), np.zeros(2), 0.25)
         >>> still.tolist()
         [[1.0, 0.0, 8.0, 8.0], [1.0, 0.0, 8.0, 8.0]]
     """
@@ -97,15 +97,15 @@ def _faces(
     kept = [index for index, _ in faces]
     if not kept:
         return frames[:0], kept
-    boxes = np.array([_centred(face) for _, face in faces])
-    steady = smoothed(boxes, times[kept].numpy(), settings.smoothing)
+    boxes = np.array([_center_and_size(face) for _, face in faces])
+    steady = smooth(boxes, times[kept].numpy(), settings.smoothing)
     crops = [
         _square(pictures[index], box, settings) for index, box in zip(kept, steady, strict=True)
     ]
     return torch.from_numpy(np.stack(crops)), kept
 
 
-def _centred(face: Face) -> tuple[float, float, float, float]:
+def _center_and_size(face: Face) -> tuple[float, float, float, float]:
     return face.x + face.width / 2, face.y + face.height / 2, face.width, face.height
 
 
@@ -115,7 +115,7 @@ def _square(picture: _Pictures, box: npt.NDArray[np.float64], settings: ShardSet
     side = max(2, round(max(width, height) * (1 + 2 * settings.margin)))
     rows = np.clip(np.arange(side) + round(y - side / 2), 0, picture.shape[0] - 1)
     columns = np.clip(np.arange(side) + round(x - side / 2), 0, picture.shape[1] - 1)
-    return _resized(picture[rows[:, None], columns], settings.size, settings.size)
+    return _resize(picture[rows[:, None], columns], settings.size, settings.size)
 
 
 def _whole(frames: Tensor, longest: int) -> Tensor:
@@ -125,10 +125,10 @@ def _whole(frames: Tensor, longest: int) -> Tensor:
     rows, columns = (max(BLOCK, round(side * scale / BLOCK) * BLOCK) for side in (height, width))
     if (rows, columns) == (height, width):
         return frames
-    return torch.from_numpy(np.stack([_resized(each, rows, columns) for each in frames.numpy()]))
+    return torch.from_numpy(np.stack([_resize(each, rows, columns) for each in frames.numpy()]))
 
 
-def _resized(picture: _Pictures, rows: int, columns: int) -> _Pictures:
+def _resize(picture: _Pictures, rows: int, columns: int) -> _Pictures:
     import cv2
 
     shrinks = picture.shape[0] > rows or picture.shape[1] > columns

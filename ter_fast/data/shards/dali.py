@@ -15,11 +15,11 @@ from ter_fast.media.decode.dali import (
     DaliBatch,
     DaliSettings,
     build,
-    handed_over,
-    refused,
+    explain_refusal,
     stream_of,
+    to_batch,
 )
-from ter_fast.media.decode.dali_graph import Node, flac_sound, padded, strip_frames
+from ter_fast.media.decode.dali_graph import Node, flac_sound, pad_rows, strip_frames
 
 
 class ShardLoader:
@@ -64,7 +64,7 @@ class ShardLoader:
     def __iter__(self) -> Iterator[DaliBatch]:
         """Yield the batches of one epoch; the last may be smaller."""
         if self._begun:
-            # An epoch was left early, and its rest is being decoded: to begin anew costs less.
+            # An epoch was left early, and its rest is being decoded: to start again costs less.
             self._pipeline = self._build()
         self._begun = True
         for index in range(self._runs):
@@ -73,7 +73,7 @@ class ShardLoader:
             count = min(self.windows - index * self.settings.batch_size, self.settings.batch_size)
             if count > 0:
                 texts = [bytes(np.asarray(records.at(i))) for i in range(count)]
-                yield handed_over(nodes, count, tuple(json.loads(text) for text in texts))
+                yield to_batch(nodes, count, tuple(json.loads(text) for text in texts))
         self._begun = False
 
     def _build(self) -> Any:
@@ -83,7 +83,7 @@ class ShardLoader:
         try:
             return self._pipeline.run(stream_of(self.settings))
         except RuntimeError as error:
-            raise refused(error) from error
+            raise explain_refusal(error) from error
 
 
 def _shard_nodes(settings: DaliSettings, tars: list[str], indices: list[str]) -> tuple[Node, ...]:
@@ -112,4 +112,4 @@ def _shard_nodes(settings: DaliSettings, tars: list[str], indices: list[str]) ->
     strip, times, flac, record = parts
     pictures, count = strip_frames(strip, times, settings)
     sound, samples = flac_sound(flac, settings)
-    return (*padded(pictures, count, sound, samples, settings), record)
+    return (*pad_rows(pictures, count, sound, samples, settings), record)

@@ -17,7 +17,7 @@ _FOLDER = "extras"
 _DIGITS = 64
 
 
-def described(sample: Sample) -> dict[str, dict[str, str]]:
+def describe_extras(sample: Sample) -> dict[str, dict[str, str]]:
     """Return what an index says of a sample's extras: nothing where it has none.
 
     A text stands there as it is, and a file under the SHA-256 of its content, which is its name beside
@@ -26,7 +26,7 @@ def described(sample: Sample) -> dict[str, dict[str, str]]:
 
     Example:
         >>> from ter_fast.data import Sample
-        >>> described(Sample("a.wav", "fear", "", "1", extras={"doctest_words": "Not again"}))
+        >>> describe_extras(Sample("a.wav", "fear", "", "1", extras={"doctest_words": "Not again"}))
         {'extras': {'doctest_words': 'Not again'}, 'extra_files': {}}
     """
     if not sample.extras:
@@ -44,7 +44,7 @@ def keep_files(dataset: Dataset, facts: Iterable[Mapping[str, Any]], folder: Pat
     """Copy the files that extras name into a folder of shards, each content once.
 
     Raises:
-        OSError: a file cannot be read any more, or the folder cannot be written.
+        OSError: A file cannot be read any more, or the folder cannot be written.
     """
     for sample, known in zip(dataset, facts, strict=True):
         for name, kept in known.get("extra_files", {}).items():
@@ -67,7 +67,7 @@ def verify_files(folder: Path, clips: Iterable[Mapping[str, Any]]) -> None:
     """Compare every file of extras with its checksum.
 
     Raises:
-        DataError: a file is missing or not what was written; the message names it.
+        DataError: A file is missing or not what was written; the message names it.
     """
     for kept in {each for clip in clips for each in clip.get("extra_files", {}).values()}:
         file = folder / _FOLDER / kept.partition("#")[0]

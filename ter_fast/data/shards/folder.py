@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ter_fast.data.shards.plan import Plan, Shard
+from ter_fast.data.shards.plan import Shard, ShardPlan
 from ter_fast.data.shards.settings import read_json
 from ter_fast.errors import DataError
 from ter_fast.media.files import PARTIAL
@@ -38,7 +38,7 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def check_same(folder: Path, plan: Plan) -> None:
+def check_same(folder: Path, plan: ShardPlan) -> None:
     """Refuse a folder that holds shards of other data or settings."""
     for index in sorted(folder.glob("*.json")):
         if read_json(index).get("plan") != plan.digest:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ter_fast.data.shards.plan import Plan
+from ter_fast.data.shards.plan import ShardPlan
 from ter_fast.data.shards.settings import (
     FORMAT,
     MANIFEST,
     ShardSettings,
     digest,
-    dumped,
+    dump_json,
     read_json,
     settings_record,
 )
@@ -62,7 +62,7 @@ class ShardReport:
 
 
 def close_folder(
-    dataset: Dataset, settings: ShardSettings, plan: Plan, folder: Path, resumed: int
+    dataset: Dataset, settings: ShardSettings, plan: ShardPlan, folder: Path, resumed: int
 ) -> ShardReport:
     """Write the manifest over what the shards' own indices say."""
     shards, failed, counts = [], [], Counter[tuple[str, str]]()
@@ -95,7 +95,7 @@ def close_folder(
         "shards": shards,
         "failed": failed,
     }
-    replace_file(folder / MANIFEST, dumped(manifest), durable=True)
+    replace_file(folder / MANIFEST, dump_json(manifest), durable=True)
     return ShardReport(
         folder,
         len(shards),

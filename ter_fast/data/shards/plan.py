@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ter_fast.data.shards.extras import described
+from ter_fast.data.shards.extras import describe_extras
 from ter_fast.data.shards.settings import ShardSettings, digest, settings_record
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ShardPlan:
     """A dataset spread over shards.
 
     Attributes:
@@ -46,7 +46,7 @@ class Plan:
     digest: str
 
 
-def make_plan(dataset: Dataset, settings: ShardSettings, finder_sha256: str) -> Plan:
+def make_plan(dataset: Dataset, settings: ShardSettings, finder_sha256: str) -> ShardPlan:
     """Spread a dataset's clips over shards, each split apart and shuffled.
 
     Shuffled, so that a reader which takes the shards one after another sees all classes and
@@ -86,7 +86,7 @@ def make_plan(dataset: Dataset, settings: ShardSettings, finder_sha256: str) -> 
             [each, _stamp(sample, printed)] for each, sample in zip(facts, dataset, strict=True)
         ],
     }
-    return Plan(tuple(shards), facts, digest(whole))
+    return ShardPlan(tuple(shards), facts, digest(whole))
 
 
 def _facts(sample: Sample, folder: str, labels: tuple[str, ...]) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _facts(sample: Sample, folder: str, labels: tuple[str, ...]) -> dict[str, An
         "group": sample.group,
         "target": None if sample.target is None else list(sample.target),
         "attributes": attributes,
-        **described(sample),
+        **describe_extras(sample),
     }
 
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from ter_fast.data.shards.codec import encode_sound, encode_strip
 from ter_fast.data.shards.crops import crop
-from ter_fast.data.shards.settings import ShardSettings, dumped
+from ter_fast.data.shards.settings import ShardSettings, dump_json
 from ter_fast.errors import MediaError
 from ter_fast.media import decode
-from ter_fast.media.clip import Clip, joined
+from ter_fast.media.clip import Clip, join_sound
 
 if TYPE_CHECKING:
     from ter_fast.data import Sample
@@ -26,7 +26,7 @@ _LONGEST_SIDE = 1280
 
 
 def windows(sample: Sample, settings: ShardSettings, modalities: tuple[str, ...]) -> Iterator[Clip]:
-    """Decode a sample's windows, its sound possibly from a file of its own.
+    """Decode a sample's windows, its sound possibly from its own file.
 
     Args:
         sample: A media file, or a picture that lies inside a table.
@@ -61,10 +61,10 @@ def windows(sample: Sample, settings: ShardSettings, modalities: tuple[str, ...]
     if apart is None:
         yield from pictures
         return
-    yield from joined(pictures, cut(apart, audio=True, video=False))
+    yield from join_sound(pictures, cut(apart, audio=True, video=False))
 
 
-def encoded(
+def encode_windows(
     sample: Sample,
     settings: ShardSettings,
     modalities: tuple[str, ...],
@@ -100,7 +100,7 @@ def encoded(
             "note": "; ".join(filter(None, (clip.note, note))),
         }
         notes.append(note)
-        kept.append((entry, {**parts, "json": dumped({**facts, **entry})}))
+        kept.append((entry, {**parts, "json": dump_json({**facts, **entry})}))
     if all(set(parts) == {"json"} for _, parts in kept):
         reason = next(filter(None, notes), "it holds neither pictures nor sound")
         raise MediaError(f"{sample.name}: {reason}; check the file")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ter_fast.data.shards.extras import keep_files
 from ter_fast.data.shards.folder import alone, check_same, is_done
 from ter_fast.data.shards.manifest import ShardReport, close_folder
-from ter_fast.data.shards.plan import Plan, Shard, make_plan
+from ter_fast.data.shards.plan import Shard, ShardPlan, make_plan
 from ter_fast.data.shards.reader import holds
-from ter_fast.data.shards.settings import FORMAT, ShardSettings, dumped, read_json
-from ter_fast.data.shards.source import encoded
+from ter_fast.data.shards.settings import FORMAT, ShardSettings, dump_json, read_json
+from ter_fast.data.shards.source import encode_windows
 from ter_fast.data.shards.tars import TarWriter
 from ter_fast.errors import DataError, MediaError, TerFastError
 from ter_fast.media.files import PARTIAL, file_sha256, replace_file
@@ -104,7 +104,7 @@ class _Job:
         folder: Path,
         settings: ShardSettings,
         finder: FaceCropper | None,
-        plan: Plan,
+        plan: ShardPlan,
         failed_limit: float,
     ) -> None:
         self.dataset, self.folder, self.settings = dataset, folder, settings
@@ -148,7 +148,7 @@ class _Job:
                     raise _Stopped
                 facts = self.plan.facts[position]
                 try:
-                    windows = self._encoded(position, facts)
+                    windows = self._encode(position, facts)
                 except TerFastError as error:
                     failed.append((facts["source"], str(error)))
                     self._count(str(error))
@@ -171,14 +171,16 @@ class _Job:
         partial.replace(tar_file)
         replace_file(self.folder / f"{shard.name}.idx", tar.index(), durable=True)
         # Last, for it is what says that the shard is whole.
-        replace_file(self.folder / f"{shard.name}.json", dumped(index), durable=True)
+        replace_file(self.folder / f"{shard.name}.json", dump_json(index), durable=True)
 
-    def _encoded(
+    def _encode(
         self, position: int, facts: dict[str, Any]
     ) -> list[tuple[dict[str, Any], dict[str, bytes]]]:
         sample = self.dataset[position]
         try:
-            return encoded(sample, self.settings, self.dataset.modalities, self.finder, facts)
+            return encode_windows(
+                sample, self.settings, self.dataset.modalities, self.finder, facts
+            )
         except (TerFastError, MemoryError):
             raise
         except Exception as error:  # a decoder's own complaint about one file must not end the run
@@ -193,7 +195,7 @@ class _Job:
             named = "\n".join(self.failed)
             raise DataError(
                 f"{len(self.failed)} of the {len(self.dataset)} clips of {self.dataset.name} could "
-                f"not be used; the run stops. Mend or remove them, or raise the limit:\n{named}"
+                f"not be used; the run stops. Repair or remove them, or raise the limit:\n{named}"
             )
 
 

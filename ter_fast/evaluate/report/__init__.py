@@ -26,15 +26,15 @@ def write_report(evaluation: Evaluation, folder: str | Path) -> Path:
     are touched, so one folder serves one evaluation.
 
     Args:
-        evaluation: what was measured.
-        folder: made if it is not there. It gets `index.html`, which needs no other file,
+        evaluation: What was measured.
+        folder: Made if it is not there. It gets `index.html`, which needs no other file,
             `figures/` (PNG and SVG), `tables/` (CSV) and `evaluation.json`.
 
     Returns:
         The page.
 
     Raises:
-        TerFastError: matplotlib or Jinja2 is missing, `folder` is a file, or it cannot be written to.
+        TerFastError: Matplotlib or Jinja2 is missing, `folder` is a file, or it cannot be written to.
 
     Example:
         >>> import tempfile
@@ -52,15 +52,15 @@ def write_robustness(robustness: Robustness, folder: str | Path) -> Path:
     """Write the page of a model under corruptions; it may share a folder with an evaluation's report.
 
     Args:
-        robustness: what was measured.
-        folder: made if it is not there. It gets `robustness.html`, which needs no other file,
+        robustness: What was measured.
+        folder: Made if it is not there. It gets `robustness.html`, which needs no other file,
             `figures/` (PNG and SVG), `tables/` (CSV) and `robustness.json`.
 
     Returns:
         The page.
 
     Raises:
-        TerFastError: matplotlib or Jinja2 is missing, `folder` is a file, or it cannot be written to.
+        TerFastError: Matplotlib or Jinja2 is missing, `folder` is a file, or it cannot be written to.
     """
     return _publish(folder, "robustness.html", partial(_fill_robustness, robustness))
 

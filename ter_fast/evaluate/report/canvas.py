@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Drawing
 
-from ter_fast.evaluate.report.formatting import clean, shortened
+from ter_fast.evaluate.report.formatting import clean, shorten
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers, and four greys.
 INK, MUTED, GRID, PAPER = "#1b1f24", "#57606a", "#dfe3e8", "#ffffff"
@@ -91,14 +91,14 @@ class Plot:
     """A figure of the page and what is written under it.
 
     Attributes:
-        name: of its files, and of its place on the page.
-        title: above it.
-        shows: what it shows, in one sentence.
-        trap: how it is misread, in one sentence.
-        inline: the SVG for the page.
-        png: the picture for slides, on white.
-        svg: the same, scalable.
-        wide: least width in pixels at which its text is readable; 0 for any.
+        name: Of its files, and of its place on the page.
+        title: Above it.
+        shows: What it shows, in one sentence.
+        trap: How it is misread, in one sentence.
+        inline: The SVG for the page.
+        png: The picture for slides, on white.
+        svg: The same, scalable.
+        wide: Least width in pixels at which its text is readable; 0 for any.
     """
 
     name: str
@@ -151,7 +151,7 @@ def axes(figure: Drawing, title: str, xlabel: str) -> Axes:
 
 def label_rows(ax: Axes, names: Sequence[str], length: int = 17) -> None:
     """Name the rows of a dot plot, from the top, no name longer than this."""
-    ax.set_yticks(range(len(names)), [shortened(clean(name), length) for name in names])
+    ax.set_yticks(range(len(names)), [shorten(clean(name), length) for name in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.spines["left"].set_visible(False)
 
@@ -200,7 +200,7 @@ def _inline(svg: str, name: str, title: str, description: str) -> str:
         element.tag = _local(element.tag)
         attributes = {_local(key): value for key, value in element.attrib.items()}
         element.attrib.clear()
-        element.attrib.update(_tidied(attributes, name, used))
+        element.attrib.update(_tidy(attributes, name, used))
         element.tail = None
         element.text = element.text if element.tag == "text" else None
     root.attrib = {
@@ -215,7 +215,7 @@ def _inline(svg: str, name: str, title: str, description: str) -> str:
     return ET.tostring(root, encoding="unicode")
 
 
-def _tidied(attributes: dict[str, str], name: str, used: set[str]) -> dict[str, str]:
+def _tidy(attributes: dict[str, str], name: str, used: set[str]) -> dict[str, str]:
     kept = {}
     for key, value in attributes.items():
         if key == "id":

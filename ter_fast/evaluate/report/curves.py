@@ -47,7 +47,7 @@ class RiskCurve:
         generalized: (M,) share of all clips that are wrong and accepted.
         best_risk: (M,) `risk` of a perfect order.
         best_generalized: (M,) `generalized` of a perfect order.
-        error_rate: share of wrong predictions, what a random order risks at every coverage.
+        error_rate: Share of wrong predictions, what a random order risks at every coverage.
     """
 
     coverage: Floats
@@ -79,7 +79,7 @@ def risk_curve(curve: Sweep, points: int = POINTS) -> RiskCurve:
     )  # fmt: skip
 
 
-def thinned(
+def thin_curve(
     x: NDArray[np.floating[Any]], curves: Sequence[Floats], columns: int = POINTS
 ) -> NDArray[np.int64]:
     """Return the places to draw, ascending: of each column of pixels the ends and the extremes."""
@@ -132,7 +132,7 @@ def curve_plots(evaluation: Evaluation) -> list[Plot]:
         draw(
             "generalized-risk",
             "Generalized risk against coverage",
-            partial(_generalized, risks, curve, operating),
+            partial(_draw_generalized_risk, risks, curve, operating),
             shows="The share of all clips that are both wrong and accepted; the area below each line "
             f"is its AUGRC.{last}",
             trap="A low value can come from accepting little: read it at a coverage, not alone.",
@@ -150,7 +150,7 @@ def _thresholds(curve: Sweep, point: TrustedScores | None, kind: str, figure: Dr
         ("recall", curve.recall, VERMILLION, (0, (5, 1.5))),
         ("F1", curve.f1, GREEN, (0, (1.2, 1.2))),
     )
-    kept = thinned(x, [values for _, values, _, _ in lines])
+    kept = thin_curve(x, [values for _, values, _, _ in lines])
     # Below the least confidence everything that has one is accepted: the lines begin there.
     start = min(float(x[0]), marked) - 0.03 * max(abs(float(x[-1]) - float(x[0])), 0.1)
     shown = np.concatenate(([start], x[kept]))
@@ -196,7 +196,7 @@ def _risk(risks: RiskCurve, curve: Sweep, point: TrustedScores | None, figure: D
     _lines(figure, ax, risks.coverage, (risks.risk, risks.best_risk, random), areas, point, height)
 
 
-def _generalized(
+def _draw_generalized_risk(
     risks: RiskCurve, curve: Sweep, point: TrustedScores | None, figure: Drawing
 ) -> None:  # fmt: skip
     ax = axes(figure, "wrong and accepted, share of all", "coverage")

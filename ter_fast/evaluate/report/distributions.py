@@ -60,7 +60,7 @@ def confidence_histogram(evaluation: Evaluation) -> Plot:
     answers = evaluation.outcomes
     kind = confidence_of(answers.confidence_kind)
     unless = ", unless the modalities disagree too much" if disagreeing(answers) else ""
-    return mirrored(
+    return mirrored_histogram(
         "confidence",
         "Confidence of right and wrong predictions",
         answers.confidence,
@@ -78,7 +78,7 @@ def uncertainty_histograms(evaluation: Evaluation) -> list[Plot]:
     """Return the uncertainty of each modality, of their fusion, and the disagreement between them."""
     answers = evaluation.outcomes
     plots = [
-        mirrored(
+        mirrored_histogram(
             f"uncertainty-{place}",
             f"Uncertainty of {name}",
             said.uncertainty,
@@ -94,7 +94,7 @@ def uncertainty_histograms(evaluation: Evaluation) -> list[Plot]:
     ]
     if answers.uncertainty is not None and len(answers.modalities) != 1:
         plots.append(
-            mirrored(
+            mirrored_histogram(
                 "uncertainty-fused",
                 "Uncertainty of the fused opinion" if answers.modalities else "Uncertainty",
                 answers.uncertainty,
@@ -107,7 +107,7 @@ def uncertainty_histograms(evaluation: Evaluation) -> list[Plot]:
     if answers.disagreement is not None:
         limited = answers.disagreement_limit is not None
         plots.append(
-            mirrored(
+            mirrored_histogram(
                 "disagreement",
                 "Disagreement between modalities",
                 answers.disagreement,
@@ -123,7 +123,7 @@ def uncertainty_histograms(evaluation: Evaluation) -> list[Plot]:
     return plots
 
 
-def mirrored(
+def mirrored_histogram(
     name: str,
     title: str,
     values: Numbers,
@@ -137,7 +137,7 @@ def mirrored(
 ) -> Plot:
     """Return a histogram with right predictions above the line and wrong ones below it."""
     known = np.isfinite(values)
-    paint = partial(_mirrored, values[known], right[known], label, limit, limit_name)
+    paint = partial(_mirrored_bars, values[known], right[known], label, limit, limit_name)
     return draw(name, title, paint, shows=shows, trap=trap)
 
 
@@ -186,7 +186,7 @@ def _reliability(curve: ReliabilityCurve, error: float, figure: Drawing) -> None
     legend(figure, ax, columns=3)
 
 
-def _mirrored(
+def _mirrored_bars(
     values: Numbers,
     right: Flags,
     label: str,

@@ -9,14 +9,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ter_fast.evaluate.report.curves import risk_curve, thinned
+from ter_fast.evaluate.report.curves import risk_curve, thin_curve
 from ter_fast.evaluate.report.label_sets import sizes_of
 from ter_fast.evaluate.report.modalities import ModalitySummary, beliefs_of, summaries_of
-from ter_fast.evaluate.report.sections import breakdown_names
+from ter_fast.evaluate.report.sections import subgroup_names
 from ter_fast.evaluate.report.tables import RISKS, trust_table
 from ter_fast.trust.metrics.calibration_error import reliability
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import Figure
+from ter_fast.trust.results import Estimate
 from ter_fast.trust.thresholds import sweep
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def write_tables(evaluation: Evaluation, folder: Path) -> None:
         ("figure", "value", "low", "high"),
         ((name, *_ends(figure)) for name, figure in figures),
     )
-    for by, name in breakdown_names(evaluation).items():
-        rows = evaluation.breakdowns[by]
+    for by, name in subgroup_names(evaluation).items():
+        rows = evaluation.subgroups[by]
         held = list(next(iter(rows.values())).figures)
         header = [by, "clips", "groups"]
         header += [f"{each}{end}" for each in held for end in ("", "_low", "_high")]
@@ -65,7 +65,7 @@ def write_tables(evaluation: Evaluation, folder: Path) -> None:
     write_rows(
         folder / "clips.csv", header, ([row[key] for key in header] for row in rows_of_clips)
     )
-    write_rows(folder / "errors.csv", ("error",), ((each,) for each in evaluation.errors))
+    write_rows(folder / "errors.csv", ("error",), ((error,) for error in evaluation.errors))
 
 
 def _write_curves(evaluation: Evaluation, folder: Path) -> None:
@@ -73,7 +73,7 @@ def _write_curves(evaluation: Evaluation, folder: Path) -> None:
     curve = sweep(answers.ranked, answers.correct)
     columns = ("threshold", "accepted", "accepted_correct", "precision", "recall", "f1", "accuracy")
     # Those that the figure draws: every one of a small evaluation, and clips.csv holds the rest.
-    kept = thinned(curve.threshold, (curve.precision, curve.recall, curve.f1))
+    kept = thin_curve(curve.threshold, (curve.precision, curve.recall, curve.f1))
     held = [getattr(curve, name)[kept].tolist() for name in columns]
     write_rows(folder / "thresholds.csv", columns, zip(*held, strict=True))
     risks = risk_curve(curve)
@@ -142,7 +142,7 @@ def _write_label_sets(answers: Outcomes, folder: Path) -> None:
     )
 
 
-def _ends(figure: Figure) -> tuple[float, float, float]:
+def _ends(figure: Estimate) -> tuple[float, float, float]:
     return figure.value, figure.low, figure.high
 
 

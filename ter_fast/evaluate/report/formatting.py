@@ -10,7 +10,7 @@ import numpy as np
 
 from ter_fast.opinions.confidence_kinds import CONFIDENCE_KINDS
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import Figure
+from ter_fast.trust.results import Estimate
 
 NOTICE = "Labels are expressions as acted or perceived, never what a person feels."
 NO_VALUE = "–"
@@ -94,7 +94,7 @@ def confidence_of(kind: str) -> str:
     return kind.replace("_", " ") if known is None else known.title
 
 
-def why_missing(name: str, figures: Mapping[str, Figure]) -> str:
+def why_missing(name: str, figures: Mapping[str, Estimate]) -> str:
     """Return why a figure has no value; "" when it has one.
 
     Precision of nothing is 1 and recall of nothing is 0 by definition, which says nothing about
@@ -113,7 +113,7 @@ def why_missing(name: str, figures: Mapping[str, Figure]) -> str:
     return "a probability is NaN" if name in ("nll", "brier", "ece") else "no value"
 
 
-def interval(figure: Figure) -> str:
+def interval(figure: Estimate) -> str:
     """Return the ends of an interval; "" where one group alone has nothing to resample."""
     if math.isnan(figure.low) or math.isnan(figure.high):
         return ""
@@ -121,7 +121,7 @@ def interval(figure: Figure) -> str:
     return f"{number(figure.low)}{between}{number(figure.high)}"
 
 
-def value_of(name: str, figures: Mapping[str, Figure]) -> float:
+def value_of(name: str, figures: Mapping[str, Estimate]) -> float:
     """Return a figure's value, NaN where it says nothing about the model (see `why_missing`)."""
     return math.nan if why_missing(name, figures) else figures[name].value
 
@@ -131,7 +131,7 @@ def disagreeing(answers: Outcomes) -> int:
     return int(np.count_nonzero(np.isnan(answers.ranked) & ~np.isnan(answers.confidence)))
 
 
-def shortened(text: str, length: int) -> str:
+def shorten(text: str, length: int) -> str:
     """Keep both ends of a name, since names of a kind often differ in their last letters only."""
     head = (length - 1) // 2
     return (
@@ -147,6 +147,6 @@ def path_end(path: str, length: int = 44) -> str:
     return " + ".join(end if len(end) <= length else "…" + end[1 - length :] for end in ends)
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Join names as a sentence does."""
     return " and ".join(([", ".join(names[:-1])] if len(names) > 1 else []) + list(names[-1:]))

@@ -23,8 +23,8 @@ from ter_fast.evaluate.report.canvas import (
     legend,
 )
 from ter_fast.evaluate.report.formatting import confidence_of, number, title_of, why_missing
-from ter_fast.trust.results import Figure
-from ter_fast.trust.subgroups import Breakdown
+from ter_fast.trust.results import Estimate
+from ter_fast.trust.subgroups import Subgroup
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.evaluation import Evaluation
@@ -40,7 +40,7 @@ _TRAPS = {
 _TRAP = "Small groups swing widely: two dots differ only where their intervals say so."
 
 
-def breakdown_plot(by: str, rows: Mapping[str, Breakdown], name: str) -> Plot:
+def subgroup_plot(by: str, rows: Mapping[str, Subgroup], name: str) -> Plot:
     """Return accuracy and trusted precision of each class or group, with their intervals."""
     trusted = all("trusted_precision" in each.figures for each in rows.values())
     drawn = ("accuracy", "trusted_precision") if trusted else ("accuracy",)
@@ -51,14 +51,14 @@ def breakdown_plot(by: str, rows: Mapping[str, Breakdown], name: str) -> Plot:
         name,
         f"Trust by {by}" if trusted else f"Accuracy by {by}",
         partial(_dots, rows, drawn),
-        shows=f"{listed_titles(drawn)} of each {by}, with 95\u00a0% intervals where there is more than "
+        shows=f"{join_titles(drawn)} of each {by}, with 95\u00a0% intervals where there is more than "
         "one group to resample.",
         trap=_TRAPS.get(by, _TRAP),
         height=_FRAME + _ROW * len(rows),
     )
 
 
-def listed_titles(names: Sequence[str]) -> str:
+def join_titles(names: Sequence[str]) -> str:
     """Return the titles of figures as a sentence begins."""
     return " and ".join(
         title if not place else title.lower() for place, title in enumerate(map(title_of, names))
@@ -80,7 +80,7 @@ def ranking_plot(evaluation: Evaluation) -> Plot:
     )
 
 
-def _dots(rows: Mapping[str, Breakdown], drawn: Sequence[str], figure: Drawing) -> None:
+def _dots(rows: Mapping[str, Subgroup], drawn: Sequence[str], figure: Drawing) -> None:
     ax = axes(figure, "", "")
     styles: dict[str, dict[str, Any]] = {
         "accuracy": {"marker": "o", "color": MUTED, "mfc": "none", "mew": 1.6},
@@ -100,7 +100,7 @@ def _dots(rows: Mapping[str, Breakdown], drawn: Sequence[str], figure: Drawing) 
     legend(figure, ax)
 
 
-def _interval(ax: Axes, figure_of: Figure, height: float, colour: str) -> None:
+def _interval(ax: Axes, figure_of: Estimate, height: float, colour: str) -> None:
     if not (math.isnan(figure_of.low) or math.isnan(figure_of.high)):
         ax.plot([figure_of.low, figure_of.high], [height, height], color=colour, lw=1.6)
 

@@ -1,4 +1,4 @@
-"""Label sets on the page: what was promised, what was measured, and how large the sets are."""
+"""Label sets on the page: what was guaranteed, what was measured, and how large the sets are."""
 
 from __future__ import annotations
 
@@ -42,25 +42,27 @@ def sizes_of(answers: Outcomes) -> tuple[Counts, Counts]:
 
 
 def label_sets_lead(evaluation: Evaluation) -> list[str]:
-    """Say what was promised of the label sets, and what these clips show."""
+    """Say what was guaranteed of the label sets, and what these clips show."""
     sets = evaluation.outcomes.conformal
     if sets is None:
         return []
     measured = evaluation.figures["conformal_coverage"]
     ends = interval(measured)
     return [
-        f"Promised: {sets.promise}.",
+        f"Guaranteed: {sets.guarantee}.",
         f"Measured on these clips: {number(measured.value)}"
-        f"{f' ({ends})' if ends else ''}, against {number(1 - sets.alpha)} promised. Where these clips "
+        f"{f' ({ends})' if ends else ''}, against {number(1 - sets.alpha)} guaranteed. Where these clips "
         "are not drawn like those, a gap is no fault of the sets but a warning against using them here.",
     ]
 
 
 def label_sets_table(evaluation: Evaluation) -> Table:
-    """Return promised and measured coverage, and the sizes of the sets."""
+    """Return guaranteed and measured coverage, and the sizes of the sets."""
     figures, sets = evaluation.figures, evaluation.outcomes.conformal
     rows = (
-        [] if sets is None else [(Cell("Promised coverage"), number_cell(1 - sets.alpha), Cell(""))]
+        []
+        if sets is None
+        else [(Cell("Guaranteed coverage"), number_cell(1 - sets.alpha), Cell(""))]
     )
     for title, name in (
         ("Measured coverage", "conformal_coverage"),

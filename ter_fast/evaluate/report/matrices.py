@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Rectangle
 
 from ter_fast.evaluate.report.canvas import HEAT, HEAT_OPACITY, INK, WIDTH, Plot, draw
-from ter_fast.evaluate.report.formatting import clean, shortened
+from ter_fast.evaluate.report.formatting import clean, shorten
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.evaluation import Evaluation
@@ -81,7 +81,7 @@ def _paint(counts: Counts, labels: Sequence[str], figure: Drawing) -> None:
             ax.text(column, row, _short(value), ha="center", va="center", color=INK).set_in_layout(
                 False
             )
-    names = [shortened(clean(label), 14) for label in labels]
+    names = [shorten(clean(label), 14) for label in labels]
     longest = max(map(len, names))
     upright = longest * 7 > _CELL * max(1, 7.4 / classes)
     ax.set_xticks(range(classes), names)

@@ -28,12 +28,12 @@ class ModalitySummary:
     """Hold what one modality alone, or all together, made of the clips.
 
     Attributes:
-        name: of the modality.
-        clips: that have it.
-        accuracy: share of these that it predicts right.
-        true_belief: mean belief mass in the true class; NaN for all together.
-        right_uncertainty: mean vacuity where it is right; NaN where it never is.
-        wrong_uncertainty: mean vacuity where it is wrong; NaN where it never is.
+        name: Of the modality.
+        clips: That have it.
+        accuracy: Share of these that it predicts right.
+        true_belief: Mean belief mass in the true class; NaN for all together.
+        right_uncertainty: Mean vacuity where it is right; NaN where it never is.
+        wrong_uncertainty: Mean vacuity where it is wrong; NaN where it never is.
     """
 
     name: str
@@ -56,30 +56,30 @@ def summaries_of(answers: Outcomes) -> list[ModalitySummary]:
         0.5
     """
     rows = np.arange(len(answers))
-    found = [
+    summaries = [
         _summary(
             name,
-            np.equal(said.prediction, answers.target),
-            said.uncertainty,
-            said.belief[rows, answers.target],
+            np.equal(modality.prediction, answers.target),
+            modality.uncertainty,
+            modality.belief[rows, answers.target],
         )
-        for name, said in answers.modalities.items()
+        for name, modality in answers.modalities.items()
     ]
-    if len(found) > 1 and answers.uncertainty is not None:
+    if len(summaries) > 1 and answers.uncertainty is not None:
         nothing = np.full(len(answers), math.nan)
-        found.append(_summary(FUSED, answers.correct, answers.uncertainty, nothing))
-    return found
+        summaries.append(_summary(FUSED, answers.correct, answers.uncertainty, nothing))
+    return summaries
 
 
 def beliefs_of(answers: Outcomes, name: str) -> list[tuple[str, float, float]]:
     """Return each class with a modality's mean belief in it: in its own clips, and in all others."""
-    said = answers.modalities[name]
-    there = ~np.isnan(said.uncertainty)
+    modality = answers.modalities[name]
+    present = ~np.isnan(modality.uncertainty)
     return [
         (
             label,
-            _mean(said.belief[there & (answers.target == k), k]),
-            _mean(said.belief[there & (answers.target != k), k]),
+            _mean(modality.belief[present & (answers.target == k), k]),
+            _mean(modality.belief[present & (answers.target != k), k]),
         )
         for k, label in enumerate(answers.labels)
     ]
@@ -87,10 +87,10 @@ def beliefs_of(answers: Outcomes, name: str) -> list[tuple[str, float, float]]:
 
 def agreement(answers: Outcomes) -> str:
     """Say how often the fused answer is right where modalities name one class, and where they do not."""
-    said = [each.prediction for each in answers.modalities.values()]
-    if len(said) < 2:
+    predictions = [modality.prediction for modality in answers.modalities.values()]
+    if len(predictions) < 2:
         return ""
-    labels = np.stack(said)
+    labels = np.stack(predictions)
     several = (labels >= 0).sum(axis=0) > 1
     highest = labels.max(axis=0)
     alike = several & ((labels == highest) | (labels < 0)).all(axis=0)
@@ -135,15 +135,15 @@ def belief_plots(answers: Outcomes) -> list[Plot]:
         draw(
             f"belief-{place}",
             f"Belief of {name}",
-            partial(_belief, beliefs_of(answers, name), _mean(said.uncertainty)),
+            partial(_belief, beliefs_of(answers, name), _mean(modality.uncertainty)),
             shows=f"The mean belief mass that {name} alone gives to a class: in clips of that class "
             "(filled) and in all others (open); the last row is what it leaves uncommitted.",
             trap="Only the gap between the two dots tells classes apart; a class with two high dots "
             "is simply a favourite.",
             height=_FRAME + _ROW * (len(answers.labels) + 1),
         )
-        for place, (name, said) in enumerate(answers.modalities.items(), start=1)
-        if not np.isnan(said.uncertainty).all()
+        for place, (name, modality) in enumerate(answers.modalities.items(), start=1)
+        if not np.isnan(modality.uncertainty).all()
     ]
 
 
@@ -169,18 +169,18 @@ def _summary(
     uncertainty: NDArray[np.floating[Any]],
     belief: NDArray[np.floating[Any]],
 ) -> ModalitySummary:
-    there = ~np.isnan(uncertainty)
+    present = ~np.isnan(uncertainty)
     return ModalitySummary(
         name,
-        int(there.sum()),
-        _mean(right[there]),
-        _mean(belief[there]),
-        _mean(uncertainty[there & right]),
-        _mean(uncertainty[there & ~right]),
+        int(present.sum()),
+        _mean(right[present]),
+        _mean(belief[present]),
+        _mean(uncertainty[present & right]),
+        _mean(uncertainty[present & ~right]),
     )
 
 
 def _mean(values: NDArray[Any]) -> float:
     """Return the mean of what is known; NaN of nothing."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else math.nan
+    numbers = values[~np.isnan(values)]
+    return float(numbers.mean()) if numbers.size else math.nan

@@ -37,11 +37,11 @@ def render(
     """Return a page.
 
     Args:
-        kind: what kind of report it is.
-        title: of the page, what was measured.
-        facts: for its head, name and value.
-        sections: in their order.
-        record: name of the JSON file that lies beside it.
+        kind: What kind of report it is.
+        title: Of the page, what was measured.
+        facts: For its head, name and value.
+        sections: In their order.
+        record: Name of the JSON file that lies beside it.
     """
     environment = Environment(
         loader=FileSystemLoader(_FOLDER, encoding="utf-8"),

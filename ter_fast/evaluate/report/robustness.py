@@ -8,15 +8,15 @@ from pathlib import Path
 
 from ter_fast.evaluate.report.canvas import Plot
 from ter_fast.evaluate.report.files import write_rows
-from ter_fast.evaluate.report.formatting import count, interval, listed, number, share, title_of
+from ter_fast.evaluate.report.formatting import count, interval, join_names, number, share, title_of
 from ter_fast.evaluate.report.sections import MOST_ERRORS, Section
-from ter_fast.evaluate.report.severity import change_plot, severity_plot, shown
+from ter_fast.evaluate.report.severity import change_plot, defined_estimate, severity_plot
 from ter_fast.evaluate.report.tables import Cell as Text
 from ter_fast.evaluate.report.tables import Table, number_cell, table
 from ter_fast.evaluate.robustness import Cell, Robustness, Trend
 from ter_fast.evaluate.robustness.cells import level_text
 from ter_fast.media.corrupt import CORRUPTIONS
-from ter_fast.trust.results import Figure
+from ter_fast.trust.results import Estimate
 
 KINDS = {"audio": "Sound", "video": "Pictures", "cross": "Between sound and pictures"}
 
@@ -79,33 +79,35 @@ def _sections(robustness: Robustness) -> Iterator[Section]:
 
 def _verdict(robustness: Robustness) -> list[str]:
     trends = list(robustness.trends.values())
-    said = []
+    sentences = []
     for verdict, words in (
         ("rose", "Uncertainty rose with severity under {}."),
         ("fell", "It fell under {}: the worse the clip, the surer the model."),
         ("unclear", "It neither clearly rose nor clearly fell under {}."),
     ):
-        names = [_title(each) for each in trends if each.verdict == verdict]
+        names = [_title(trend) for trend in trends if trend.verdict == verdict]
         if names:
-            said.append(words.format(listed(names)))
-    blind = [_title(each) for each in trends if each.blind]
+            sentences.append(words.format(join_names(names)))
+    blind = [_title(trend) for trend in trends if trend.blind]
     if blind:
-        said.append(
-            f"Accuracy fell and uncertainty did not rise under {listed(blind)}: there the model does "
+        sentences.append(
+            f"Accuracy fell and uncertainty did not rise under {join_names(blind)}: there the model does "
             "not know what it has lost, and its confidence should not be relied on."
         )
-    broke = [each for each in trends if each.broke_at is not None]
+    broke = [trend for trend in trends if trend.broke_at is not None]
     if broke:
-        places = listed([f"{_title(each)} (severity {each.broke_at})" for each in broke])
-        said.append(f"Trusted precision clearly fell below that of the clean clips under {places}.")
-    said.append(
+        places = join_names([f"{_title(each)} (severity {each.broke_at})" for each in broke])
+        sentences.append(
+            f"Trusted precision clearly fell below that of the clean clips under {places}."
+        )
+    sentences.append(
         "A claim is made where both the mean rank correlation of a clip's uncertainty with severity and "
         "the change from the clean clips to the worst have paired 95\u00a0% intervals on one side of 0, "
         "resampled by group."
     )
     if robustness.note:
-        said.append(f"Careful: {robustness.note}.")
-    return said
+        sentences.append(f"Careful: {robustness.note}.")
+    return sentences
 
 
 def _title(trend: Trend) -> str:
@@ -119,33 +121,37 @@ def sentence(robustness: Robustness, trend: Trend) -> str:
     cells = robustness.of(trend.corruption)
     first, last = cells[0].figures, cells[-1].figures
     verb = {"rose": "rose", "fell": "fell", "unclear": "did not clearly change"}[trend.verdict]
-    said = [
+    parts = [
         f"{CORRUPTIONS[trend.corruption].title}: uncertainty {verb}, from "
         f"{number(first['uncertainty'].value)} to {number(last['uncertainty'].value)} (rank correlation "
         f"with severity {_with_interval(trend.spearman)})"
     ]
     if trend.clear_falls and trend.verdict != "fell":
-        steps = listed([str(each) for each in trend.clear_falls])
+        steps = join_names([str(fall) for fall in trend.clear_falls])
         but = "but not at every step: " if trend.verdict == "rose" else ""
-        said.append(f"{but}it clearly fell at severity {steps}")
-    said.append(
+        parts.append(f"{but}it clearly fell at severity {steps}")
+    parts.append(
         f"accuracy went from {number(first['accuracy'].value)} to {number(last['accuracy'].value)}"
     )
     if trust := _trust(cells, trend):
-        said.append(trust)
+        parts.append(trust)
     if last["answered"].value < 1:
         missing = round((1 - last["answered"].value) * robustness.samples)
-        said.append(
+        parts.append(
             f"at the worst, {share(missing, robustness.samples)} of the clips have no modality left and "
             "no answer, which counts as wrong and wholly uncertain"
         )
-    return "; ".join(said) + "."
+    return "; ".join(parts) + "."
 
 
 def _trust(cells: list[Cell], trend: Trend) -> str:
-    """Say what became of trusted precision."""
+    """Say how trusted precision changed."""
     trusted = [cell for cell in cells[1:] if cell.trusted is not None and cell.trusted.any()]
-    start = shown("trusted_precision", cells[0]).value if cells[0].trusted is not None else math.nan
+    start = (
+        defined_estimate("trusted_precision", cells[0]).value
+        if cells[0].trusted is not None
+        else math.nan
+    )
     if math.isnan(start):
         return ""
     end = ""
@@ -167,7 +173,7 @@ def _trust(cells: list[Cell], trend: Trend) -> str:
     return f"trusted precision held{end}"
 
 
-def _with_interval(figure: Figure) -> str:
+def _with_interval(figure: Estimate) -> str:
     ends = interval(figure)
     return f"{number(figure.value)}, interval {ends}" if ends else number(figure.value)
 
@@ -179,16 +185,16 @@ def _cells_table(robustness: Robustness, name: str) -> Table:
         row = [Text(str(cell.severity), "clean" if not cell.severity else "", float(cell.severity))]
         row.append(Text(level_text(cell.level).replace("-", "\u2212") or "none"))
         for column in columns:
-            figure = shown(column, cell)
+            figure = defined_estimate(column, cell)
             row.append(number_cell(figure.value, small=interval(figure)))
         rows.append(row)
-    known = CORRUPTIONS[name]
+    corruption = CORRUPTIONS[name]
     return table(
         f"table-{name.replace('_', '-')}",
-        known.title,
+        corruption.title,
         (
             "Severity",
-            known.measure[0].upper() + known.measure[1:],
+            corruption.measure[0].upper() + corruption.measure[1:],
             *(title_of(each) for each in columns),
         ),
         rows,
@@ -212,7 +218,9 @@ def write_robustness_tables(robustness: Robustness, folder: Path) -> None:
          "uncertainty", "trusted"),
         _clip_rows(robustness),
     )  # fmt: skip
-    write_rows(folder / "corrupted-errors.csv", ("error",), ((each,) for each in robustness.errors))
+    write_rows(
+        folder / "corrupted-errors.csv", ("error",), ((error,) for error in robustness.errors)
+    )
 
 
 def _flat(value: object) -> str | float | int | bool | None:

@@ -14,8 +14,8 @@ from ter_fast.evaluate.report.distributions import (
     reliability_plot,
     uncertainty_histograms,
 )
-from ter_fast.evaluate.report.formatting import count, listed, number
-from ter_fast.evaluate.report.groups import breakdown_plot, ranking_plot
+from ter_fast.evaluate.report.formatting import count, join_names, number
+from ter_fast.evaluate.report.groups import ranking_plot, subgroup_plot
 from ter_fast.evaluate.report.label_sets import (
     label_sets_lead,
     label_sets_plot,
@@ -27,10 +27,10 @@ from ter_fast.evaluate.report.summary import Card, cards, verdict
 from ter_fast.evaluate.report.tables import (
     Table,
     TrustTable,
-    breakdown_table,
     figures_table,
     ranking_table,
     risk_table,
+    subgroup_table,
     sure_and_wrong,
     trust_table,
     unsure_and_right,
@@ -88,7 +88,7 @@ def _sections(evaluation: Evaluation) -> Iterator[Section | None]:
     yield Section(
         "classes", "Confusion of classes", _never_named(evaluation), plots=confusion_plots(evaluation)
     )  # fmt: skip
-    yield from _breakdowns(evaluation)
+    yield from _subgroups(evaluation)
     if answers.modalities or answers.uncertainty is not None:
         yield Section(
             "modalities",
@@ -156,12 +156,12 @@ def _never_named(evaluation: Evaluation) -> list[str]:
     known = missed[:MOST_MISSED]
     more = [f"{len(missed) - len(known)} more"] if len(missed) > len(known) else []
     verb = "is" if len(missed) == 1 else "are"
-    return [f"Never predicted, though in these clips, {verb} {listed([*known, *more])}."]
+    return [f"Never predicted, though in these clips, {verb} {join_names([*known, *more])}."]
 
 
 def _certain_of_nothing(evaluation: Evaluation) -> list[str]:
     """Explain intervals of trusted precision that end at 1 because some draws trust nothing."""
-    for rows in evaluation.breakdowns.values():
+    for rows in evaluation.subgroups.values():
         for row in rows.values():
             held = row.figures
             if "coverage" not in held or not held["coverage"].value:
@@ -174,28 +174,28 @@ def _certain_of_nothing(evaluation: Evaluation) -> list[str]:
     return []
 
 
-def _breakdowns(evaluation: Evaluation) -> Iterator[Section]:
+def _subgroups(evaluation: Evaluation) -> Iterator[Section]:
     plots, tables = [], []
-    for by, name in breakdown_names(evaluation).items():
-        rows = evaluation.breakdowns[by]
-        plots.append(breakdown_plot(by, rows, name))
-        tables.append(breakdown_table(f"{name}-table", by, rows))
+    for by, name in subgroup_names(evaluation).items():
+        rows = evaluation.subgroups[by]
+        plots.append(subgroup_plot(by, rows, name))
+        tables.append(subgroup_table(f"{name}-table", by, rows))
     if plots:
         yield Section(
             "groups",
             "Trust by class and by group",
             ["A model trusted on average can be wrong about some people every time. "
-             f"Here by {listed(list(evaluation.breakdowns))}.",
+             f"Here by {join_names(list(evaluation.subgroups))}.",
              *_certain_of_nothing(evaluation)],
             plots,
             tables,
         )  # fmt: skip
 
 
-def breakdown_names(evaluation: Evaluation) -> dict[str, str]:
-    """Return a name for the files and links of each breakdown, no two alike."""
+def subgroup_names(evaluation: Evaluation) -> dict[str, str]:
+    """Return a name for the files and links of each table of subgroups, no two alike."""
     names: dict[str, str] = {}
-    for by in evaluation.breakdowns:
+    for by in evaluation.subgroups:
         plain = re.sub(r"[^a-z0-9]+", "-", by.lower()).strip("-")
         name = f"by-{plain}" if plain else "by"
         names[by] = f"{name}-{len(names) + 1}" if name in names.values() or not plain else name

@@ -24,7 +24,7 @@ from ter_fast.evaluate.report.formatting import NO_VALUE, title_of, why_missing
 from ter_fast.evaluate.robustness import Cell, Robustness, Trend
 from ter_fast.evaluate.robustness.cells import level_text
 from ter_fast.media.corrupt import CORRUPTIONS
-from ter_fast.trust.results import Figure
+from ter_fast.trust.results import Estimate
 
 LINES = (
     ("accuracy", BLUE, "o", "-"),
@@ -69,7 +69,7 @@ def _lines(cells: Sequence[Cell], figure: Drawing) -> None:
     for name, colour, marker, dashes in LINES:
         if name not in cells[0].figures:
             continue
-        drawn = [shown(name, cell) for cell in cells]
+        drawn = [defined_estimate(name, cell) for cell in cells]
         values, low, high = (
             np.array([getattr(each, end) for each in drawn]) for end in ("value", "low", "high")
         )
@@ -80,11 +80,11 @@ def _lines(cells: Sequence[Cell], figure: Drawing) -> None:
     legend(figure, ax)
 
 
-def shown(name: str, cell: Cell) -> Figure:
+def defined_estimate(name: str, cell: Cell) -> Estimate:
     """Return a figure, without value where it says nothing: the precision of nothing is no precision."""
     known = cell.figures[name]
     if "coverage" in cell.figures and why_missing(name, cell.figures):
-        return Figure(math.nan, math.nan, math.nan)
+        return Estimate(math.nan, math.nan, math.nan)
     return known
 
 

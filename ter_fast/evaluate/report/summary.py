@@ -51,7 +51,7 @@ def facts_of(evaluation: Evaluation) -> list[tuple[str, str]]:
     facts += [("Groups", count(evaluation.groups))]
     facts += [("Confidence", confidence_of(answers.confidence_kind))]
     facts += [("Classes", _classes(evaluation.labels)), ("Trusted when", rule_of(evaluation))]
-    facts += [("Promised", answers.promise)]
+    facts += [("Guaranteed", answers.guarantee)]
     return [(name, value) for name, value in facts if value]
 
 
@@ -94,9 +94,9 @@ def verdict(evaluation: Evaluation) -> list[str]:
             f"{share(counts.right, counts.whole)} when everything is accepted."
         )
         sentences += _lift_sentence(evaluation, counts)
-        if answers.promise:
+        if answers.guarantee:
             sentences.append(
-                f"Of the trusted, {share(counts.wrong_trusted, counts.trusted)} are wrong here. The promise "
+                f"Of the trusted, {share(counts.wrong_trusted, counts.trusted)} are wrong here. The guarantee "
                 "above is about all clips that are drawn as it says: these are at best a sample of them."
             )
     if apart := disagreeing(answers):
@@ -148,9 +148,9 @@ def cards(evaluation: Evaluation) -> list[Card]:
     figures = evaluation.figures
     wanted = ["trusted_precision", "trusted_recall", "trusted_f1", "coverage", "accuracy", "uar",
               "failure_auroc", "aurc"]  # fmt: skip
-    if evaluation.outcomes.promise:
+    if evaluation.outcomes.guarantee:
         wanted.insert(1, "risk")
-    found = []
+    result = []
     for name in wanted:
         if name not in figures:
             continue
@@ -166,8 +166,8 @@ def cards(evaluation: Evaluation) -> list[Card]:
                 f"{sign}{number(lift.value)}" + (f" ({ends})" if ends else "")
             )
         elif name == "risk":
-            beside = "observed here; what is promised stands above"
+            beside = "observed here; what is guaranteed stands above"
         elif name == "accuracy" and "trusted_f1" not in figures:
             beside = f"accept-all F1 {number(figures['accept_all_f1'].value)}"
-        found.append(Card(title_of(name), number(value_of(name, figures)), small, beside))
-    return found
+        result.append(Card(title_of(name), number(value_of(name, figures)), small, beside))
+    return result

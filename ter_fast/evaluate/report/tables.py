@@ -18,14 +18,14 @@ from ter_fast.evaluate.report.formatting import (
     number,
     path_end,
     share,
-    shortened,
+    shorten,
     title_of,
     value_of,
     why_missing,
 )
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import Figure
-from ter_fast.trust.subgroups import Breakdown
+from ter_fast.trust.results import Estimate
+from ter_fast.trust.subgroups import Subgroup
 from ter_fast.trust.thresholds import Sweep
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ class Cell:
     """What stands in a cell of a table.
 
     Attributes:
-        text: to read.
-        small: beneath it, an interval or a reason.
-        value: a number to sort by, NaN to stand last; None to sort by the text.
-        hover: the whole of a text that was cut.
+        text: To read.
+        small: Beneath it, an interval or a reason.
+        value: A number to sort by, NaN to stand last; None to sort by the text.
+        hover: The whole of a text that was cut.
     """
 
     text: str
@@ -63,11 +63,11 @@ class Table:
     """A table of the page; the first cell of each row names it.
 
     Attributes:
-        name: of its place on the page.
-        caption: what it holds.
-        columns: their titles.
-        rows: as many cells each.
-        numeric: which columns hold numbers.
+        name: Of its place on the page.
+        caption: What it holds.
+        columns: Their titles.
+        rows: As many cells each.
+        numeric: Which columns hold numbers.
     """
 
     name: str
@@ -95,13 +95,13 @@ def number_cell(value: float, why: str = "", small: str = "") -> Cell:
     return Cell(text, "" if missing and not why else beneath, math.nan if missing else value)
 
 
-def figure_cell(name: str, figures: Mapping[str, Figure]) -> Cell:
+def figure_cell(name: str, figures: Mapping[str, Estimate]) -> Cell:
     """Return a figure with its interval beneath it."""
     value = value_of(name, figures)
     return number_cell(value, why_missing(name, figures), interval(figures[name]))
 
 
-def figures_table(figures: Mapping[str, Figure]) -> Table:
+def figures_table(figures: Mapping[str, Estimate]) -> Table:
     """Return every figure, its interval and its meaning."""
     rows = [
         (
@@ -116,12 +116,12 @@ def figures_table(figures: Mapping[str, Figure]) -> Table:
     )  # fmt: skip
 
 
-def _interval_cell(name: str, figures: Mapping[str, Figure]) -> Cell:
+def _interval_cell(name: str, figures: Mapping[str, Estimate]) -> Cell:
     ends = "" if why_missing(name, figures) else interval(figures[name])
     return Cell(ends or NO_VALUE, value=figures[name].low if ends else math.nan)
 
 
-def breakdown_table(name: str, by: str, rows: Mapping[str, Breakdown]) -> Table:
+def subgroup_table(name: str, by: str, rows: Mapping[str, Subgroup]) -> Table:
     """Return the figures of each class or group."""
     held = list(next(iter(rows.values())).figures)
     cells = [
@@ -213,7 +213,7 @@ def risk_table(curve: Sweep) -> Table:
         )  # fmt: skip
     return table(
         "coverage-at-risk",
-        "What an error bound would have cost on these clips, which promises nothing for others",
+        "What an error bound would have cost on these clips, which guarantees nothing for others",
         ("Error at most", "Coverage", "Clips"),
         rows,
     )
@@ -254,8 +254,8 @@ def _clips(name: str, caption: str, answers: Outcomes, rows: np.typing.NDArray[n
     columns = ["Clip", "True", "Predicted", "Confidence"]
     columns += [] if trusted is None else ["Trusted"]
     columns += [] if answers.disagreement is None else ["Disagreement"]
-    columns += [f"{each.capitalize()} alone" for each in answers.modalities]
-    said = [(each.prediction, each.uncertainty) for each in answers.modalities.values()]
+    columns += [f"{modality.capitalize()} alone" for modality in answers.modalities]
+    said = [(modality.prediction, modality.uncertainty) for modality in answers.modalities.values()]
     cells = []
     for i in rows:
         row = [
@@ -280,10 +280,10 @@ def _clips(name: str, caption: str, answers: Outcomes, rows: np.typing.NDArray[n
 def _group(answers: Outcomes, row: int) -> str:
     """Return the speaker or source; "" where each clip is its own, which the name already says."""
     group = answers.groups[row]
-    return "" if len(set(answers.groups)) == len(answers) else shortened(group, _LONGEST)
+    return "" if len(set(answers.groups)) == len(answers) else shorten(group, _LONGEST)
 
 
 def _label(answers: Outcomes, label: int, small: str = "") -> Cell:
     """Return a class, cut where it is so long that its column would push others off the page."""
     name = answers.labels[label]
-    return Cell(shortened(name, _LONGEST), small, hover=name if len(name) > _LONGEST else "")
+    return Cell(shorten(name, _LONGEST), small, hover=name if len(name) > _LONGEST else "")

@@ -14,7 +14,7 @@ from ter_fast.evaluate.evaluation import plain
 from ter_fast.media.corrupt.suite import Level
 from ter_fast.media.files import write_json
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import Figure
+from ter_fast.trust.results import Estimate
 
 FIGURES = (
     "accuracy", "aurc", "uncertainty", "answered", "trusted_precision", "trusted_recall",
@@ -28,12 +28,12 @@ class Cell:
     """A model's answers to N clips under one corruption at one severity.
 
     Attributes:
-        corruption: its name; "" for the clean clips.
+        corruption: Its name; "" for the clean clips.
         severity: 1 to 5; 0 for the clean clips.
-        level: what the severity is (see `ter_fast.media.corrupt`); None for the clean clips.
-        figures: by name (see `FIGURES`), each with its interval, resampled by group. A clip with
+        level: What the severity is (see `ter_fast.media.corrupt`); None for the clean clips.
+        figures: By name (see `FIGURES`), each with its interval, resampled by group. A clip with
             no modality left counts as wrong, and `answered` is the share of the others.
-        outcomes: every clip's answer, with the attributes "corruption" and "severity".
+        outcomes: Every clip's answer, with the attributes "corruption" and "severity".
         trusted: (N,) which are trusted, each by the threshold of the modalities that are left; None
             where the model is not calibrated for the clean clips.
     """
@@ -41,7 +41,7 @@ class Cell:
     corruption: str
     severity: int
     level: Level | None
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, Estimate]
     outcomes: Outcomes = field(repr=False, compare=False)
     trusted: NDArray[np.bool_] | None = field(repr=False, compare=False)
 
@@ -51,24 +51,24 @@ class Trend:
     """How a model fared as one corruption grew worse.
 
     Attributes:
-        corruption: its name.
-        spearman: mean over the clips of the rank correlation of a clip's uncertainty with the
+        corruption: Its name.
+        spearman: Mean over the clips of the rank correlation of a clip's uncertainty with the
             severity, the clean clip being severity 0; 0 for a clip whose uncertainty never changes.
-        rise: mean uncertainty at the worst severity minus that of the clean clips.
-        accuracy_change: the same of accuracy.
-        clear_falls: severities at which the mean uncertainty is clearly below that of the
+        rise: Mean uncertainty at the worst severity minus that of the clean clips.
+        accuracy_change: The same of accuracy.
+        clear_falls: Severities at which the mean uncertainty is clearly below that of the
             severity before.
-        broke_at: the least severity whose trusted precision is clearly below that of the clean
+        broke_at: The least severity whose trusted precision is clearly below that of the clean
             clips; None where there is none.
-        none_trusted_at: the least severity at which nothing is trusted; None where there is none.
+        none_trusted_at: The least severity at which nothing is trusted; None where there is none.
 
     "Clearly" means that the paired 95 % interval of the difference, resampled by group, lies below 0.
     """
 
     corruption: str
-    spearman: Figure
-    rise: Figure
-    accuracy_change: Figure
+    spearman: Estimate
+    rise: Estimate
+    accuracy_change: Estimate
     clear_falls: tuple[int, ...]
     broke_at: int | None
     none_trusted_at: int | None
@@ -91,18 +91,18 @@ class Robustness:
     """What a model did on clean and on corrupted clips.
 
     Attributes:
-        name: of the data.
-        modalities: that were used, joined by "+".
-        samples: clips measured, the same in every cell: those that have these modalities when clean.
-        excluded: clips that lack one of them.
-        groups: speakers or sources among them.
-        threshold: trusted threshold of the clean clips; None when the model is not calibrated.
-        seed: of the corruptions.
-        clean: the clean clips.
-        cells: every corruption and severity.
-        trends: by corruption.
-        errors: what was wrong with files that could not be used.
-        note: what limits the intervals; "" for nothing.
+        name: Of the data.
+        modalities: That were used, joined by "+".
+        samples: Clips measured, the same in every cell: those that have these modalities when clean.
+        excluded: Clips that lack one of them.
+        groups: Speakers or sources among them.
+        threshold: Trusted threshold of the clean clips; None when the model is not calibrated.
+        seed: Of the corruptions.
+        clean: The clean clips.
+        cells: Every corruption and severity.
+        trends: By corruption.
+        errors: What was wrong with files that could not be used.
+        note: What limits the intervals; "" for nothing.
     """
 
     name: str
@@ -121,7 +121,7 @@ class Robustness:
 
     def of(self, corruption: str) -> list[Cell]:
         """Return the clean cell and those of a corruption, by severity."""
-        return [self.clean, *(each for each in self.cells if each.corruption == corruption)]
+        return [self.clean, *(cell for cell in self.cells if cell.corruption == corruption)]
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one row a cell, for a table: figures and the ends of their intervals."""
@@ -158,11 +158,11 @@ class Robustness:
         """Write a page to read, and the pictures and tables behind it; return the page.
 
         Args:
-            folder: made if it is not there. It gets `robustness.html`, which needs no other file,
+            folder: Made if it is not there. It gets `robustness.html`, which needs no other file,
                 `figures/` (PNG and SVG), `tables/` (CSV) and `robustness.json`.
 
         Raises:
-            TerFastError: matplotlib or Jinja2 is missing, or the folder cannot be written to.
+            TerFastError: Matplotlib or Jinja2 is missing, or the folder cannot be written to.
         """
         assert (
             Robustness._write is not None

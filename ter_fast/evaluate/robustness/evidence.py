@@ -46,7 +46,7 @@ class CorruptedEvidence:
         values: (C, V, N, K) mean evidence over the windows where a modality is present.
         mask: (C, V, N) whether it is, in any window.
         rows: (N,) numbers of the clips in the dataset.
-        errors: what was wrong with files that could not be used.
+        errors: What was wrong with files that could not be used.
     """
 
     cells: tuple[CellName, ...]
@@ -83,16 +83,16 @@ def corrupted_evidence(
     and the other way round, so that is not worked out again.
 
     Args:
-        model: in evaluation mode.
-        dataset: labelled clips.
-        cells: corruption and severity of each cell; the clean one is added in front.
-        preprocessor: turns windows into what the experts read.
-        seed: of the corruptions.
-        workers: threads, each on one core; by default one per core, at most 8.
-        progress: show a progress bar.
+        model: In evaluation mode.
+        dataset: Labelled clips.
+        cells: Corruption and severity of each cell; the clean one is added in front.
+        preprocessor: Turns windows into what the experts read.
+        seed: Of the corruptions.
+        workers: Threads, each on one core; by default one per core, at most 8.
+        progress: Show a progress bar.
 
     Raises:
-        DataError: no file could be used, a corruption needs other clips' sound and none has any, or `workers` is no
+        DataError: No file could be used, a corruption needs other clips' sound and none has any, or `workers` is no
             whole number of at least 1.
     """
     every = (CLEAN, *cells)
@@ -144,13 +144,13 @@ class _Worker:
     def _evidence(self, source: Source, sample: Sample) -> tuple[Tensor, Tensor]:
         """Return (C, V, K) evidence and its (C, V) mask."""
         device = self.model.device
-        source = self.preprocessor.completed(source)
+        source = self.preprocessor.with_extras(source)
         windows = []
         for clip in source.windows():
             parts = []
             for begin in range(0, len(self.cells), _AT_ONCE):
                 prepared = [
-                    self.preprocessor(source, self._changed(clip, sample, cell)).values
+                    self.preprocessor(source, self._corrupt(clip, sample, cell)).values
                     for cell in self.cells[begin : begin + _AT_ONCE]
                 ]
                 parts.append(
@@ -167,7 +167,7 @@ class _Worker:
             raise MediaError(f"{source.name}: no modality of it can be used; check the file")
         return values, mask
 
-    def _changed(self, clip: Clip, sample: Sample, cell: CellName) -> Clip:
+    def _corrupt(self, clip: Clip, sample: Sample, cell: CellName) -> Clip:
         name, severity = cell
         if cell == CLEAN:
             return clip
@@ -196,11 +196,11 @@ class _Worker:
 
 def _others(pool: Sequence[Voice], sample: Sample, corruption: Corruption) -> list[Tensor]:
     """Return the sound of clips by others, of another class where the corruption asks and there is one."""
-    strange = [each for each in pool if each.group != sample.group]
-    strange = strange or [each for each in pool if each.path != sample.path]
+    others = [each for each in pool if each.group != sample.group]
+    others = others or [each for each in pool if each.path != sample.path]
     if corruption.another_class:
-        strange = [each for each in strange if each.label != sample.label] or strange
-    return [each.audio for each in strange]
+        others = [other for other in others if other.label != sample.label] or others
+    return [other.audio for other in others]
 
 
 def _voices(dataset: Dataset, sources: Sequence[Source], seed: int) -> list[Voice]:

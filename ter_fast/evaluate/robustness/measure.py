@@ -18,11 +18,11 @@ from ter_fast.experts.opinions import thresholds_of
 from ter_fast.experts.provenance import known_groups, warn_of_known_groups
 from ter_fast.media.corrupt import CORRUPTIONS, SEVERITIES, chosen
 from ter_fast.predict.evidence import Evidence
-from ter_fast.predict.labelled import Labelled, outcomes
+from ter_fast.predict.labelled_evidence import LabelledEvidence, outcomes
 from ter_fast.predict.preprocessor import preprocessor_of
 from ter_fast.trust.metrics import Bootstrap, Replicates
 from ter_fast.trust.outcomes import Outcomes
-from ter_fast.trust.results import Figure
+from ter_fast.trust.results import Estimate
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
@@ -51,19 +51,19 @@ def evaluate_corrupted(
     of the same clips and the same resamples, so their differences are paired.
 
     Args:
-        model: the model.
-        dataset: clips that it has not seen.
+        model: The model.
+        dataset: Clips that it has not seen.
         corruptions: "suite" for all that touch its modalities, or names of `ter_fast.media.corrupt.CORRUPTIONS`.
-        severities: some of 1 to 5.
-        modalities: use only these; None for those of model and data.
-        seed: of corruptions and bootstrap.
-        resamples: bootstrap draws of whole groups.
-        progress: show a progress bar.
+        severities: Some of 1 to 5.
+        modalities: Use only these; None for those of model and data.
+        seed: Of corruptions and bootstrap.
+        resamples: Bootstrap draws of whole groups.
+        progress: Show a progress bar.
         face_model: YuNet face detector, where the model asks for faces.
-        workers: threads, each on one core; by default one per core, at most 8.
+        workers: Threads, each on one core; by default one per core, at most 8.
 
     Raises:
-        DataError: an unknown corruption, severity, class or modality, a negative seed, fewer than one
+        DataError: An unknown corruption, severity, class or modality, a negative seed, fewer than one
             worker, or no usable clip.
 
     Example:
@@ -110,7 +110,7 @@ def evaluate_corrupted(
         )  # fmt: skip
     finally:
         model.train(training)
-    return _measured(model, dataset, evidence, names, seed, resamples)
+    return _measure(model, dataset, evidence, names, seed, resamples)
 
 
 def _modalities(
@@ -126,26 +126,26 @@ def _modalities(
     return tuple(name for name in possible if name in wanted)
 
 
-def _measured(
+def _measure(
     model: Network,
     dataset: Dataset,
-    found: CorruptedEvidence,
+    evidence: CorruptedEvidence,
     names: Sequence[str],
     seed: int,
     resamples: int,
 ) -> Robustness:
     used = torch.tensor([name in names for name in model.config.modalities])
-    mask = found.mask & used[None, :, None]
+    mask = evidence.mask & used[None, :, None]
     rows = torch.nonzero(mask[0][used].all(0)).flatten()
     if not len(rows):
         raise DataError(
             f"no clip of {dataset.name} has {' and '.join(names)}; choose other modalities"
         )
-    samples = [dataset[found.rows[row]] for row in rows.tolist()]
+    samples = [dataset[evidence.rows[row]] for row in rows.tolist()]
     splits = "/".join(dict.fromkeys(sample.split for sample in dataset if sample.split))
-    base = Labelled(
+    base = LabelledEvidence(
         f"{dataset.name} {splits}".strip(),
-        Evidence(found.values[0][:, rows], mask[0][:, rows]),
+        Evidence(evidence.values[0][:, rows], mask[0][:, rows]),
         torch.tensor([model.config.labels.index(sample.label) for sample in samples]),
         tuple(sample.group for sample in samples),
         tuple(sample.name for sample in samples),
@@ -154,18 +154,18 @@ def _measured(
     threshold = outcomes(model, base).threshold
     draws = Bootstrap(len(samples), base.groups, resamples=resamples, seed=seed)
     measured: dict[CellName, Measured] = {}
-    for place, name in enumerate(found.cells):
-        there = mask[place][:, rows]
-        values = torch.where(there[..., None], found.values[place][:, rows], 0)
-        data = replace(base, evidence=Evidence(values, there))
+    for place, name in enumerate(evidence.cells):
+        present = mask[place][:, rows]
+        values = torch.where(present[..., None], evidence.values[place][:, rows], 0)
+        data = replace(base, evidence=Evidence(values, present))
         measured[name] = _cell(model, data, name, threshold, draws)
     clean, *cells = (cell for cell, _ in measured.values())
-    touched = dict.fromkeys(name for name, _ in found.cells[1:])
+    touched = dict.fromkeys(name for name, _ in evidence.cells[1:])
     return Robustness(
         name=base.name,
         modalities="+".join(names),
         samples=len(samples),
-        excluded=len(found.rows) - len(samples),
+        excluded=len(evidence.rows) - len(samples),
         groups=draws.n_groups,
         threshold=threshold,
         seed=seed,
@@ -175,13 +175,17 @@ def _measured(
             name: _trend(name, [each for key, each in measured.items() if key[0] in ("", name)])
             for name in touched
         },
-        errors=found.errors,
+        errors=evidence.errors,
         note=draws.note,
     )
 
 
 def _cell(
-    model: Network, data: Labelled, name: CellName, threshold: float | None, draws: Bootstrap
+    model: Network,
+    data: LabelledEvidence,
+    name: CellName,
+    threshold: float | None,
+    draws: Bootstrap,
 ) -> Measured:
     answers = outcomes(model, data)
     answered = data.evidence.mask.any(0).numpy()
@@ -211,8 +215,8 @@ def _replicates(
 ) -> dict[str, Replicates]:
     assert answers.uncertainty is not None
     correct = answers.correct & answered
-    found = draws.means(accuracy=correct, uncertainty=answers.uncertainty, answered=answered)
-    found["aurc"] = draws.trust(answers.ranked, correct)["aurc"]
+    replicates = draws.means(accuracy=correct, uncertainty=answers.uncertainty, answered=answered)
+    replicates["aurc"] = draws.trust(answers.ranked, correct)["aurc"]
     if trusted is not None:
         # Thresholds differ by modality, so what is held against one here is the decision itself.
         decided = draws.trust(trusted.astype(np.float64), correct, 0.5)
@@ -224,8 +228,8 @@ def _replicates(
             "lift",
             "coverage",
         )
-        found |= {name: decided[name] for name in names}
-    return found
+        replicates |= {name: decided[name] for name in names}
+    return replicates
 
 
 def _trend(name: str, measured: Sequence[Measured]) -> Trend:
@@ -274,15 +278,15 @@ def rank_correlation(values: NDArray[np.float64]) -> NDArray[np.float64]:
     steps = np.arange(len(values)) - (len(values) - 1) / 2
     spread = np.sqrt((ranks**2).sum(axis=0) * (steps**2).sum())
     product: NDArray[np.float64] = (ranks * steps[:, None]).sum(axis=0)
-    found: NDArray[np.float64] = np.divide(
+    correlation: NDArray[np.float64] = np.divide(
         product, spread, out=np.zeros_like(product), where=spread > 0
     )
-    return found
+    return correlation
 
 
 def _falls(drawn: Mapping[str, Replicates], other: Mapping[str, Replicates], name: str) -> bool:
     return (drawn[name] - other[name]).interval().high < 0
 
 
-def _figure(drawn: Replicates) -> Figure:
-    return Figure(drawn.value, *drawn.interval())
+def _figure(drawn: Replicates) -> Estimate:
+    return Estimate(drawn.value, *drawn.interval())

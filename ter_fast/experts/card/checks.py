@@ -42,7 +42,7 @@ def is_split(values: Any) -> bool:
         True
     """
     return _has(values, {"name": _is_text}) and all(
-        _has(each, _SPLIT) for each in values.values() if isinstance(each, Mapping)
+        _has(value, _SPLIT) for value in values.values() if isinstance(value, Mapping)
     )
 
 
@@ -96,7 +96,7 @@ _EVALUATION: Mapping[str, Check] = {
     **dict.fromkeys(("samples", "groups"), _is_count),
     "threshold": _is_number,
     "figures": _FIGURES,
-    "breakdowns": _is_table_of(_PARTS),
+    "subgroups": _is_table_of(_PARTS),
     "confusion": _is_square,
     "labels": _is_list_of(_is_text),
 }

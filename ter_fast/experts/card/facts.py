@@ -21,7 +21,7 @@ MOST_LISTED = 60
 
 _SHOWN = (
     *("name", "modalities", "pairing", "samples", "excluded", "groups", "threshold", "figures"),
-    *("breakdowns", "confusion", "labels", "note", "known_groups"),
+    *("subgroups", "confusion", "labels", "note", "known_groups"),
 )
 _MOST_BYTES = 2**25
 _DAMAGED = "does not hold a card's facts; delete it and measure again"
@@ -43,11 +43,11 @@ class CardFacts:
     """What a card tells beyond the configuration; kept in card.json.
 
     Attributes:
-        title: heading of the card; "" for one made of the modalities.
-        evaluations: figures on labelled data (see `ter_fast.evaluate.Evaluation.to_dict`).
-        robustness: figures under corruptions (see `ter_fast.evaluate.robustness.Robustness.to_dict`).
-        splits: who is on which side of the data (see `splits_of`).
-        notes: further limits, in Markdown.
+        title: Heading of the card; "" for one made of the modalities.
+        evaluations: Figures on labelled data (see `ter_fast.evaluate.Evaluation.to_dict`).
+        robustness: Figures under corruptions (see `ter_fast.evaluate.robustness.Robustness.to_dict`).
+        splits: Who is on which side of the data (see `splits_of`).
+        notes: Further limits, in Markdown.
     """
 
     title: str = ""
@@ -65,11 +65,11 @@ class CardFacts:
         """Read the facts of a model; none where there are none, or where they are about another.
 
         Args:
-            path: of card.json.
-            model: checksum of the configuration.
+            path: Of card.json.
+            model: Checksum of the configuration.
 
         Raises:
-            DataError: the file is damaged.
+            DataError: The file is damaged.
 
         Example:
             >>> CardFacts.read("no/such/card.json", "").evaluations
@@ -92,7 +92,7 @@ class CardFacts:
             raise DataError(f"{file} {_DAMAGED}")
         return cls(**{**values, **{name: tuple(values[name]) for name in lists}})
 
-    def updated(
+    def update(
         self,
         evaluations: Iterable[Given] | None = None,
         robustness: Iterable[Given] | None = None,
@@ -101,15 +101,15 @@ class CardFacts:
         notes: str | None = None,
     ) -> CardFacts:
         """Return these facts with what is given in place of what was there; None keeps it."""
-        given = {
+        values = {
             "title": None if title is None else " ".join(title.split()),
             "evaluations": None if evaluations is None else tuple(map(figures_in, evaluations)),
             "robustness": None if robustness is None else tuple(map(trends_in, robustness)),
             "splits": None if datasets is None else tuple(map(splits_of, datasets)),
             "notes": notes,
         }
-        known: dict[str, Any] = {name: each for name, each in given.items() if each is not None}
-        return replace(self, **known)
+        changes: dict[str, Any] = {name: each for name, each in values.items() if each is not None}
+        return replace(self, **changes)
 
     def gaps(self, config: ModelConfig) -> tuple[str, ...]:
         """Return what a card cannot say of a model from what is known of it, each a sentence.
@@ -135,15 +135,15 @@ def figures_in(source: Given) -> dict[str, Any]:
     """Return the figures of an evaluation, as far as a card shows them.
 
     Args:
-        source: an evaluation, its plain values, a file that `to_json` wrote, or the folder of a report.
+        source: An evaluation, its plain values, a file that `to_json` wrote, or the folder of a report.
 
     Raises:
-        DataError: the file cannot be read, is damaged, or holds something else.
+        DataError: The file cannot be read, is damaged, or holds something else.
     """
     values = _values(source, "evaluation.json")
     if not is_evaluation(values):
         raise DataError(
-            f"{_named(source)} holds no evaluation; give what `Evaluation.to_json` or `ter-fast evaluate "
+            f"{_source_name(source)} holds no evaluation; give what `Evaluation.to_json` or `ter-fast evaluate "
             "--out x.json` wrote"
         )
     return {name: values[name] for name in _SHOWN if name in values}
@@ -153,16 +153,16 @@ def trends_in(source: Given) -> dict[str, Any]:
     """Return the figures under corruptions.
 
     Args:
-        source: of `Model.evaluate_corrupted`, its plain values, a file that `to_json` wrote, or the
+        source: Of `Model.evaluate_corrupted`, its plain values, a file that `to_json` wrote, or the
             folder of a report.
 
     Raises:
-        DataError: the file cannot be read, is damaged, or holds something else.
+        DataError: The file cannot be read, is damaged, or holds something else.
     """
     values = _values(source, "robustness.json")
     if not is_robustness(values):
         raise DataError(
-            f"{_named(source)} holds no figures under corruptions; give what `ter-fast evaluate --corrupt "
+            f"{_source_name(source)} holds no figures under corruptions; give what `ter-fast evaluate --corrupt "
             "suite --out x.json` wrote"
         )
     return {name: values[name] for name in ("name", "modalities", "samples", "cells", "trends")}
@@ -177,37 +177,37 @@ def splits_of(dataset: Dataset) -> dict[str, Any]:
         >>> splits_of(Dataset("mine", ("a", "b"), tuple(clips), "CC0", ("audio",)))["train"]["groups"]
         ['x:0', 'x:1', 'x:2', 'x:3']
     """
-    found: dict[str, Any] = {"name": dataset.name, "modalities": list(dataset.modalities)}
+    facts: dict[str, Any] = {"name": dataset.name, "modalities": list(dataset.modalities)}
     for split in dict.fromkeys(sample.split for sample in dataset if sample.split):
         part = dataset.split(split)
         groups = sorted(part.groups())
-        found[split] = {
+        facts[split] = {
             "clips": len(part),
             "classes": part.class_counts(),
             "groups": groups if len(groups) <= MOST_LISTED else len(groups),
         }
-    return found
+    return facts
 
 
 def parameters_in(weights: Path) -> dict[str, int]:
     """Return how many numbers each expert's weights are, by modality.
 
     Raises:
-        ModelError: the file holds no model's weights.
+        ModelError: The file holds no model's weights.
     """
     from safetensors import SafetensorError, safe_open
 
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     try:
         with safe_open(weights, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 - it is no mapping
                 expert = name.split(".")[1]
-                found[expert] = found.get(expert, 0) + math.prod(file.get_slice(name).get_shape())
+                counts[expert] = counts.get(expert, 0) + math.prod(file.get_slice(name).get_shape())
     except (SafetensorError, OSError, IndexError) as error:
         raise ModelError(
             f"{weights} holds no model's weights ({error}); copy the model's folder again"
         ) from error
-    return found
+    return counts
 
 
 def _values(source: Given, name: str) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def _values(source: Given, name: str) -> dict[str, Any]:
     return dict(source if isinstance(source, Mapping) else source.to_dict())
 
 
-def _named(source: Given) -> str:
+def _source_name(source: Given) -> str:
     return str(source) if isinstance(source, (str, Path)) else "what was given"
 
 
@@ -236,7 +236,7 @@ def read_text(path: str | Path) -> str:
     """Read a file of text that a card is made of.
 
     Raises:
-        DataError: there is none, it cannot be read, is no UTF-8, or is larger than any such file.
+        DataError: There is none, it cannot be read, is no UTF-8, or is larger than any such file.
 
     Example:
         >>> read_text("nowhere.md")

@@ -48,10 +48,10 @@ def metadata(config: ModelConfig, facts: CardFacts) -> dict[str, Any]:
         found["pipeline_tag"] = task
     results: list[dict[str, Any]] = []
     kinds: list[str] = []
-    for each in facts.evaluations:
-        data = each["name"] or "data"
-        name = f"{data} ({each['modalities']})" if each["modalities"] else data
-        if metrics := _metrics(each["figures"]):
+    for evaluation in facts.evaluations:
+        data = evaluation["name"] or "data"
+        name = f"{data} ({evaluation['modalities']})" if evaluation["modalities"] else data
+        if metrics := _metrics(evaluation["figures"]):
             kinds += [metric["type"] for metric in metrics]
             results.append(
                 {

@@ -33,7 +33,7 @@ def figure_table(
         return count(each["samples" if fact == "clips" else fact])
 
     yield from table(
-        ("data", *facts, *(words(name) for name in names)),
+        ("data", *facts, *(readable_name(name) for name in names)),
         (
             (data_name(each), *(told(each, fact) for fact in facts), *values_of(each, *names))
             for each in found
@@ -41,7 +41,7 @@ def figure_table(
     )
 
 
-def words(name: str) -> str:
+def readable_name(name: str) -> str:
     """Return what a figure is called."""
     known = {"uar": "UAR", "aurc": "AURC", "augrc": "AUGRC", "ece": "ECE"}
     plain = name.replace("accept_all", "accept-all").replace("_f1", " F1").replace("_", " ")
@@ -78,7 +78,7 @@ def count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"
 
 
-def listed(groups: Sequence[str] | int) -> str:
+def names_or_count(groups: Sequence[str] | int) -> str:
     """Return names with their number, or the number alone."""
     return f"{groups:,}" if isinstance(groups, int) else f"{len(groups)}: {', '.join(groups)}"
 

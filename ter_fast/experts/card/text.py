@@ -13,7 +13,7 @@ from ter_fast.experts.card.tables import (
     damage_row,
     data_name,
     figure_table,
-    listed,
+    names_or_count,
     recall_of,
     recall_text,
     table,
@@ -34,9 +34,9 @@ def card_text(
     """Return the card: metadata in YAML between `---`, and a page in Markdown.
 
     Args:
-        config: of the model.
-        facts: figures, splits and notes; None for a model that was not measured yet.
-        sizes: by modality, how many parameters its expert has.
+        config: Of the model.
+        facts: Figures, splits and notes; None for a model that was not measured yet.
+        sizes: By modality, how many parameters its expert has.
 
     Example:
         >>> from ter_fast import Model
@@ -52,7 +52,7 @@ def card_text(
     )
     sections = (
         _what(config, known, sizes or {}), _terms(config), _data(config, known),
-        _thresholds(config), _label_sets(config), _figures(known), _corrupted(known), _limits(config, known),
+        _thresholds(config), _label_sets(config), _figures(known), _corruptions(known), _limits(config, known),
         _uses(), _training(config),
     )  # fmt: skip
     return f"---\n{head}---\n\n{MARK}\n\n" + "\n".join(
@@ -118,7 +118,7 @@ def _data(config: ModelConfig, facts: CardFacts) -> Iterator[str]:
     yield from table(
         ("expert", "learned from", "speakers or sources"),
         dict.fromkeys(
-            (" + ".join(record.modalities), f"{record.data}, {split}", _counted(groups))
+            (" + ".join(record.modalities), f"{record.data}, {split}", _group_names(groups))
             for record in config.training
             for split, groups in record.groups.items()
         ),
@@ -134,7 +134,7 @@ def _data(config: ModelConfig, facts: CardFacts) -> Iterator[str]:
                 each["name"],
                 split,
                 count(part["clips"]),
-                listed(part["groups"]),
+                names_or_count(part["groups"]),
                 ", ".join(f"{label} {count}" for label, count in part["classes"].items()),
             )
             for each in facts.splits
@@ -149,19 +149,19 @@ def _encoder(expert: ExpertConfig) -> str:
     members = expert.options.get("members") if expert.encoder == "ensemble" else None
     if not members:
         return f"`{expert.encoder}`"
-    return "mean of " + ", ".join(f"`{each['encoder']}`" for each in members)
+    return "mean of " + ", ".join(f"`{member['encoder']}`" for member in members)
 
 
-def _counted(groups: Sequence[str] | int) -> str:
+def _group_names(groups: Sequence[str] | int) -> str:
     if isinstance(groups, int) or len(groups) <= MOST_LISTED:
-        return listed(groups)
-    return listed(len(groups))
+        return names_or_count(groups)
+    return names_or_count(len(groups))
 
 
 def _thresholds(config: ModelConfig) -> Iterator[str]:
     yield "## Trusted thresholds\n"
     yield from table(
-        ("modalities", "threshold", "chosen by", "on", "clips", "promise"),
+        ("modalities", "threshold", "chosen by", "on", "clips", "guarantee"),
         (
             (
                 name,
@@ -169,7 +169,7 @@ def _thresholds(config: ModelConfig) -> Iterator[str]:
                 each.criterion,
                 each.data + (f" ({each.pairing} pairs)" if each.pairing else ""),
                 count(each.samples),
-                each.promise or "none",
+                each.guarantee_text or "none",
             )
             for name, each in config.thresholds.items()
         ),
@@ -228,7 +228,7 @@ def _figures(facts: CardFacts) -> Iterator[str]:
         ((data_name(each), *(recall_text(each, label) for label in labels)) for each in found),
     )
     for each in found:
-        for column, parts in each["breakdowns"].items():
+        for column, parts in each["subgroups"].items():
             if column in ("class", "predicted class"):
                 continue
             yield f"### {cell_text(data_name(each))}, by {cell_text(column)}\n"
@@ -244,7 +244,7 @@ def _figures(facts: CardFacts) -> Iterator[str]:
 _BY_GROUP = ("accuracy", "trusted_precision", "coverage", "aurc")
 
 
-def _corrupted(facts: CardFacts) -> Iterator[str]:
+def _corruptions(facts: CardFacts) -> Iterator[str]:
     for each in facts.robustness:
         yield f"## Damaged input: {cell_text(each['name'])}, {each['modalities']}, {each['samples']} clips\n"
         clean, *cells = each["cells"]
@@ -289,7 +289,7 @@ def _limits(config: ModelConfig, facts: CardFacts) -> Iterator[str]:
         counts = split.get("train", {}).get("classes", {})
         if lacking := [label for label in config.labels if not counts.get(label)]:
             yield f"- {cell_text(split['name'])} has no training clip of {', '.join(lacking)}."
-    measured = {column for each in facts.evaluations for column in each["breakdowns"]}
+    measured = {column for each in facts.evaluations for column in each["subgroups"]}
     if unknown := [name for name in _PEOPLE if name not in measured]:
         yield (
             f"- Trust was not measured by {', '.join(unknown)} of people. A model that is trusted on "
@@ -303,8 +303,8 @@ def _limits(config: ModelConfig, facts: CardFacts) -> Iterator[str]:
         )
     if not facts.robustness:
         yield "- Noise, compression and other damage were not measured: `ter-fast evaluate --corrupt suite`."
-    if not any(each.promise for each in config.thresholds.values()):
-        yield "- No threshold carries a guarantee: the shares above were seen, not promised."
+    if not any(threshold.guarantee_text for threshold in config.thresholds.values()):
+        yield "- No threshold carries a guarantee: the shares above were observed, not guaranteed."
     yield ""
     if facts.notes:
         yield facts.notes.strip() + "\n"
@@ -314,7 +314,7 @@ def _uses() -> Iterator[str]:
     yield "## Uses\n"
     yield (
         "**Intended**: research on emotion recognition that knows when not to answer, and a start for "
-        "models trained on data of one's own.\n"
+        "models trained on your own data.\n"
     )
     yield (
         "**Not for** decisions about people, nor for telling what someone feels, thinks or intends. The "

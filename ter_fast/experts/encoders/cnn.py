@@ -34,17 +34,17 @@ class LogMelCNN(nn.Module):
     """A 2-D CNN with attentive pooling on log-mel spectrograms, small enough to train on a CPU.
 
     Args:
-        n_mels: mel bands.
-        window: length of the spectrogram's Hann window in samples.
-        hop: samples from one step to the next.
-        widths: channels of the stem and the three blocks; 16 times fewer bands, 8 times fewer steps leave them.
-        dropout: probability of dropping a pooled feature in training.
-        noise_snr: least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
+        n_mels: Mel bands.
+        window: Length of the spectrogram's Hann window in samples.
+        hop: Samples from one step to the next.
+        widths: Channels of the stem and the three blocks; 16 times fewer bands, 8 times fewer steps leave them.
+        dropout: Probability of dropping a pooled feature in training.
+        noise_snr: Least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
             in training; (-5, 60) teaches the expert what it cannot hear through.
-        dropouts: largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
-        babble: share of the sounds that others of the batch talk into in training, see `augment.add_babble`.
-        low_pass: share of the sounds that lose high frequencies in training, see `augment.low_pass`.
-        centre: mean that the spectrogram loses, "band" or "clip", see `ter_fast.media.features.LogMel`.
+        dropouts: Largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
+        babble: Share of the sounds that others of the batch talk into in training, see `augment.add_babble`.
+        low_pass: Share of the sounds that lose high frequencies in training, see `augment.low_pass`.
+        centre: Mean that the spectrogram loses, "band" or "clip", see `ter_fast.media.features.LogMel`.
     """
 
     def __init__(
@@ -114,9 +114,9 @@ class FrameCNN(nn.Module):
 
     Args:
         channels: 1 for luma, 3 for RGB.
-        widths: channels of the stem and the three blocks, each of which halves the side.
-        dropout: probability of dropping a pooled feature in training.
-        pixel_noise: largest deviation of the noise that the pixels of half of the clips are given in
+        widths: Channels of the stem and the three blocks, each of which halves the side.
+        dropout: Probability of dropping a pooled feature in training.
+        pixel_noise: Largest deviation of the noise that the pixels of half of the clips are given in
             training, full scale being 1, see `augment.add_pixel_noise`.
     """
 
@@ -164,9 +164,9 @@ class VectorMLP(nn.Module):
     """A two-layer perceptron on a feature vector: the entry for modalities that come as numbers.
 
     Args:
-        size: length of the vectors.
-        width: hidden and output features.
-        dropout: probability of dropping a hidden feature in training.
+        size: Length of the vectors.
+        width: Hidden and output features.
+        dropout: Probability of dropping a hidden feature in training.
     """
 
     def __init__(self, size: int, width: int = 128, dropout: float = 0.3) -> None:

@@ -18,10 +18,10 @@ class Ensemble(nn.Module):
     A linear layer [W_1, …, W_M] on them gives the mean of the logits that each member's layer gives.
 
     Args:
-        members: of each member its "encoder" and its "options".
+        members: Of each member its "encoder" and its "options".
 
     Raises:
-        ValueError: no members.
+        ValueError: No members.
 
     Reference:
         Lakshminarayanan et al., "Simple and scalable predictive uncertainty estimation using deep
@@ -34,9 +34,9 @@ class Ensemble(nn.Module):
         if not members:
             raise ValueError("an ensemble needs members, each with its encoder and options")
         self.members = nn.ModuleList(
-            build_encoder(each["encoder"], each["options"]) for each in members
+            build_encoder(member["encoder"], member["options"]) for member in members
         )
-        self.out_features = sum(int(getattr(each, "out_features")) for each in self.members)  # noqa: B009
+        self.out_features = sum(int(getattr(member, "out_features")) for member in self.members)  # noqa: B009
 
     def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
         """Encode what the members encode, to `(B, out_features)`."""

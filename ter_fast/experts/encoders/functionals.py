@@ -41,7 +41,7 @@ class VoiceFunctionals(nn.Module):
       deviation of the autocorrelation there; all 0 where fewer than five frames are voiced.
 
     Args:
-        n_mels: mel bands, a multiple of 8.
+        n_mels: Mel bands, a multiple of 8.
 
     Reference:
         Eyben et al., "The Geneva minimalistic acoustic parameter set (GeMAPS) for voice research and

@@ -27,7 +27,7 @@ def register_encoder(name: str) -> Callable[[_Encoder], _Encoder]:
     Its keyword arguments must be plain JSON values: they are what `config.json` stores.
 
     Raises:
-        ValueError: the name is taken by another encoder.
+        ValueError: The name is taken by another encoder.
 
     Example:
         >>> @register_encoder("doctest_mean")
@@ -58,7 +58,7 @@ def build_encoder(name: str, options: Mapping[str, Any]) -> nn.Module:
     """Build the encoder registered as `name`.
 
     Raises:
-        ModelError: no such encoder, or options that it does not take.
+        ModelError: No such encoder, or options that it does not take.
     """
     if name not in ENCODERS:
         known = ", ".join(sorted(ENCODERS))

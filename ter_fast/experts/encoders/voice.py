@@ -25,15 +25,15 @@ class VoiceMLP(nn.Module):
     training: with a few hundred clips, that is what keeps them from being learned by heart.
 
     Args:
-        n_mels: mel bands.
-        width: hidden and output features.
-        dropout: probability of dropping an output feature in training.
-        jitter: standard deviation of the noise that standardized functionals are given in training.
-        noise_snr: least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
+        n_mels: Mel bands.
+        width: Hidden and output features.
+        dropout: Probability of dropping an output feature in training.
+        jitter: Standard deviation of the noise that standardized functionals are given in training.
+        noise_snr: Least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
             in training.
-        dropouts: largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
-        babble: share of the sounds that others of the batch talk into in training, see `augment.add_babble`.
-        low_pass: share of the sounds that lose high frequencies in training, see `augment.low_pass`.
+        dropouts: Largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
+        babble: Share of the sounds that others of the batch talk into in training, see `augment.add_babble`.
+        low_pass: Share of the sounds that lose high frequencies in training, see `augment.low_pass`.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class VoiceMLP(nn.Module):
         if self.training:
             audio = self.augmentation(audio)
         parts, sizes, owner = _segments(audio, lengths)
-        values = self._standardized(self.functionals(parts, sizes), sizes > 0)
+        values = self._standardize(self.functionals(parts, sizes), sizes > 0)
         if self.training:
             values = values + self.jitter * torch.randn_like(values)
         encoded = self.layers(values).float()
@@ -74,7 +74,7 @@ class VoiceMLP(nn.Module):
         mean: Tensor = total / count[:, None]
         return mean
 
-    def _standardized(self, values: Tensor, heard: Tensor) -> Tensor:
+    def _standardize(self, values: Tensor, heard: Tensor) -> Tensor:
         norm = self.standardize
         count = int(heard.sum()) if self.training else 0
         if count > 1:
@@ -99,18 +99,18 @@ class VoiceEncoder(nn.Module):
     the clips, so that neither learns only what the other has left, and 1/2 otherwise, as ever after.
 
     Args:
-        n_mels: mel bands.
-        widths: channels of the CNN, see `LogMelCNN`.
-        width: features of the perceptron.
-        dropout: probability of dropping a feature in training.
-        jitter: of functionals in training, see `VoiceMLP`.
-        alone: share of the clips that in training are seen by one of the two alone.
-        noise_snr: least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
+        n_mels: Mel bands.
+        widths: Channels of the CNN, see `LogMelCNN`.
+        width: Features of the perceptron.
+        dropout: Probability of dropping a feature in training.
+        jitter: Of functionals in training, see `VoiceMLP`.
+        alone: Share of the clips that in training are seen by one of the two alone.
+        noise_snr: Least and largest signal-to-noise ratio, in dB, of the white noise that sound is given
             in training.
-        dropouts: largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
-        babble: share of the sounds that others of the batch talk into in training, see `augment.add_babble`.
-        low_pass: share of the sounds that lose high frequencies in training, see `augment.low_pass`.
-        centre: mean that the CNN's spectrogram loses, "band" or "clip", see `ter_fast.media.features.LogMel`.
+        dropouts: Largest share of the sound that is lost in training, as `augment.drop_packets` loses it.
+        babble: Share of the sounds that others of the batch talk into in training, see `augment.add_babble`.
+        low_pass: Share of the sounds that lose high frequencies in training, see `augment.low_pass`.
+        centre: Mean that the CNN's spectrogram loses, "band" or "clip", see `ter_fast.media.features.LogMel`.
     """
 
     def __init__(

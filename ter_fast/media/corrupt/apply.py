@@ -39,18 +39,18 @@ def corrupt(
     is; a corruption of what a clip lacks changes nothing.
 
     Args:
-        clip: pictures, sound or both.
-        name: one of `CORRUPTIONS`.
+        clip: Pictures, sound or both.
+        name: One of `CORRUPTIONS`.
         severity: 1 to 5.
-        seed: another seed, other noise.
-        others: the sound of other clips, (samples,) each, for corruptions that are made of it.
-        cropper: finds the face that "occlusion" hides; without one, or where it finds none, the
+        seed: Another seed, other noise.
+        others: The sound of other clips, (samples,) each, for corruptions that are made of it.
+        cropper: Finds the face that "occlusion" hides; without one, or where it finds none, the
             whole picture is taken for the face.
-        key: what tells clips apart, so that each has noise of its own; by default the last two
+        key: What tells clips apart, so that each has its own noise; by default the last two
             parts of the clip's path. The clip's start counts as well.
 
     Raises:
-        DataError: an unknown name or severity, or `others` is empty where it is needed.
+        DataError: An unknown name or severity, or `others` is empty where it is needed.
 
     Example:
         >>> import torch
@@ -75,7 +75,7 @@ def corrupt(
         return clip
     given: dict[str, Any] = {}
     if corruption.takes("others"):
-        given["others"] = [each.detach().cpu().numpy() for each in others]
+        given["others"] = [other.detach().cpu().numpy() for other in others]
     if corruption.takes("boxes") and cropper is not None and clip.frames is not None:
         given["boxes"] = _faces(clip.frames.numpy(), cropper)
     if corruption.on_clip:

@@ -37,7 +37,7 @@ SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 )
 def white_noise(sound: Sound, snr_db: float, draw: np.random.Generator) -> Sound:
     """Add white Gaussian noise at a signal-to-noise ratio in dB over the whole (samples,)."""
-    return _mixed(sound, draw.standard_normal(sound.size), snr_db)
+    return _mix(sound, draw.standard_normal(sound.size), snr_db)
 
 
 @register_corruption(
@@ -56,7 +56,7 @@ def babble(
     Raises:
         DataError: No other clip has sound.
     """
-    voices = [each - each.mean() for each in others if each.size and np.ptp(each) > 0]
+    voices = [other - other.mean() for other in others if other.size and np.ptp(other) > 0]
     if not voices:
         raise DataError(
             "babble is made of the sound of other clips and none was given; give others=[…]"
@@ -67,7 +67,7 @@ def babble(
         voice = voices[each] / np.sqrt(np.mean(np.square(voices[each], dtype=np.float64)))
         start = int(draw.integers(voice.size))
         total += np.resize(np.roll(voice, -start), sound.size)
-    return _mixed(sound, total, snr_db)
+    return _mix(sound, total, snr_db)
 
 
 @register_corruption(
@@ -123,7 +123,7 @@ def low_pass(sound: Sound, hertz: float, draw: np.random.Generator) -> Sound:
     from scipy.signal import butter, sosfilt
 
     sections = butter(_FILTER_ORDER, hertz, fs=SAMPLE_RATE, output="sos")
-    return _kept_in_range(sosfilt(sections, sound.astype(np.float64)))
+    return _limit_range(sosfilt(sections, sound.astype(np.float64)))
 
 
 @register_corruption(
@@ -167,13 +167,13 @@ def stretch(size: int, share: float, draw: np.random.Generator) -> tuple[int, in
     return begin, begin + length
 
 
-def _mixed(sound: Sound, noise: NDArray[np.float64], snr_db: float) -> Sound:
+def _mix(sound: Sound, noise: NDArray[np.float64], snr_db: float) -> Sound:
     power = _power(sound)
     heard = _power(noise)
     # Silence has no ratio to noise, and an empty clip has nothing to add to.
     if not power > 0 or not heard > 0:
         return sound.copy()
-    return _kept_in_range(sound + noise * np.sqrt(power / heard) * 10.0 ** (-snr_db / 20.0))
+    return _limit_range(sound + noise * np.sqrt(power / heard) * 10.0 ** (-snr_db / 20.0))
 
 
 def _power(sound: NDArray[Any]) -> float:
@@ -185,10 +185,10 @@ def _as_loud(changed: NDArray[Any], sound: Sound) -> Sound:
     before, after = (
         np.sqrt(np.mean(np.square(each, dtype=np.float64))) for each in (sound, changed)
     )
-    return _kept_in_range(changed * (before / after)) if after > 0 else sound.copy()
+    return _limit_range(changed * (before / after)) if after > 0 else sound.copy()
 
 
-def _kept_in_range(sound: NDArray[Any]) -> Sound:
+def _limit_range(sound: NDArray[Any]) -> Sound:
     """Turn the whole down where it exceeds full scale: clipping it would be one more corruption."""
     peak = float(np.max(np.abs(sound), initial=0.0))
     return (sound / max(peak, 1.0)).astype(np.float32)

@@ -72,12 +72,12 @@ def other_sound(
     sound = clip.audio.numpy().copy()
     begin, end = stretch(sound.size, share, draw)
     level = np.sqrt(np.mean(np.square(sound, dtype=np.float64)))
-    strange = np.resize(other, sound.size)
-    if not np.any(strange):
+    foreign = np.resize(other, sound.size)
+    if not np.any(foreign):
         # A longer clip may begin with as much silence, which has no loudness to match.
-        strange = np.resize(np.trim_zeros(other, "f"), sound.size)
-    strange = strange * (level / np.sqrt(np.mean(np.square(strange, dtype=np.float64))))
-    sound[begin:end] = np.clip(strange[begin:end], -1, 1)
+        foreign = np.resize(np.trim_zeros(other, "f"), sound.size)
+    foreign = foreign * (level / np.sqrt(np.mean(np.square(foreign, dtype=np.float64))))
+    sound[begin:end] = np.clip(foreign[begin:end], -1, 1)
     return replace(clip, audio=torch.from_numpy(sound))
 
 

@@ -48,21 +48,21 @@ def corrupt_file(
     mono, without loss but in .mp4 (AAC). So the copy is what `corrupt` makes, up to the coding.
 
     Args:
-        source: any file that FFmpeg reads.
-        target: ends in .mkv or .mp4; or in .wav or .flac, for the sound alone.
-        name: one of `CORRUPTIONS`.
+        source: Any file that FFmpeg reads.
+        target: Ends in .mkv or .mp4; or in .wav or .flac, for the sound alone.
+        name: One of `CORRUPTIONS`.
         severity: 1 to 5.
-        seed: another seed, other noise.
-        others: the sound of other clips, for corruptions that are made of it.
-        cropper: finds faces, for corruptions of them.
+        seed: Another seed, other noise.
+        others: The sound of other clips, for corruptions that are made of it.
+        cropper: Finds faces, for corruptions of them.
 
     Returns:
         The target.
 
     Raises:
-        MediaError: the source cannot be read, the target has another ending, or would hold nothing.
-        TerFastError: the target cannot be written.
-        DataError: as for `corrupt`.
+        MediaError: The source cannot be read, the target has another ending, or would hold nothing.
+        TerFastError: The target cannot be written.
+        DataError: As for `corrupt`.
 
     Example:
         >>> corrupt_file("nowhere.mp4", "noisy.mkv", "babble", 3)
@@ -130,8 +130,8 @@ class _Writer:
     Its tracks are laid before the first clip, since pictures or sound may begin after it.
 
     Attributes:
-        seen: there was a picture.
-        heard: there was sound.
+        seen: There was a picture.
+        heard: There was sound.
     """
 
     def __init__(self, path: str, suffix: str, info: MediaInfo, film: bool, sound: bool) -> None:

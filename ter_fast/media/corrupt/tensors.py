@@ -25,16 +25,16 @@ def corrupt_audio(
     """Corrupt (samples,) float32 sound at 16 kHz, as `corrupt` does a clip's.
 
     Args:
-        audio: the sound; it stays as it is.
-        name: a corruption of kind "audio".
+        audio: The sound; it stays as it is.
+        name: A corruption of kind "audio".
         severity: 1 to 5.
-        seed: another seed, other noise.
-        others: the sound of other clips, for corruptions that are made of it.
-        key: what tells this sound from others, so that each has noise of its own.
+        seed: Another seed, other noise.
+        others: The sound of other clips, for corruptions that are made of it.
+        key: What tells this sound from others, so that each has its own noise.
 
     Raises:
-        DataError: another name or severity, or `others` is empty where it is needed.
-        MediaError: another shape or type.
+        DataError: Another name or severity, or `others` is empty where it is needed.
+        MediaError: Another shape or type.
 
     Example:
         >>> import torch
@@ -60,19 +60,19 @@ def corrupt_frames(
     """Corrupt (T, H, W, 3) uint8 pictures, as `corrupt` does a clip's.
 
     Args:
-        frames: the pictures; they stay as they are.
-        name: a corruption of kind "video".
+        frames: The pictures; they stay as they are.
+        name: A corruption of kind "video".
         severity: 1 to 5.
-        seed: another seed, other noise.
-        cropper: finds faces, for corruptions of them.
-        key: what tells these pictures from others, so that each clip has noise of its own.
+        seed: Another seed, other noise.
+        cropper: Finds faces, for corruptions of them.
+        key: What tells these pictures from others, so that each clip has its own noise.
 
     Returns:
         The pictures, (T, H, W, 3) uint8; fewer of them where frames are dropped.
 
     Raises:
-        DataError: another name or severity.
-        MediaError: another shape or type.
+        DataError: Another name or severity.
+        MediaError: Another shape or type.
 
     Example:
         >>> import torch

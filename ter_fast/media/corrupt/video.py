@@ -127,9 +127,9 @@ def occlusion(
 
     Args:
         pictures: (T, H, W, 3).
-        share: of the area hidden; the block has the face's proportions.
-        draw: where on the face.
-        boxes: left, top, width and height of each picture's face; where there is none, the whole
+        share: Of the area hidden; the block has the face's proportions.
+        draw: Where on the face.
+        boxes: Left, top, width and height of each picture's face; where there is none, the whole
             picture is taken for the face, as it is in a face crop.
     """
     across, down = draw.random(2)

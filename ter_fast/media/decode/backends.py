@@ -30,7 +30,7 @@ Sampling = Literal["exact", "keyframe"]
 
 _NEEDS = {"pyav": "av", "torchcodec": "torchcodec", "dali": "nvidia.dali"}
 _EXTRAS = {"dali": "dali-cuda13"}
-_AMENDS = {
+_REMEDIES = {
     "torchcodec": "install the FFmpeg libraries that it needs",
     "dali": "install the DALI built for this machine's CUDA (extra dali-cuda12 or dali-cuda13)",
 }
@@ -127,10 +127,10 @@ def available() -> dict[str, bool]:
         >>> available()["pyav"]
         True
     """
-    return {name: _installed(_NEEDS[name]) for name in BACKENDS}
+    return {name: _is_installed(_NEEDS[name]) for name in BACKENDS}
 
 
-def _installed(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # the package that it would lie in is missing
@@ -197,9 +197,9 @@ def _module(name: str) -> _Module:
     except (ImportError, OSError, RuntimeError) as error:
         # torchcodec is found without the FFmpeg libraries that it loads.
         reason = (str(error).strip() or type(error).__name__).partition("\n")[0]
-        amends = _AMENDS.get(name, "install it again")
+        remedy = _REMEDIES.get(name, "install it again")
         raise MediaError(
-            f"The decoding backend {name} is installed but does not load ({reason}); {amends}, or "
+            f"The decoding backend {name} is installed but does not load ({reason}); {remedy}, or "
             "leave the choice out to decode with PyAV."
         ) from error
 

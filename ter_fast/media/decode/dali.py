@@ -118,7 +118,7 @@ def build(nodes: Callable[..., tuple[Any, ...]], settings: DaliSettings, *given:
         num_threads=settings.threads,
         device_id=settings.device_id if settings.device == "gpu" else None,
         prefetch_queue_depth=settings.prefetch,
-        # Outputs of their own for each batch, which torch may keep.
+        # New outputs for each batch, which torch may keep.
         exec_dynamic=True,
         seed=settings.seed,
         enable_conditionals=True,
@@ -127,14 +127,14 @@ def build(nodes: Callable[..., tuple[Any, ...]], settings: DaliSettings, *given:
         pipeline = define(nodes)(settings, *given)
         pipeline.build()
     except RuntimeError as error:
-        raise refused(error) from error
+        raise explain_refusal(error) from error
     return pipeline
 
 
 def stream_of(settings: DaliSettings) -> Any:
     """Return the stream to run a pipeline for: torch's current one on the GPU, None on a CPU.
 
-    DALI's memory then is not filled anew before what torch has begun to do with it is done.
+    DALI's memory then is not filled again before what torch has begun to do with it is done.
 
     Example:
         >>> stream_of(DaliSettings()) is None
@@ -143,11 +143,11 @@ def stream_of(settings: DaliSettings) -> Any:
     return torch.cuda.current_stream(settings.device_id) if settings.device == "gpu" else None
 
 
-def refused(error: RuntimeError) -> MediaError:
+def explain_refusal(error: RuntimeError) -> MediaError:
     """Return DALI's complaint in one sentence, with the way out.
 
     Example:
-        >>> str(refused(RuntimeError("Error in decoder")))
+        >>> str(explain_refusal(RuntimeError("Error in decoder")))
         'DALI stopped (Error in decoder); check the data ...'
     """
     return MediaError(
@@ -171,11 +171,11 @@ def reason_of(error: Exception) -> str:
     return re.sub('^Assert on ".*?" failed: ', "", reason)
 
 
-def handed_over(nodes: list[Any], count: int, records: tuple[dict[str, Any], ...]) -> DaliBatch:
+def to_batch(nodes: list[Any], count: int, records: tuple[dict[str, Any], ...]) -> DaliBatch:
     """Hand the first `count` rows of a pipeline's outputs to torch, without a copy.
 
     Args:
-        nodes: Outputs in the order of `ter_fast.media.decode.dali_graph.padded`.
+        nodes: Outputs in the order of `ter_fast.media.decode.dali_graph.pad_rows`.
         count: Rows that are of this epoch.
         records: What is known of each (B,).
     """

@@ -22,7 +22,7 @@ from ter_fast.media.decode import dali_nal
 from ter_fast.media.decode.dali import reason_of
 from ter_fast.media.decode.dali_sizes import shows_a_picture, stated_sizes
 from ter_fast.media.decode.pyav import PyAVMedia
-from ter_fast.media.decode.pyav_video import grouped, planned_packets
+from ter_fast.media.decode.pyav_video import group_timestamps, planned_packets
 
 CPU_CODECS = ("vp8", "vp9", "mjpeg")
 """What DALI decodes without a GPU, by PyAV's names."""
@@ -86,13 +86,13 @@ def excerpt(media: PyAVMedia, times: Sequence[float], device: str) -> Excerpt | 
     base, film = 0, _Film()
     numbers: list[int] = []
     begins: list[float] = []
-    for group in grouped([t + media.info.start for t in times]):
+    for group in group_timestamps([t + media.info.start for t in times]):
         planned = planned_packets(media, group)
         if planned is None:
             raise NotForDaliError("its timestamps do not tell one picture from another")
         packets, plan = planned
         wanted = set(plan.wanted)
-        for first, last in _joined(packets, plan.runs):
+        for first, last in _close_gaps(packets, plan.runs):
             run = _whole(packets[first : last + 1])
             order = sorted(range(len(run)), key=lambda i: run[i].pts or 0)
             film.append(run, order)
@@ -104,7 +104,7 @@ def excerpt(media: PyAVMedia, times: Sequence[float], device: str) -> Excerpt | 
             base += len(run)
     if not numbers:
         return None
-    return Excerpt(film.finished(), np.array(numbers, np.int32), np.array(begins))
+    return Excerpt(film.finish(), np.array(numbers, np.int32), np.array(begins))
 
 
 def left_to_pyav(error: Exception) -> str:
@@ -132,7 +132,9 @@ def _check(media: PyAVMedia, device: str) -> None:
         raise NotForDaliError("its pictures are stored turned")
 
 
-def _joined(packets: list[Packet[Stream]], runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _close_gaps(
+    packets: list[Packet[Stream]], runs: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
     """Close the gap before a run whose key frame does not make the decoder forget the run before."""
     joined: list[tuple[int, int]] = []
     for first, last in runs:
@@ -186,7 +188,7 @@ class _Film:
         if self._size > MAX_BYTES:
             raise NotForDaliError(f"more than {MAX_BYTES >> 20} MB are needed at once")
         self._runs.append((data, [packet.is_keyframe for packet in run], ranks))
-        # The file may have been opened anew on the way.
+        # The file may have been opened again on the way.
         self._stream = cast(VideoStream, run[0].stream)
 
     def _check(self, run: list[Packet[Stream]]) -> None:
@@ -207,7 +209,7 @@ class _Film:
         if not alone or (self._runs and not _begins_anew(run[0])):
             raise NotForDaliError("its key frames do not stand alone")
 
-    def finished(self) -> npt.NDArray[np.uint8]:
+    def finish(self) -> npt.NDArray[np.uint8]:
         assert self._stream is not None
         buffer = io.BytesIO()
         try:

@@ -20,12 +20,12 @@ from ter_fast.media.decode.dali import (
     DaliBatch,
     DaliSettings,
     build,
-    handed_over,
-    refused,
+    explain_refusal,
     stream_of,
+    to_batch,
 )
 from ter_fast.media.decode.dali_excerpt import Excerpt, NotForDaliError, excerpt, left_to_pyav
-from ter_fast.media.decode.dali_graph import Node, padded, square_frames
+from ter_fast.media.decode.dali_graph import Node, pad_rows, square_frames
 from ter_fast.media.decode.pyav import PyAVMedia
 from ter_fast.media.decode.reading import read
 from ter_fast.media.features import longest_side
@@ -92,19 +92,19 @@ class FilmLoader:
                     # A pipeline that failed is of no more use, and does not say at which film: those
                     # of the batch go through PyAV, and what was fed beyond it is fed again.
                     why = left_to_pyav(error)
-                    mended = [
+                    repaired = [
                         row if row.film is None else self._by_pyav(row.record["path"], why)
                         for row in fed.popleft()
                     ]
-                    ahead = chain([mended], fed, ahead)
+                    ahead = chain([repaired], fed, ahead)
                     fed = deque()
                     pipeline = build(_film_nodes, self.settings, _feed(ahead, fed))
                     try:
                         nodes = list(pipeline.run(stream_of(self.settings)))
                     except RuntimeError as again:
-                        raise refused(again) from again
+                        raise explain_refusal(again) from again
                 done = fed.popleft()
-                yield handed_over(nodes, len(done), tuple(row.record for row in done))
+                yield to_batch(nodes, len(done), tuple(row.record for row in done))
 
     def _in_batches(self, rows: Iterator[_Row]) -> Iterator[list[_Row]]:
         while part := list(islice(rows, self.settings.batch_size)):
@@ -113,7 +113,7 @@ class FilmLoader:
     def _row(self, path: str | Path) -> _Row:
         name = str(path)
         try:
-            return _guarded(name, self._cut) or self._by_pyav(name, "")
+            return _read_or_explain(name, self._cut) or self._by_pyav(name, "")
         except NotForDaliError as why:
             return self._by_pyav(name, left_to_pyav(why))
 
@@ -135,7 +135,7 @@ class FilmLoader:
             return _Row(record, film, sound=sound)
 
     def _by_pyav(self, path: str, note: str) -> _Row:
-        return _guarded(path, partial(self._read, note=note))
+        return _read_or_explain(path, partial(self._read, note=note))
 
     def _read(self, path: str, note: str) -> _Row:
         with open_file(path, None, "exact", 1) as media:
@@ -178,7 +178,7 @@ class _Row:
 _Given = TypeVar("_Given", _Row, _Row | None)
 
 
-def _guarded(path: str, read: Callable[[str], _Given]) -> _Given | _Row:
+def _read_or_explain(path: str, read: Callable[[str], _Given]) -> _Given | _Row:
     """Return what is read of a film, or a row that says why nothing is."""
     try:
         return read(path)
@@ -233,4 +233,4 @@ def _film_nodes(settings: DaliSettings, feed: Iterator[tuple[list[Any], ...]]) -
     heard = fn.pad(sound, axes=[0], shape=[1])
     if settings.device == "gpu":
         heard = heard.gpu()
-    return padded(pictures, count, heard, samples, settings)
+    return pad_rows(pictures, count, heard, samples, settings)

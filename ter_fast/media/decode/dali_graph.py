@@ -56,7 +56,7 @@ def flac_sound(flac: Node, settings: DaliSettings) -> tuple[Node, Node]:
     return (sound.gpu() if settings.device == "gpu" else sound), samples
 
 
-def padded(
+def pad_rows(
     pictures: Node, count: Node, sound: Node, samples: Node, settings: DaliSettings
 ) -> tuple[Node, ...]:
     """Fill pictures and sound up to the longest of the batch, and add the log-mel if asked for."""

@@ -93,7 +93,7 @@ class DaliMedia(PyAVMedia):
             return super().read(start, end, times, audio=audio, video=video, max_side=max_side)
         try:
             cut = excerpt(self, times, default_device())
-            frames = None if cut is None else self._decoded(cut, max_side)
+            frames = None if cut is None else self._decode(cut, max_side)
         except (NotForDaliError, RuntimeError) as error:
             clip = super().read(start, end, times, audio=audio, video=video, max_side=max_side)
             return replace(clip, note="; ".join(filter(None, [clip.note, left_to_pyav(error)])))
@@ -112,7 +112,7 @@ class DaliMedia(PyAVMedia):
         self._pipeline = None
         super().__exit__(kind, error, trace)
 
-    def _decoded(self, cut: Excerpt, max_side: int | None) -> Tensor:
+    def _decode(self, cut: Excerpt, max_side: int | None) -> Tensor:
         """Return (T, H, W, 3) uint8 pictures in the memory of the CPU, where clips are prepared."""
         if self._pipeline is None:
             self._pipeline = _pipeline(default_device(), self.threads or 1)
@@ -143,7 +143,7 @@ def _pipeline(device: str, threads: int) -> Any:
         num_threads=threads,
         device_id=torch.cuda.current_device() if device == "gpu" else None,
         prefetch_queue_depth=1,
-        # Outputs of their own for each run, which torch may keep.
+        # New outputs for each run, which torch may keep.
         exec_dynamic=True,
     )
     pipeline = define(_nodes)(device)

@@ -23,7 +23,7 @@ DEVICES = ("v4l2", "alsa", "pulse", "avfoundation", "dshow", "gdigrab", "x11grab
 """Inputs of FFmpeg that are no files: `alsa:default`, `v4l2:/dev/video0`, …"""
 
 # Frames of one stream come in order, and no picture stands for a minute: beyond that the sender's
-# clock began anew, and to wait for what it says could take days.
+# clock started again, and to wait for what it says could take days.
 _BACK, _AHEAD = 1.0, 60.0
 # So many seconds without a byte are a stream that broke off, wherever FFmpeg can tell.
 _SILENCE = 10.0
@@ -34,13 +34,13 @@ _WAITED = 0.005
 
 @dataclass
 class LiveStats:
-    """What became of a stream so far.
+    """Counts of a stream so far.
 
     Attributes:
-        seconds: of the stream that were read.
-        delay: seconds by which reading lags behind what has come.
-        skipped: pictures that were not decoded, to catch up.
-        damaged: packets that could not be decoded.
+        seconds: Of the stream that were read.
+        delay: Seconds by which reading lags behind what has come.
+        skipped: Pictures that were not decoded, to catch up.
+        damaged: Packets that could not be decoded.
     """
 
     seconds: float = 0.0
@@ -61,25 +61,25 @@ def live_windows(
 
     A stream that comes faster, such as a file, is read at its own pace. Where decoding falls more
     than `max_delay` seconds behind, only key frames are decoded until it has caught up. Timestamps
-    that jump, as where a sender begins anew, go on where they were. What is left at the end makes a
+    that jump, as where a sender starts again, go on where they were. What is left at the end makes a
     last window where it is a quarter of one at least.
 
     Args:
-        source: see `ter_fast.predict.live.Live`.
-        grid: which windows.
-        stats: kept up to date.
-        stopped: asked between packets; True ends the stream.
+        source: See `ter_fast.predict.live.Live`.
+        grid: Which windows.
+        stats: Kept up to date.
+        stopped: Asked between packets; True ends the stream.
         max_delay: seconds.
 
     Raises:
-        MediaError: the source cannot be opened, holds nothing that is wanted, or broke off.
+        MediaError: The source cannot be opened, holds nothing that is wanted, or broke off.
 
     Example:
         >>> next(live_windows("gone.mp4", WindowGrid(4, 4, 16), LiveStats(), lambda: False))
         Traceback (most recent call last):
         ter_fast.errors.MediaError: gone.mp4 cannot be opened ...
     """
-    with _opened(source, stopped) as container:
+    with _open(source, stopped) as container:
         streams = [
             each
             for kind in (["video"] if grid.video else []) + (["audio"] if grid.audio else [])
@@ -115,7 +115,7 @@ def live_windows(
                 if frame.time is None:
                     continue
                 at = clock.place(packet.stream.type, frame.time)
-                stats.delay = clock.excused(_paced(clock.begun + at, stopped), waited)
+                stats.delay = clock.own_delay(_wait_until(clock.begun + at, stopped), waited)
                 waited = 0.0
                 stats.seconds = max(stats.seconds, at)
                 buffer.add(frame, at)
@@ -152,7 +152,7 @@ class _Clock:
         self.last[kind] = at
         return at
 
-    def excused(self, late: float, waited: float) -> float:
+    def own_delay(self, late: float, waited: float) -> float:
         """Return the seconds by which reading is late, less those for which the sender kept it waiting.
 
         To decode less would not make a sender faster: its stream is late from now on, and no more than
@@ -163,7 +163,7 @@ class _Clock:
         return late - sent_late
 
 
-def _paced(due: float, stopped: Callable[[], bool]) -> float:
+def _wait_until(due: float, stopped: Callable[[], bool]) -> float:
     """Wait until the clock says `due`; return by how many seconds it is late."""
     while (early := due - time.monotonic()) > 0 and not stopped():
         time.sleep(min(early, 0.1))
@@ -171,7 +171,7 @@ def _paced(due: float, stopped: Callable[[], bool]) -> float:
 
 
 @contextlib.contextmanager
-def _opened(source: str, stopped: Callable[[], bool]) -> Iterator[InputContainer]:
+def _open(source: str, stopped: Callable[[], bool]) -> Iterator[InputContainer]:
     """Open a source, and close it afterwards with whatever it is read through."""
     with contextlib.ExitStack() as opened:
         try:

@@ -25,12 +25,12 @@ class WindowGrid:
     """Which windows are cut from a stream, and what of it is kept.
 
     Attributes:
-        seconds: length of a window.
-        hop: seconds from the start of a window to that of the next.
-        frames: pictures of a window.
-        audio: whether sound is wanted.
-        video: whether pictures are wanted.
-        max_side: longest side of a picture in pixels.
+        seconds: Length of a window.
+        hop: Seconds from the start of a window to that of the next.
+        frames: Pictures of a window.
+        audio: Whether sound is wanted.
+        video: Whether pictures are wanted.
+        max_side: Longest side of a picture in pixels.
     """
 
     seconds: float
@@ -52,8 +52,8 @@ class LiveBuffer:
     whenever it began; it is shown until the next one comes.
 
     Attributes:
-        source: what windows are called.
-        grid: which windows.
+        source: What windows are called.
+        grid: Which windows.
         kinds: "audio", "video" or both: what the stream holds.
 
     Example:
@@ -83,7 +83,7 @@ class LiveBuffer:
             self.seen["video"] = at
             return
         if frame.sample_rate != self.rate:
-            # Another rate in the middle of a stream begins its sound anew.
+            # Another rate in the middle of a stream begins its sound again.
             self.rate, self.sounds = frame.sample_rate, []
         if frame.samples and not self._in_gap(at, at + frame.samples / frame.sample_rate):
             self.sounds.append((at, mono(frame)))
@@ -154,7 +154,9 @@ class LiveBuffer:
         self.window += 1
         begin = self.window * self.grid.hop
         self.pictures = [each for each in self.pictures if each[0] >= begin]
-        self.sounds = [each for each in self.sounds if each[0] + len(each[1]) / self.rate > begin]
+        self.sounds = [
+            sound for sound in self.sounds if sound[0] + len(sound[1]) / self.rate > begin
+        ]
         return clip
 
     def _sound(self, start: float, end: float) -> torch.Tensor | None:

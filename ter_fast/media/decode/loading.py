@@ -101,7 +101,7 @@ def batches(
         threads=None if workers == 1 else 1,
         backend=backend,
     )
-    return _grouped(
+    return _group(
         paths, in_order(load, paths, workers=workers), batch_size, _empty(size, audio, video)
     )
 
@@ -148,7 +148,7 @@ def _empty(size: int, audio: bool, video: bool) -> dict[str, Tensor]:
     return empty
 
 
-def _grouped(
+def _group(
     paths: Sequence[str | Path],
     loaded: Iterator[_Values],
     batch_size: int,

@@ -216,7 +216,7 @@ class PyAVMedia:
         ]
         start = min(starts, default=0.0)
         if start > _LATE:
-            start = self._begun(streams, start)
+            start = self._first_time(streams, start)
         duration = 0.0 if still else self._duration(start)
         context = video.codec_context if video is not None else None
         return MediaInfo(
@@ -235,7 +235,7 @@ class PyAVMedia:
             audio_rate=getattr(audio.codec_context, "sample_rate", None) if audio else None,
         )
 
-    def _begun(self, streams: Sequence[Stream], start: float) -> float:
+    def _first_time(self, streams: Sequence[Stream], start: float) -> float:
         """Return when the first packets say that the file begins, if earlier than its header does.
 
         FFmpeg gives a stream of one or two pictures the start of the sound beside it.
@@ -255,15 +255,15 @@ class PyAVMedia:
         container = self._container
         size = os.path.getsize(self._path)
         if container.duration is None or container.duration <= 0:
-            return self._measured(start)
+            return self._measure_duration(start)
         stated = container.duration / 1e6
         # Matroska states when the last picture ends, however late the first one begins.
         late = start > _LATE and container.format.name.startswith("matroska")
         if late or size < _THINNEST * stated or _is_cut_short(container, size):
-            return min(stated, self._measured(start))
+            return min(stated, self._measure_duration(start))
         return stated
 
-    def _measured(self, start: float) -> float:
+    def _measure_duration(self, start: float) -> float:
         shown: list[tuple[float, float]] = []
         self._at_start = False
         try:

@@ -80,7 +80,7 @@ def _planes(frame: AudioFrame) -> tuple[list[Plane], int]:
     """Return a plane for each channel, or one and how many channels take turns in it."""
     channels = 1 if frame.format.is_planar else frame.layout.nb_channels
     dtype = _DTYPES[frame.format.name.removesuffix("p")]
-    # PyAV lists planes up to a null pointer, which nothing promises behind the eighth.
+    # PyAV lists planes up to a null pointer, which nothing guarantees behind the eighth.
     real = frame.planes[: frame.layout.nb_channels if frame.format.is_planar else 1]
     count = frame.samples * channels
     return [np.frombuffer(cast(Any, plane), dtype, count) for plane in real], channels
@@ -97,12 +97,12 @@ def _frames(source: _Source, start: float, end: float) -> Iterator[AudioFrame]:
             base = float(stream.time_base or 0)
         if packet.pts is not None and packet.pts * base > end + GAP:
             break
-        yield from _decoded(stream, packet)
+        yield from _decode(stream, packet)
     if stream is not None:
-        yield from _decoded(stream, None)
+        yield from _decode(stream, None)
 
 
-def _decoded(stream: AudioStream, packet: Packet[Stream] | None) -> list[AudioFrame]:
+def _decode(stream: AudioStream, packet: Packet[Stream] | None) -> list[AudioFrame]:
     try:
         return stream.codec_context.decode(packet)
     except av.FFmpegError:

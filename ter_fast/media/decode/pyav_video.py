@@ -41,7 +41,7 @@ class _Source(Protocol):
 
 
 @dataclass
-class Plan:
+class DecodePlan:
     """Which packets to decode, as runs from a key frame on, and the timestamps to keep."""
 
     runs: list[tuple[int, int]]
@@ -75,7 +75,7 @@ def read_pictures(
         found = [(shown.frame, 0.0) for shown in islice(_decode_all(source), 1)]
     else:
         found = []
-        for group in grouped(wanted):
+        for group in group_timestamps(wanted):
             for frame, time in _sample(source, group):
                 if not found or time > found[-1][1]:
                     found.append((frame, time))
@@ -95,7 +95,7 @@ def picture_shape(source: _Source) -> tuple[int, int, int] | None:
     return None
 
 
-def grouped(wanted: Sequence[float]) -> list[list[float]]:
+def group_timestamps(wanted: Sequence[float]) -> list[list[float]]:
     """Split timestamps where seeking beats reading on, and where packets would pile up."""
     groups = [list(wanted[:1])]
     for before, now in pairwise(wanted):
@@ -121,7 +121,7 @@ def _sample(source: _Source, wanted: list[float]) -> list[tuple[VideoFrame, floa
 
 def planned_packets(
     source: _Source, wanted: list[float]
-) -> tuple[list[Packet[Stream]], Plan] | None:
+) -> tuple[list[Packet[Stream]], DecodePlan] | None:
     """Return the packets around the wanted timestamps and which of them to decode.
 
     None says that timestamps or key frames do not tell.
@@ -163,7 +163,7 @@ def _plan(
     wanted: list[float],
     from_start: bool,
     keys_only: bool,
-) -> Plan | None:
+) -> DecodePlan | None:
     """Choose the packets to decode, or return None where timestamps or key frames do not tell."""
     if not packets or any(p.pts is None for p in packets) or not _has_presentation_times(stream):
         return None
@@ -192,7 +192,7 @@ def _plan(
             runs[-1] = (runs[-1][0], index)
         else:
             runs.append((key, index))
-    return Plan(runs, [packets[i].pts or 0 for i in chosen], from_start)
+    return DecodePlan(runs, [packets[i].pts or 0 for i in chosen], from_start)
 
 
 def _nearest(packets: list[Packet[Stream]], keys: list[int], pts: float) -> int:
@@ -214,7 +214,7 @@ def _key_before(packets: list[Packet[Stream]], index: int) -> int | None:
 
 
 def _decode_plan(
-    stream: VideoStream, packets: list[Packet[Stream]], plan: Plan, threads: int | None
+    stream: VideoStream, packets: list[Packet[Stream]], plan: DecodePlan, threads: int | None
 ) -> dict[int, VideoFrame]:
     """Return the wanted frames by timestamp, as far as they can be trusted."""
     _use_threads(stream, threads)
@@ -227,7 +227,7 @@ def _decode_plan(
             # A frame that no other refers to need not be decoded unless it is wanted itself.
             skip = packet is not None and packet.pts not in wanted
             context.skip_frame = "NONREF" if skip else "DEFAULT"
-            for frame in _decoded(stream, packet):
+            for frame in _decode(stream, packet):
                 if frame.pts == packets[first].pts:
                     begun_well = frame.pict_type == PictureType.I
                 if frame.pts in wanted:
@@ -249,7 +249,7 @@ def _use_threads(stream: VideoStream, threads: int | None) -> None:
         stream.codec_context.thread_count = threads or 0
 
 
-def _decoded(stream: VideoStream, packet: Packet[Stream] | None) -> list[VideoFrame]:
+def _decode(stream: VideoStream, packet: Packet[Stream] | None) -> list[VideoFrame]:
     try:
         return stream.codec_context.decode(packet)
     except av.FFmpegError:
@@ -274,12 +274,14 @@ def _decode_all(source: _Source) -> Iterator[_Shown]:
             stream = cast(VideoStream, packet.stream)
             _use_threads(stream, source.threads)
         heappush(clock, packet.dts if packet.dts is not None else packet.pts or 0)
-        yield from _timed(_decoded(stream, packet), stream, clock)
+        yield from _attach_times(_decode(stream, packet), stream, clock)
     if stream is not None:
-        yield from _timed(_decoded(stream, None), stream, clock)
+        yield from _attach_times(_decode(stream, None), stream, clock)
 
 
-def _timed(frames: list[VideoFrame], stream: VideoStream, clock: list[int]) -> Iterator[_Shown]:
+def _attach_times(
+    frames: list[VideoFrame], stream: VideoStream, clock: list[int]
+) -> Iterator[_Shown]:
     """Attach timestamps; where the container has none, frames take their packets' in order."""
     base = float(stream.time_base or 0)
     for frame in frames:

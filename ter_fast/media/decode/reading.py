@@ -72,7 +72,7 @@ def read(
             not lie inside the stretch: much faster, but a few pictures seconds away may stand for
             all. The clip's `note` says so.
         threads: Threads that decode pictures; None lets FFmpeg use every core, which suits one
-            file at a time. Pass 1 where files are read in threads of their own.
+            file at a time. Pass 1 where files are read in their own threads.
         backend: A name in `BACKENDS`; None leaves it to `choose`.
 
     Returns:
@@ -98,7 +98,7 @@ def read(
                 f"{MAX_SECONDS:.0f} s); read it with ter_fast.media.decode.windows, or give start and "
                 "end."
             )
-        wanted = _centres(start, end, frames) if times is None else _checked_times(times)
+        wanted = _centres(start, end, frames) if times is None else _check_times(times)
         clip = media.read(start, end, wanted, audio=audio, video=video, max_side=max_side)
         if clip.frames is None and clip.audio is None:
             raise _undecodable(info)
@@ -140,7 +140,7 @@ def windows(
             not lie inside the stretch: much faster, but a few pictures seconds away may stand for
             all. The clip's `note` says so.
         threads: Threads that decode pictures; None lets FFmpeg use every core, which suits one
-            file at a time. Pass 1 where files are read in threads of their own.
+            file at a time. Pass 1 where files are read in their own threads.
         backend: A name in `BACKENDS`; None leaves it to `choose`.
 
     Raises:
@@ -240,7 +240,7 @@ def _stretch(info: MediaInfo, start: float, end: float | None) -> tuple[float, f
     return float(start), last
 
 
-def _checked_times(times: Sequence[float]) -> list[float]:
+def _check_times(times: Sequence[float]) -> list[float]:
     wanted = [float(t) for t in times]
     if not wanted or not all(math.isfinite(t) for t in wanted):
         raise MediaError(f"times={wanted}, expected at least one finite number of seconds.")
@@ -256,7 +256,7 @@ def check_hop(hop: float | None) -> None:
     """Refuse a distance between windows that would make no windows, or endlessly many.
 
     Raises:
-        MediaError: it is not a finite number of at least a hundredth of a second.
+        MediaError: It is not a finite number of at least a hundredth of a second.
 
     Example:
         >>> check_hop(0.5)

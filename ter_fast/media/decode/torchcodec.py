@@ -83,7 +83,7 @@ class TorchCodecMedia(PyAVMedia):
         if not (video and readable):
             return super().read(start, end, times, audio=audio, video=video, max_side=max_side)
         try:
-            decoder = self._opened(max_side)
+            decoder = self._open(max_side)
             if decoder.metadata.rotation:
                 return super().read(start, end, times, audio=audio, video=video, max_side=max_side)
             frames, instants = _pictures(decoder, [t + self.info.start for t in times])
@@ -107,7 +107,7 @@ class TorchCodecMedia(PyAVMedia):
         self._decoder = None
         super().__exit__(kind, error, trace)
 
-    def _opened(self, max_side: int | None) -> VideoDecoder:
+    def _open(self, max_side: int | None) -> VideoDecoder:
         if self._decoder is None or self._side != max_side:
             width, height = self.info.width or 0, self.info.height or 0
             scale = 1.0 if max_side is None else min(1.0, max_side / max(width, height, 1))
@@ -136,7 +136,7 @@ def _pictures(
     instants: list[float] = []
     left = list(wanted)
     while left:
-        data, begins, end = _shown(decoder, left[:most], first, last)
+        data, begins, end = _frames_at(decoder, left[:most], first, last)
         left = [time for time in left[most:] if time >= end]
         kept = []
         for index, begin in enumerate(begins):
@@ -150,7 +150,7 @@ def _pictures(
     return torch.cat(frames), torch.tensor(instants, dtype=torch.float64)
 
 
-def _shown(
+def _frames_at(
     decoder: VideoDecoder, wanted: Sequence[float], first: float, last: float
 ) -> tuple[Tensor, list[float | None], float]:
     """Return the pictures at some times, when each begins (None if not shown then), and the last end."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ter_fast.opinions import reference
 from ter_fast.opinions._ops import native
-from ter_fast.opinions._ops.fusion import ACTIVATIONS, CAP, RULES, limit_of, ready
+from ter_fast.opinions._ops.fusion import ACTIVATIONS, CAP, RULES, largest_strength, ready
 from ter_fast.opinions._ops.native import address
 from ter_fast.opinions.confidence_kinds import CONFIDENCE_KINDS
 from ter_fast.opinions.trusted import is_trusted
@@ -56,7 +56,7 @@ def predict(
         discount = discount.to(dtype)
     if isinstance(threshold, Tensor):
         threshold = threshold.to(dtype)
-    limit_of(dtype)
+    largest_strength(dtype)
     if not native.runs_kernel(evidence, evidence.shape[0], evidence.shape[2]):
         return reference.predict(
             evidence,

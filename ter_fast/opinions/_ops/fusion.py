@@ -51,7 +51,7 @@ def fuse(
     dtype = evidence.dtype
     if discount is not None and discount.dtype is not dtype:
         discount = discount.to(dtype)
-    limit = limit_of(dtype)
+    limit = largest_strength(dtype)
     if not native.runs_kernel(evidence, evidence.shape[0], evidence.shape[2]):
         return reference.fuse(evidence, rule, mask, discount, limit, activation)
     if evidence.is_cpu and dtype not in native.CPU_DTYPES:
@@ -61,7 +61,7 @@ def fuse(
     return _call(evidence, rule, mask, discount, limit, activation)
 
 
-def limit_of(dtype: torch.dtype) -> float:
+def largest_strength(dtype: torch.dtype) -> float:
     """Return the largest strength that a row of this dtype stores."""
     limit = LIMITS.get(dtype)
     if limit is None:

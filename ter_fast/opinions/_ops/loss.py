@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ter_fast.opinions import reference
 from ter_fast.opinions._ops import native
-from ter_fast.opinions._ops.fusion import limit_of
+from ter_fast.opinions._ops.fusion import largest_strength
 from ter_fast.opinions._ops.native import address
 
 if native.COMPILED:
@@ -35,7 +35,7 @@ def evidential_loss(evidence: Tensor, target: Tensor, kind: str, kl_weight: floa
         >>> evidential_loss(torch.tensor([[8.0, 0.0, 0.0]]), torch.tensor([0]), "log", 0.0)
         tensor([0.2007])
     """
-    limit_of(evidence.dtype)
+    largest_strength(evidence.dtype)
     if kind not in KINDS or not native.runs_kernel(evidence, 1, evidence.shape[-1]):
         return reference.evidential_loss(evidence, target, kind, kl_weight)
     dtype = evidence.dtype

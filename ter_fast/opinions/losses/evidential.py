@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ter_fast.opinions import _ops, reference
-from ter_fast.opinions.losses.targets import checked_reduction, checked_target, reduced
+from ter_fast.opinions.losses.targets import check_reduction, check_target, reduce
 
 KINDS = ("log", "digamma", "mse")
 
@@ -40,15 +40,15 @@ def evidential_loss(
         evidence: `(…, K)`, >= 0.
         target: `(…)` class indices, or `(…, K)` soft targets that sum to one (rater votes).
         kind: "log", "digamma" or "mse".
-        kl_weight: weight of the regularizer.
+        kl_weight: Weight of the regularizer.
         reduction: "mean", "sum" or "none".
 
     Returns:
         A scalar, or `(…)` for reduction "none", in the dtype of the evidence.
 
     Raises:
-        TypeError: evidence that is not floating point.
-        ValueError: an unknown kind or reduction, fewer than two classes, or a target whose shape,
+        TypeError: Evidence that is not floating point.
+        ValueError: An unknown kind or reduction, fewer than two classes, or a target whose shape,
             device or classes do not fit.
 
     Reference:
@@ -62,12 +62,12 @@ def evidential_loss(
     """
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
-    checked_reduction(reduction)
-    target = checked_target(evidence, target)
+    check_reduction(reduction)
+    target = check_target(evidence, target)
     classes = evidence.shape[-1]
     flat = target.reshape(-1, classes) if target.is_floating_point() else target.reshape(-1)
     loss = _ops.evidential_loss(evidence.reshape(-1, classes), flat, kind, float(kl_weight))
-    return reduced(loss.reshape(evidence.shape[:-1]), reduction)
+    return reduce(loss.reshape(evidence.shape[:-1]), reduction)
 
 
 def kl_to_uniform(alpha: Tensor) -> Tensor:

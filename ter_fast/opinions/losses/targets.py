@@ -10,21 +10,21 @@ from ter_fast.opinions import _ops
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def checked_reduction(reduction: str) -> None:
+def check_reduction(reduction: str) -> None:
     """Refuse an unknown reduction."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction is {reduction!r}; expected one of {', '.join(REDUCTIONS)}")
 
 
-def reduced(loss: Tensor, reduction: str) -> Tensor:
+def reduce(loss: Tensor, reduction: str) -> Tensor:
     """Return the mean, the sum, or the losses themselves."""
-    checked_reduction(reduction)
+    check_reduction(reduction)
     if reduction == "none":
         return loss
     return loss.mean() if reduction == "mean" else loss.sum()
 
 
-def checked_target(evidence: Tensor, target: Tensor) -> Tensor:
+def check_target(evidence: Tensor, target: Tensor) -> Tensor:
     """Return the target as int64 classes or as soft targets in the dtype of the evidence."""
     if not evidence.is_floating_point():
         raise TypeError(f"evidence is {evidence.dtype}; expected a floating-point tensor (…, K)")
@@ -60,7 +60,7 @@ def checked_target(evidence: Tensor, target: Tensor) -> Tensor:
 def soft_target(evidence: Tensor, target: Tensor) -> Tensor:
     """Return a checked target as weights of the classes, `(…, K)` in the dtype of the evidence.
 
-    NaN for a class that is none, where `checked_target` could not look.
+    NaN for a class that is none, where `check_target` could not look.
     """
     if target.is_floating_point():
         return target.to(evidence.dtype)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ter_fast.opinions.losses.evidential import KINDS, evidential_loss, kl_to_uniform
-from ter_fast.opinions.losses.targets import checked_target, soft_target
+from ter_fast.opinions.losses.targets import check_target, soft_target
 from ter_fast.opinions.losses.variants import fisher_loss, focal_loss, relaxed_loss
 from ter_fast.opinions.opinion import Opinion
 
@@ -40,15 +40,15 @@ class TrustedCELoss(nn.Module):
     but whose formula was not at hand; the last is RCML's, who ask the modalities to agree.
 
     Args:
-        balance: weight of the classification term in [0, 1]; 1 leaves the trust term out.
-        kind: one of `LOSSES`, or a function of evidence `(B, K)` and target to losses `(B,)`, such
+        balance: Weight of the classification term in [0, 1]; 1 leaves the trust term out.
+        kind: One of `LOSSES`, or a function of evidence `(B, K)` and target to losses `(B,)`, such
             as `partial(focal_loss, gamma=1.0, reduction="none")`. "log" is the cross-entropy of the
             expected probability. Whatever the kind, the trust term and the regularizer are those of
             the evidence as it is given, so with "relaxed" not of evidence over its prior weight.
-        lambda_max: final weight of the regularizer; at 1 it can stop training.
+        lambda_max: Final weight of the regularizer; at 1 it can stop training.
         annealing: T, epochs until `lambda_max` is reached.
-        conflict_weight: weight of the mean disagreement of the modalities.
-        label_smoothing: share of a target that is spread evenly over the classes, in [0, 1).
+        conflict_weight: Weight of the mean disagreement of the modalities.
+        label_smoothing: Share of a target that is spread evenly over the classes, in [0, 1).
         class_weight: `(K,)` weights >= 0; a sample counts by that of its class, and means are
             weighted means.
 
@@ -115,12 +115,12 @@ class TrustedCELoss(nn.Module):
         """Return the mean loss over the batch.
 
         Args:
-            fused: opinion over `(B, K)` evidence.
-            modalities: by name, its opinion and its `(B,)` mask of presence; empty when there is but one.
+            fused: Opinion over `(B, K)` evidence.
+            modalities: By name, its opinion and its `(B,)` mask of presence; empty when there is but one.
             target: `(B,)` classes or `(B, K)` soft targets.
-            epoch: epochs done, fractions allowed.
+            epoch: Epochs done, fractions allowed.
         """
-        target = checked_target(fused.evidence, target)
+        target = check_target(fused.evidence, target)
         weight = self._sample_weight(fused.evidence, target)
         if self.label_smoothing:
             classes = fused.evidence.shape[-1]

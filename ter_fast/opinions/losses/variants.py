@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ter_fast.opinions.losses.targets import checked_target, reduced, soft_target
+from ter_fast.opinions.losses.targets import check_target, reduce, soft_target
 
 # All three compute in double precision: near certainty they are differences of nearly equal numbers, and
 # sums of the evidence overflow half precision. A row with NaN, infinite or negative evidence is NaN, value
@@ -26,15 +26,15 @@ def focal_loss(
     Args:
         evidence: `(…, K)`, >= 0.
         target: `(…)` class indices, or `(…, K)` soft targets that sum to one.
-        gamma: how fast the weight of a sample falls with its probability, >= 0.
+        gamma: How fast the weight of a sample falls with its probability, >= 0.
         reduction: "mean", "sum" or "none".
 
     Returns:
         A scalar, or `(…)` for reduction "none".
 
     Raises:
-        TypeError: evidence that is not floating point.
-        ValueError: a negative gamma, an unknown reduction, or a target that does not fit.
+        TypeError: Evidence that is not floating point.
+        ValueError: A negative gamma, an unknown reduction, or a target that does not fit.
 
     Reference:
         Lin et al., "Focal loss for dense object detection", 2017, eq. 4.
@@ -47,13 +47,13 @@ def focal_loss(
     """
     if not gamma >= 0:
         raise ValueError(f"gamma is {gamma}; expected a number of at least 0")
-    soft = soft_target(evidence, checked_target(evidence, target))
+    soft = soft_target(evidence, check_target(evidence, target))
     alpha = _exact(evidence) + 1
     # 1 - p = rest / S, and every other class has an alpha of at least 1.
     rest = (alpha.sum(-1, keepdim=True) - alpha).clamp_min(alpha.shape[-1] - 1)
     easy = (rest / (rest + alpha)) ** gamma
     loss = (soft * easy * torch.log1p(rest / alpha)).sum(-1)
-    return reduced(loss.to(evidence.dtype), reduction)
+    return reduce(loss.to(evidence.dtype), reduction)
 
 
 def fisher_loss(
@@ -72,15 +72,15 @@ def fisher_loss(
     Args:
         evidence: `(…, K)`, >= 0.
         target: `(…)` class indices, or `(…, K)` soft targets that sum to one.
-        fisher_weight: weight of the determinant, >= 0.
+        fisher_weight: Weight of the determinant, >= 0.
         reduction: "mean", "sum" or "none".
 
     Returns:
         A scalar, or `(…)` for reduction "none".
 
     Raises:
-        TypeError: evidence that is not floating point.
-        ValueError: a negative weight, an unknown reduction, or a target that does not fit.
+        TypeError: Evidence that is not floating point.
+        ValueError: A negative weight, an unknown reduction, or a target that does not fit.
 
     Reference:
         Deng et al., "Uncertainty estimation by Fisher information-based evidential deep learning",
@@ -94,7 +94,7 @@ def fisher_loss(
     """
     if not fisher_weight >= 0:
         raise ValueError(f"fisher_weight is {fisher_weight}; expected a number of at least 0")
-    soft = soft_target(evidence, checked_target(evidence, target))
+    soft = soft_target(evidence, check_target(evidence, target))
     alpha = _exact(evidence) + 1
     strength = alpha.sum(-1, keepdim=True)
     probability = alpha / strength
@@ -105,7 +105,7 @@ def fisher_loss(
         left = 1 - (torch.special.polygamma(1, strength) / information).sum(-1)
         determinant = information.log().sum(-1) + left.clamp_min(torch.finfo(left.dtype).tiny).log()
         loss = loss - fisher_weight * determinant
-    return reduced(loss.to(evidence.dtype), reduction)
+    return reduce(loss.to(evidence.dtype), reduction)
 
 
 def relaxed_loss(
@@ -125,15 +125,15 @@ def relaxed_loss(
     Args:
         evidence: `(…, K)`, >= 0.
         target: `(…)` class indices, or `(…, K)` soft targets that sum to one.
-        prior: lambda > 0.
+        prior: Lambda > 0.
         reduction: "mean", "sum" or "none".
 
     Returns:
         A scalar, or `(…)` for reduction "none".
 
     Raises:
-        TypeError: evidence that is not floating point.
-        ValueError: a prior weight that is not positive, an unknown reduction, or a target that does
+        TypeError: Evidence that is not floating point.
+        ValueError: A prior weight that is not positive, an unknown reduction, or a target that does
             not fit.
 
     Reference:
@@ -147,11 +147,11 @@ def relaxed_loss(
     """
     if not prior > 0:
         raise ValueError(f"prior is {prior}; expected a number above 0")
-    soft = soft_target(evidence, checked_target(evidence, target))
+    soft = soft_target(evidence, check_target(evidence, target))
     alpha = _exact(evidence) / prior + 1
     probability = alpha / alpha.sum(-1, keepdim=True)
     loss = (soft - probability).square().sum(-1)
-    return reduced(loss.to(evidence.dtype), reduction)
+    return reduce(loss.to(evidence.dtype), reduction)
 
 
 def _exact(evidence: Tensor) -> Tensor:

@@ -124,7 +124,7 @@ def fuse(
         >>> fuse(e, "dempster", None, None, 1e38)[0]
         tensor([[6., 0.]])
     """
-    row = _fused(evidence, rule, mask, discount, activation)
+    row = _fuse_rows(evidence, rule, mask, discount, activation)
     strength = row.total + evidence.shape[-1]
     scale = limit / strength.clamp(min=limit)
     results = (row.evidence * scale.unsqueeze(-1), row.uncertainty, row.conflict, row.disagreement)
@@ -143,7 +143,7 @@ class _Rows(NamedTuple):
     valid: Tensor
 
 
-def _fused(
+def _fuse_rows(
     evidence: Tensor,
     rule: str,
     mask: Tensor | None,
@@ -168,7 +168,7 @@ def _fused(
     if activation is not None:
         views = torch.where(used.unsqueeze(-1), activate(views, activation), 0.0)
     if discount is not None:
-        views = _discounted(views, torch.where(used, discount.to(wide), 1.0))
+        views = _discount(views, torch.where(used, discount.to(wide), 1.0))
     present = used.sum(0).to(wide)
 
     fused = FUSION_RULES[rule].function(views, present)
@@ -195,7 +195,7 @@ def where_valid(valid: Tensor, value: Tensor) -> Tensor:
     return torch.where(valid.unsqueeze(-1) if value.ndim > 1 else valid, value, math.nan)
 
 
-def _discounted(views: Tensor, reliability: Tensor) -> Tensor:
+def _discount(views: Tensor, reliability: Tensor) -> Tensor:
     """Return `K w e / (K + (1 - w) sum e)`, the evidence of the opinion (w b, 1 - w (1 - u))."""
     classes = views.shape[-1]
     w = reliability.unsqueeze(-1)
@@ -286,7 +286,7 @@ def predict(
     kind = CONFIDENCE_KINDS[confidence_kind]
     dtype = evidence.dtype
     with torch.no_grad():
-        row = _fused(evidence, rule, mask, discount, activation)
+        row = _fuse_rows(evidence, rule, mask, discount, activation)
         belief = row.evidence * (row.uncertainty / evidence.shape[-1]).unsqueeze(-1)
         probability = (row.evidence + 1) / (row.total + evidence.shape[-1]).unsqueeze(-1)
         # The returned uncertainty and 1 - uncertainty add up to one, as they do in an Opinion.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ter_fast.train.recipes.recipe import Member, Recipe, shipped
+from ter_fast.train.recipes.recipe import Member, Recipe, shipped_recipes
 from ter_fast.train.recipes.training import train
 
-__all__ = ["Member", "Recipe", "shipped", "train"]
+__all__ = ["Member", "Recipe", "shipped_recipes", "train"]

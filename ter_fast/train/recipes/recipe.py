@@ -15,7 +15,7 @@ from ter_fast.train.settings import Settings
 
 # What `ter_fast.train.calibrate.calibrate` is told; the data and the progress are not a recipe's to say.
 CALIBRATION = (
-    *("criterion", "risk", "delta", "promise", "confidence", "reliability", "seed"),
+    *("criterion", "risk", "delta", "guarantee_for", "confidence", "reliability", "seed"),
     *("disagreement_limit", "disagreement_quantile", "unit"),
 )
 
@@ -27,14 +27,14 @@ class Member:
     """One network of an expert, trained alone.
 
     Attributes:
-        encoder: its name.
-        options: of the encoder.
-        video: how pictures are taken, fields of `VideoInput`; empty for what the encoder wants.
-        train: fields of `ter_fast.train.Settings`; its seed is also that of the first weights.
-        modality: that it reads.
+        encoder: Its name.
+        options: Of the encoder.
+        video: How pictures are taken, fields of `VideoInput`; empty for what the encoder wants.
+        train: Fields of `ter_fast.train.Settings`; its seed is also that of the first weights.
+        modality: That it reads.
 
     Raises:
-        DataError: an option, field or value that there is not.
+        DataError: An option, field or value that there is not.
     """
 
     modality: str
@@ -44,14 +44,14 @@ class Member:
     train: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for what, given, kind in (
+        for what, values, kind in (
             ("train", self.train, Settings),
             ("video", self.video, VideoInput),
         ):
-            known = [each.name for each in fields(kind)]
-            if not isinstance(given, Mapping) or not set(given) <= set(known):
+            names = [each.name for each in fields(kind)]
+            if not isinstance(values, Mapping) or not set(values) <= set(names):
                 raise DataError(
-                    f"{self.modality}: {what} is {given!r}; expected some of {', '.join(known)}"
+                    f"{self.modality}: {what} is {values!r}; expected some of {', '.join(names)}"
                 )
         if not isinstance(self.options, Mapping):
             raise DataError(
@@ -71,11 +71,11 @@ class Recipe:
     """Experts, how each is trained, and how the joined model is calibrated.
 
     Attributes:
-        name: of the recipe.
-        experts: by modality, the members whose logits its expert averages (see `ter_fast.experts.ensembles`).
-        rule: of fusion.
-        calibrate: arguments of `ter_fast.train.calibrate.calibrate`.
-        last_layer: by modality whose expert's last layer is learned anew at the end, `class_balance`
+        name: Of the recipe.
+        experts: By modality, the members whose logits its expert averages (see `ter_fast.experts.ensembles`).
+        rule: Of fusion.
+        calibrate: Arguments of `ter_fast.train.calibrate.calibrate`.
+        last_layer: By modality whose expert's last layer is retrained at the end, `class_balance`
             and `penalty` of `ter_fast.train.fit_last_layer`.
 
     Example:
@@ -94,9 +94,9 @@ class Recipe:
         """Read a recipe: one that the package ships, by name, or a YAML file.
 
         Raises:
-            DataError: there is none of that name, or the file says what there is not.
+            DataError: There is none of that name, or the file says what there is not.
         """
-        ours = shipped()
+        ours = shipped_recipes()
         file = ours.get(str(name), Path(name))
         if not file.is_file():
             raise DataError(
@@ -106,11 +106,11 @@ class Recipe:
             file, ("experts",), [n for n in cls.__dataclass_fields__ if n != "name"]
         )
         try:
-            return cls(file.stem, _experts(content.pop("experts")), **content)._checked()
+            return cls(file.stem, _experts(content.pop("experts")), **content)._check()
         except TerFastError as error:
             raise DataError(f"{file}: {error}") from error
 
-    def _checked(self) -> Recipe:
+    def _check(self) -> Recipe:
         given = self.calibrate
         if not isinstance(given, Mapping) or not set(given) <= set(CALIBRATION):
             raise DataError(f"calibrate is {given!r}; expected some of {', '.join(CALIBRATION)}")
@@ -126,7 +126,7 @@ class Recipe:
         return self
 
 
-def shipped() -> dict[str, Path]:
+def shipped_recipes() -> dict[str, Path]:
     """Return the recipes of the package, by name."""
     return {file.stem: file for file in sorted(Path(__file__).parent.glob("*.yaml"))}
 
@@ -138,7 +138,7 @@ def _experts(content: object) -> dict[str, tuple[Member, ...]]:
     for modality, members in content.items():
         if not isinstance(members, Sequence) or isinstance(members, str) or not members:
             raise DataError(f"{modality} is {members!r}; expected a list of members")
-        found[str(modality)] = tuple(_member(str(modality), each) for each in members)
+        found[str(modality)] = tuple(_member(str(modality), member) for member in members)
     return found
 
 

@@ -34,27 +34,27 @@ def train(
 ) -> Network:
     r"""Train every member that the data have a modality for, join them, and set the thresholds.
 
-    Where the recipe says so, the last layer of a modality's members together is learned anew before they are
+    Where the recipe says so, the last layer of a modality's members together is retrained before they are
     joined with the others. Members go to `out/experts`, and are not trained again when they are there; the
     model goes to `out`. Each learns from the split "train" and stops on "validation", on which thresholds
     are set too: evaluate on other groups.
 
     Args:
-        recipe: what to train.
-        *datasets: one that has several modalities, or one for each; no modality may be in two.
-        out: folder for the model.
-        kind: class of the model, `ter_fast.Model` or another `Network`.
-        validation_share: of the groups held out where the data have no validation split.
-        checkpoints: folder in which a member that is cut off keeps its state after each epoch.
+        recipe: What to train.
+        *datasets: One that has several modalities, or one for each; no modality may be in two.
+        out: Folder for the model.
+        kind: Class of the model, `ter_fast.Model` or another `Network`.
+        validation_share: Of the groups held out where the data have no validation split.
+        checkpoints: Folder in which a member that is cut off keeps its state after each epoch.
         face_model: YuNet's ONNX file; None for the one that was fetched.
-        max_unreadable: files that may be unreadable, a number or a share.
-        progress: show it.
+        max_unreadable: Files that may be unreadable, a number or a share.
+        progress: Show it.
 
     Returns:
         The model, as it lies in `out`.
 
     Raises:
-        DataError: data for none of the recipe's modalities, one in two datasets, or a folder that
+        DataError: Data for none of the recipe's modalities, one in two datasets, or a folder that
             holds a member trained otherwise.
 
     Example:
@@ -127,7 +127,7 @@ def _owners(recipe: Recipe, datasets: Sequence[Dataset]) -> dict[str, Dataset]:
     """Return the dataset that each modality of the recipe is learned from."""
     owners: dict[str, Dataset] = {}
     for modality in recipe.experts:
-        having = [each for each in datasets if modality in each.modalities]
+        having = [dataset for dataset in datasets if modality in dataset.modalities]
         if len(having) > 1:
             raise DataError(
                 f"{' and '.join(each.name for each in having)} both have {modality}; give them as one "
@@ -167,7 +167,7 @@ def _trained_before(kind: type[Network], place: Path, key: str) -> Network | Non
     """Return the member that an earlier run left, None where there is none.
 
     Raises:
-        DataError: what lies there was trained otherwise.
+        DataError: What lies there was trained otherwise.
     """
     if not (place / KEY).is_file():
         return None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ter_fast.errors import DataError
 from ter_fast.trust._arrays import Vector
 from ter_fast.trust.metrics.replicates import Replicates
-from ter_fast.trust.thresholds.samples import encoded
+from ter_fast.trust.thresholds.samples import encode_groups
 
 if TYPE_CHECKING:
     from ter_fast.trust.metrics.resampled import Family
@@ -44,7 +44,7 @@ class Bootstrap:
 
     So with 2 to 5 groups such an interval says little more than how far these groups are apart;
     name them and their figures instead. Drawing clips one by one covered the accuracy in 0.75 to
-    0.78 of the cases from 10 speakers on, and more speakers do not mend that.
+    0.78 of the cases from 10 speakers on, and more speakers do not improve that.
 
     The draws themselves are not kept: they are made again for each call, some at a time, and the
     samples are counted as often as they were drawn instead of being copied. So memory does not
@@ -307,7 +307,7 @@ class Bootstrap:
 
 def _group_numbers(groups: Vector, n: int) -> NDArray[np.int64]:
     """Return the number of each sample's group (N,), from 0."""
-    _, numbers = encoded(groups)
+    _, numbers = encode_groups(groups)
     if numbers.size != n:
         raise DataError(f"{numbers.size} groups for {n} samples; give one row per sample")
     return numbers

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.trust.thresholds.loops import compiled
+from ter_fast.trust.thresholds.loops import compile_lazily
 
 Drawn = NDArray[np.int32]
 Counts = NDArray[np.int64]
@@ -24,7 +24,7 @@ RIGHT, TIED_RIGHT, WRONG = 0, 1, 2
 """Kinds of samples: right in a tie without errors, right beside errors, wrong."""
 
 
-@compiled
+@compile_lazily
 def count(groups: Drawn, drawn: Drawn) -> None:
     """Count in `drawn` (R, G) how often each group is among the `groups` (R, G) of a resample."""
     for r in range(groups.shape[0]):
@@ -32,7 +32,7 @@ def count(groups: Drawn, drawn: Drawn) -> None:
             drawn[r, groups[r, i]] += 1
 
 
-@compiled
+@compile_lazily
 def tally(drawn: Drawn, group: Integers, cell: Integers, weight: Floats, sums: Floats) -> None:
     """Add weights (P,) of groups, as often as these were drawn (G, R), to their cells (M, R)."""
     for i in range(group.size):
@@ -47,7 +47,7 @@ def tally(drawn: Drawn, group: Integers, cell: Integers, weight: Floats, sums: F
                     total[r] += value
 
 
-@compiled
+@compile_lazily
 def rank(
     drawn: Drawn,
     group: Integers,
@@ -129,7 +129,7 @@ def rank(
                         covered[1, b, r] = wrong[r]
 
 
-@compiled
+@compile_lazily
 def mass(
     drawn: Drawn,
     group: Integers,

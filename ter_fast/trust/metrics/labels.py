@@ -53,12 +53,12 @@ def confusion_matrix(
     size = largest + 1 if num_classes is None else num_classes
     if num_classes is None and size > MOST_CLASSES:
         raise DataError(
-            f"label {largest} would make a matrix of {size} x {size} counts; mend the labels, or give "
+            f"label {largest} would make a matrix of {size} x {size} counts; fix the labels, or give "
             "num_classes if they are right"
         )
     if largest >= size:
         raise DataError(
-            f"label {largest} is outside 0 … {size - 1}; raise num_classes or mend the labels"
+            f"label {largest} is outside 0 … {size - 1}; raise num_classes or fix the labels"
         )
     return np.bincount(true * size + predicted, minlength=size**2).reshape(size, size)
 
@@ -126,7 +126,7 @@ def as_labels(name: str, value: Vector) -> Labels:
     if array.dtype.kind == "f" and array.size:
         raise DataError(f"{name} has dtype {array.dtype}; give integer labels, not probabilities")
     if array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(np.int64).max:
-        raise DataError(f"{name} holds the label {array.max()}; drop or mend it")
+        raise DataError(f"{name} holds the label {array.max()}; drop or fix it")
     labels = array.astype(np.int64)
     if labels.min(initial=0) < 0:
         raise DataError(f"{name} holds the label {labels.min()}; labels start at 0, so drop it")

@@ -66,7 +66,7 @@ def of_trust(
 
 
 class _Counts(NamedTuple):
-    """Count the samples of each resample, (R,) each, by what became of them."""
+    """Count the samples of each resample, (R,) each, by outcome."""
 
     accepted_right: Counts
     accepted_wrong: Counts

@@ -1,4 +1,4 @@
-"""When to trust: metrics of trust at every threshold, and thresholds chosen or promised.
+"""When to trust: metrics of trust at every threshold, and thresholds chosen or guaranteed.
 
 A prediction is trusted at threshold t when its confidence c >= t. Correct or wrong, trusted or
 not, give TP (correct, trusted), FP (wrong, trusted), FN (correct, not trusted) and TN.
@@ -15,7 +15,7 @@ from ter_fast.trust.thresholds.guarantee import (
     guaranteed_worst_group,
 )
 from ter_fast.trust.thresholds.guarantee.grids import Grid, grid_from
-from ter_fast.trust.thresholds.guarantee.promises import Guarantee
+from ter_fast.trust.thresholds.guarantee.result import Guarantee
 from ter_fast.trust.thresholds.scores import GroupedScores, TrustedScores
 
 __all__ = [

@@ -21,7 +21,7 @@ from ter_fast.trust._arrays import Vector
 from ter_fast.trust.thresholds.bounds import ErrorBound, bounds_of
 from ter_fast.trust.thresholds.counting import Criterion
 from ter_fast.trust.thresholds.exact import Sweep
-from ter_fast.trust.thresholds.samples import paired
+from ter_fast.trust.thresholds.samples import check_pair
 from ter_fast.trust.thresholds.scores import TrustedScores
 
 Counts = NDArray[np.int64]
@@ -82,7 +82,7 @@ class BinnedSweep:
         Raises:
             DataError: A confidence is outside [0, 1], or the arguments are what `sweep` refuses.
         """
-        scores, right = paired(confidence, correct)
+        scores, right = check_pair(confidence, correct)
         lowest, highest = np.fmin.reduce(scores, initial=0), np.fmax.reduce(scores, initial=1)
         if lowest < 0 or highest > 1:
             stray = lowest if lowest < 0 else highest
@@ -263,7 +263,7 @@ class BinnedSweep:
 
     def _check_room(self, more: int) -> None:
         if self.n + more > MOST_SAMPLES:
-            raise DataError(f"{self.n + more} samples are more than {MOST_SAMPLES}; start anew")
+            raise DataError(f"{self.n + more} samples are more than {MOST_SAMPLES}; start again")
 
 
 def _counts(values: ArrayLike, shape: tuple[int, int]) -> Counts:

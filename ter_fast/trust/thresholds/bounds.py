@@ -27,15 +27,15 @@ class ErrorBound:
     NaN where the figure is. What depends on a level is asked by a method of the same name.
 
     Attributes:
-        aurc: of AURC.
-        e_aurc: of E-AURC.
-        augrc: of AUGRC.
-        failure_auroc: of failure AUROC.
-        fpr95: of FPR at 95 % TPR.
-        f1: of the trusted F1 of `best("f1")`.
-        accuracy: of the trusted accuracy of `best("accuracy")`.
-        coverage: of the coverage of `at_coverage`, the share of the fullest bin.
-        balance: of the coverage of `best("balance")`.
+        aurc: Of AURC.
+        e_aurc: Of E-AURC.
+        augrc: Of AUGRC.
+        failure_auroc: Of failure AUROC.
+        fpr95: Of FPR at 95 % TPR.
+        f1: Of the trusted F1 of `best("f1")`.
+        accuracy: Of the trusted accuracy of `best("accuracy")`.
+        coverage: Of the coverage of `at_coverage`, the share of the fullest bin.
+        balance: Of the coverage of `best("balance")`.
 
     Example:
         >>> from ter_fast.trust.thresholds import BinnedSweep
@@ -98,11 +98,11 @@ class _Bins:
     """Hold the samples inside each filled bin, and those of higher bins, (B,) each.
 
     Attributes:
-        curve: the sweep over the edges.
-        above: samples of higher bins.
-        above_right: correct ones among them.
-        right: correct samples in the bin; 0 where it holds one value, which no threshold divides.
-        wrong: likewise the wrong ones.
+        curve: The sweep over the edges.
+        above: Samples of higher bins.
+        above_right: Correct ones among them.
+        right: Correct samples in the bin; 0 where it holds one value, which no threshold divides.
+        wrong: Likewise the wrong ones.
     """
 
     curve: Sweep
@@ -115,8 +115,8 @@ class _Bins:
         """Return the largest coverage that any order inside the bins gives to a share of correct ones.
 
         Args:
-            share: of the accepted samples, at least so many are to be correct.
-            accepts: the same of counts of correct and of accepted samples, as the sweep computes it.
+            share: Of the accepted samples, at least so many are to be correct.
+            accepts: The same of counts of correct and of accepted samples, as the sweep computes it.
         """
         right = self.above_right + self.right
         wrong_above = self.above - self.above_right
@@ -135,8 +135,8 @@ class _Bins:
         """Return the lowest and the highest risk at the first sample that covers enough.
 
         Args:
-            reached: samples accepted at the edge of that sample's bin.
-            coverage: share of the samples to accept.
+            reached: Samples accepted at the edge of that sample's bin.
+            coverage: Share of the samples to accept.
         """
         place = int(np.flatnonzero(self.curve.accepted == reached)[0])
         above, right, wrong = (int(c[place]) for c in (self.above, self.right, self.wrong))
@@ -174,8 +174,8 @@ def bounds_of(curve: Sweep) -> ErrorBound:
     # A confidence of 1 is one value, and so a tie in the exact sweep as well.
     right_first, wrong_first = (np.where(curve.threshold < 1, c, 0) for c in (right, wrong))
     inside = _Bins(curve, above, above_right, right_first, wrong_first)
-    best = _ordered(curve, above + right_first, above_right + right_first)
-    worst = _ordered(curve, above + wrong_first, above_right)
+    best = _rank_halves(curve, above + right_first, above_right + right_first)
+    worst = _rank_halves(curve, above + wrong_first, above_right)
 
     def widest(figure: str) -> float:
         middle = float(getattr(curve, figure))
@@ -206,7 +206,7 @@ def _excess(highest: Floats, at_edges: Floats) -> float:
     return max(float(np.max(highest, initial=0) - np.max(at_edges, initial=0)), 0.0)
 
 
-def _ordered(curve: Sweep, accepted: Counts, accepted_correct: Counts) -> Ranking:
+def _rank_halves(curve: Sweep, accepted: Counts, accepted_correct: Counts) -> Ranking:
     """Return the sums when each bin is cut in two: its upper part is accepted before the rest."""
     return counting.rank(
         np.stack([curve.accepted, accepted], axis=1).ravel(),

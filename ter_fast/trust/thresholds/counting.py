@@ -57,7 +57,7 @@ def _one(bits: NDArray[Any], right: Flags, infinity: Any, dtype: np.dtype[Any]) 
     del spare
     accepted, accepted_correct = (np.empty(bits.size, np.int64) for _ in range(2))
     distinct = loops.collapse(keys, infinity, 0, keys, accepted, accepted_correct)
-    return _cut(keys.view(dtype), accepted, accepted_correct, np.array([0, distinct]))
+    return _trim(keys.view(dtype), accepted, accepted_correct, np.array([0, distinct]))
 
 
 def _many(
@@ -80,10 +80,10 @@ def _many(
     loops.collapse_groups(
         keys, infinity, starts, digits, spare, accepted, accepted_correct, offsets
     )
-    return _cut(keys.view(dtype), accepted, accepted_correct, offsets)
+    return _trim(keys.view(dtype), accepted, accepted_correct, offsets)
 
 
-def _cut(threshold: Scores, accepted: Counts, accepted_correct: Counts, offsets: Counts) -> Tally:
+def _trim(threshold: Scores, accepted: Counts, accepted_correct: Counts, offsets: Counts) -> Tally:
     """Keep the front of each array, and its memory only where most of it is used."""
     distinct = int(offsets[-1])
     wasteful = distinct <= threshold.size // 2

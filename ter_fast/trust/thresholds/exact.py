@@ -15,7 +15,7 @@ from ter_fast.errors import DataError
 from ter_fast.trust._arrays import Vector
 from ter_fast.trust.thresholds import counting
 from ter_fast.trust.thresholds.counting import Criterion, Ranking, criterion_index
-from ter_fast.trust.thresholds.samples import Scores, at_least, fraction, paired
+from ter_fast.trust.thresholds.samples import Scores, at_least, check_pair, fraction
 from ter_fast.trust.thresholds.scores import TrustedScores, accept_all_f1, trusted_scores
 
 Counts = NDArray[np.int64]
@@ -105,7 +105,7 @@ class Sweep:
         the trusted metric of that name.
 
         Returns:
-            The scores, or None where trusting nothing is the better answer: no prediction that
+            The scores, or None where trusting nothing is the better answer: No prediction that
             has a real confidence is correct, or (`accuracy` only) every threshold makes more
             mistakes than it avoids.
 
@@ -283,7 +283,7 @@ def sweep(confidence: Vector, correct: Vector) -> Sweep:
         >>> curve.threshold.tolist(), curve.accepted.tolist(), curve.accepted_correct.tolist()
         ([0.3, 0.8, 0.9], [4, 3, 1], [2, 2, 1])
     """
-    scores, right = paired(confidence, correct)
+    scores, right = check_pair(confidence, correct)
     threshold, accepted, accepted_correct, _ = counting.tally(scores, right)
     real = int(accepted[0]) if accepted.size else 0
     return Sweep(

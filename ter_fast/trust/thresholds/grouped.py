@@ -16,7 +16,14 @@ from ter_fast.trust._arrays import Vector
 from ter_fast.trust.thresholds import counting
 from ter_fast.trust.thresholds.counting import Criterion, Ranking, criterion_index
 from ter_fast.trust.thresholds.exact import Sweep
-from ter_fast.trust.thresholds.samples import Names, Scores, at_least, encoded, fraction, paired
+from ter_fast.trust.thresholds.samples import (
+    Names,
+    Scores,
+    at_least,
+    check_pair,
+    encode_groups,
+    fraction,
+)
 from ter_fast.trust.thresholds.scores import GroupedScores, grouped_accept_all_f1, grouped_scores
 
 Counts = NDArray[np.int64]
@@ -87,17 +94,19 @@ class GroupedSweep(Mapping[Name, Sweep]):
             >>> sweep_by([0.9, 0.8, 0.4], [1, 0, 1], ["f", "f", "m"]).at(0.5).precision.tolist()
             [0.5, 1.0]
         """
-        given = np.asarray(threshold, np.float64)
-        if given.shape not in ((), self.names.shape):
+        thresholds = np.asarray(threshold, np.float64)
+        if thresholds.shape not in ((), self.names.shape):
             raise DataError(
-                f"threshold has shape {given.shape}; give one number, or one for each of "
+                f"threshold has shape {thresholds.shape}; give one number, or one for each of "
                 f"{len(self)} groups"
             )
-        if np.isnan(given).any():
+        if np.isnan(thresholds).any():
             raise DataError("threshold is NaN; give real numbers, or use .best() to choose them")
-        least = at_least(given, self.threshold.dtype)
+        least = at_least(thresholds, self.threshold.dtype)
         place = self._first(lambda i: self.threshold[i] >= least)
-        return self._scores(np.broadcast_to(given, self.n.shape), place, place < self.offsets[1:])
+        return self._scores(
+            np.broadcast_to(thresholds, self.n.shape), place, place < self.offsets[1:]
+        )
 
     def best(self, criterion: Criterion = "balance") -> GroupedScores:
         """Return the metrics at each group's own best threshold, as `Sweep.best` chooses it.
@@ -109,13 +118,13 @@ class GroupedSweep(Mapping[Name, Sweep]):
             DataError: The criterion is unknown.
         """
         place = self._best[criterion_index(criterion)]
-        found = place < self.offsets[1:]
-        right = self._take(self.accepted_correct, self.offsets[:-1], found)
-        found &= right > 0
+        exists = place < self.offsets[1:]
+        right = self._take(self.accepted_correct, self.offsets[:-1], exists)
+        exists &= right > 0
         if criterion == "accuracy":
-            accepted = self._take(self.accepted, place, found)
-            found &= 2 * self._take(self.accepted_correct, place, found) >= accepted
-        return self._at(place, found)
+            accepted = self._take(self.accepted, place, exists)
+            exists &= 2 * self._take(self.accepted_correct, place, exists) >= accepted
+        return self._at(place, exists)
 
     def at_precision(self, precision: float) -> GroupedScores:
         """Return the metrics at each group's lowest threshold with at least this trusted precision.
@@ -153,8 +162,8 @@ class GroupedSweep(Mapping[Name, Sweep]):
         """
         most = fraction("risk", risk)
         wrong = self.accepted - self.accepted_correct
-        place, found = self._lowest(wrong / self.accepted <= most)
-        return self._take(self.accepted, place, found) / self.n
+        place, exists = self._lowest(wrong / self.accepted <= most)
+        return self._take(self.accepted, place, exists) / self.n
 
     def risk_at_coverage(self, coverage: float) -> Floats:
         """Return each group's selective risk at `at_coverage`, (G,); NaN where that accepts nothing.
@@ -195,10 +204,10 @@ class GroupedSweep(Mapping[Name, Sweep]):
         """Return each group's FPR at 95 % TPR, (G,); see `Sweep.fpr95`."""
         correct, wrong = np.maximum(self.n_correct, 1), self.n - self.n_correct
         place = self._first(lambda i: self.accepted_correct[i] / correct < 0.95) - 1
-        found = place >= self.offsets[:-1]
-        accepted = self._take(self.accepted, place, found)
-        accepted_wrong = accepted - self._take(self.accepted_correct, place, found)
-        rate = np.where(found, accepted_wrong / np.maximum(wrong, 1), 1.0)
+        exists = place >= self.offsets[:-1]
+        accepted = self._take(self.accepted, place, exists)
+        accepted_wrong = accepted - self._take(self.accepted_correct, place, exists)
+        rate = np.where(exists, accepted_wrong / np.maximum(wrong, 1), 1.0)
         return np.where((self.n_correct > 0) & (wrong > 0), rate, math.nan)
 
     @cached_property
@@ -231,21 +240,21 @@ class GroupedSweep(Mapping[Name, Sweep]):
         place: Counts = places[np.searchsorted(places, self.offsets[:-1])]
         return place, place < self.offsets[1:]
 
-    def _at(self, place: Counts, found: Bools) -> GroupedScores:
+    def _at(self, place: Counts, exists: Bools) -> GroupedScores:
         """Return the metrics at one of each group's own thresholds, at infinity where none was found."""
         threshold = np.full(self.n.shape, math.inf)
-        threshold[found] = self.threshold[place[found]]
-        return self._scores(threshold, place, found)
+        threshold[exists] = self.threshold[place[exists]]
+        return self._scores(threshold, place, exists)
 
-    def _take(self, counts: Counts, place: Counts, found: Bools) -> Counts:
+    def _take(self, counts: Counts, place: Counts, exists: Bools) -> Counts:
         """Return the count at each group's place, 0 where none was found."""
         taken = np.zeros_like(self.n)
-        taken[found] = counts[place[found]]
+        taken[exists] = counts[place[exists]]
         return taken
 
-    def _scores(self, threshold: Floats, place: Counts, found: Bools) -> GroupedScores:
-        accepted = self._take(self.accepted, place, found)
-        right = self._take(self.accepted_correct, place, found)
+    def _scores(self, threshold: Floats, place: Counts, exists: Bools) -> GroupedScores:
+        accepted = self._take(self.accepted, place, exists)
+        right = self._take(self.accepted_correct, place, exists)
         return grouped_scores(threshold.copy(), accepted, right, self.n, self.n_correct)
 
 
@@ -270,8 +279,8 @@ def sweep_by(confidence: Vector, correct: Vector, groups: ArrayLike | torch.Tens
         >>> curves["m"].threshold.tolist()
         [0.3, 0.8]
     """
-    scores, right = paired(confidence, correct)
-    names, codes = encoded(groups)
+    scores, right = check_pair(confidence, correct)
+    names, codes = encode_groups(groups)
     if codes.size != scores.size:
         raise DataError(
             f"{scores.size} confidences but {codes.size} groups; give one for each sample"

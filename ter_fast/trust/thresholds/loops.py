@@ -35,7 +35,7 @@ NEAR = 0.125
 """Where `x - log(1 + x)` turns from its series to the difference itself."""
 
 
-def compiled(function: Function) -> Function:
+def compile_lazily(function: Function) -> Function:
     """Compile a function on its first call, and keep the machine code on disk where that can be."""
     try:
         return cast(Function, numba.njit(function, cache=True, nogil=True))
@@ -44,14 +44,14 @@ def compiled(function: Function) -> Function:
         return cast(Function, numba.njit(function, nogil=True))
 
 
-@compiled
+@compile_lazily
 def pack(bits: Keys, correct: Flags, keys: Keys) -> None:
     """Fill `keys` (N,) from the confidences' `bits` (N,)."""
     for i in range(bits.size):
         keys[i] = (bits[i] << 1) | correct[i]
 
 
-@compiled
+@compile_lazily
 def sort(keys: Keys, spare: Keys, digits: NDArray[np.int64]) -> bool:
     """Sort `keys` (N,), N > 0, by confidence, byte by byte; return whether `spare` has the result.
 
@@ -94,7 +94,7 @@ def sort(keys: Keys, spare: Keys, digits: NDArray[np.int64]) -> bool:
     return swapped
 
 
-@compiled
+@compile_lazily
 def collapse(
     keys: Keys, infinity: Any, write: int, bits: Keys, accepted: Counts, accepted_correct: Counts
 ) -> int:
@@ -133,7 +133,7 @@ def collapse(
     return write
 
 
-@compiled
+@compile_lazily
 def scatter(
     bits: Keys, correct: Flags, codes: NDArray[np.int64], places: Counts, keys: Keys
 ) -> None:
@@ -144,7 +144,7 @@ def scatter(
         places[group] += 1
 
 
-@compiled
+@compile_lazily
 def collapse_groups(
     keys: Keys,
     infinity: Any,
@@ -183,7 +183,7 @@ def collapse_groups(
         offsets[group + 1] = write
 
 
-@compiled
+@compile_lazily
 def choose(
     accepted: Counts,
     accepted_correct: Counts,
@@ -211,7 +211,7 @@ def choose(
         best[0, group], best[1, group], best[2, group] = balance, f1, accuracy
 
 
-@compiled
+@compile_lazily
 def rank(
     accepted: Counts,
     accepted_correct: Counts,
@@ -247,7 +247,7 @@ def rank(
         generalized[group], ordered[group] = below, above
 
 
-@compiled
+@compile_lazily
 def best_order(n: Counts, n_correct: Counts, risk: Floats) -> None:
     """Fill `risk` (G,) with sum_{j=1}^{W} j / (C + j): all C correct first, then the W wrong ones."""
     for group in range(n.size):
@@ -255,7 +255,7 @@ def best_order(n: Counts, n_correct: Counts, risk: Floats) -> None:
         risk[group] = tie(0, wrong, n_correct[group], wrong) if wrong > 0 else 0.0
 
 
-@compiled
+@compile_lazily
 def tie(wrong_before: int, wrong: int, seen: int, members: int) -> float:
     """Return the selective risk summed over the members of a tie, in expectation over their order.
 
@@ -275,7 +275,7 @@ def tie(wrong_before: int, wrong: int, seen: int, members: int) -> float:
     return total + risk_tail(wrong_before + rate * HEAD, rate, start, rest, log, gap)
 
 
-@compiled
+@compile_lazily
 def log_gap_series(x: float) -> float:
     """Return `x - log(1 + x)` for 0 <= x < 1/8 without the cancellation of the difference."""
     tail = 0.0
@@ -284,7 +284,7 @@ def log_gap_series(x: float) -> float:
     return x * x * tail
 
 
-@compiled
+@compile_lazily
 def risk_tail(
     wrong: float, rate: float, seen: float, members: float, log: float, gap: float
 ) -> float:

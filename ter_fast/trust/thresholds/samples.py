@@ -18,7 +18,7 @@ Codes = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-def paired(confidence: Vector, correct: Vector) -> tuple[Scores, Flags]:
+def check_pair(confidence: Vector, correct: Vector) -> tuple[Scores, Flags]:
     """Return confidences (N,), float32 or float64 in native order, and correct flags (N,).
 
     Raises:
@@ -88,7 +88,7 @@ def fraction(name: str, value: float) -> float:
     return value
 
 
-def encoded(groups: ArrayLike | torch.Tensor) -> tuple[Names, Codes]:
+def encode_groups(groups: ArrayLike | torch.Tensor) -> tuple[Names, Codes]:
     """Return the distinct groups (G,) in ascending order, and each sample's place there (N,).
 
     Raises:
@@ -110,15 +110,15 @@ def encoded(groups: ArrayLike | torch.Tensor) -> tuple[Names, Codes]:
             )
         array = np.array(array.tolist() or np.empty(0, np.int64))
     if array.dtype.kind == "U":
-        return _encoded_names(array)
+        return _encode_names(array)
     if array.size == 0:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     if array.dtype.kind in "biu":
-        return _encoded_integers(array)
+        return _encode_integers(array)
     raise DataError(f"groups has dtype {array.dtype}; give names or integers")
 
 
-def _encoded_names(array: NDArray[np.str_]) -> tuple[Names, Codes]:
+def _encode_names(array: NDArray[np.str_]) -> tuple[Names, Codes]:
     # Hashing names takes a fraction of the time that `np.unique` needs to sort them.
     values = array.tolist()
     names = sorted(set(values))
@@ -127,7 +127,7 @@ def _encoded_names(array: NDArray[np.str_]) -> tuple[Names, Codes]:
     return np.array(names, dtype=array.dtype), codes
 
 
-def _encoded_integers(array: NDArray[Any]) -> tuple[Names, Codes]:
+def _encode_integers(array: NDArray[Any]) -> tuple[Names, Codes]:
     low, high = int(array.min()), int(array.max())
     spread = high - low + 1
     if spread > 4 * array.size + 1024 or high > np.iinfo(np.int64).max:

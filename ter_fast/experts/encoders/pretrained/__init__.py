@@ -6,7 +6,11 @@ They need `pip install 'ter_fast[hf]'`; transformers is imported when one of the
 from __future__ import annotations
 
 from ter_fast.experts.encoders.pretrained.audio import PretrainedAudio
-from ter_fast.experts.encoders.pretrained.base import PretrainedEncoder, settled, wanted_video
+from ter_fast.experts.encoders.pretrained.base import (
+    PretrainedEncoder,
+    complete_config,
+    wanted_video,
+)
 from ter_fast.experts.encoders.pretrained.pictures import PretrainedImage, PretrainedVideo
 
 __all__ = [
@@ -14,6 +18,6 @@ __all__ = [
     "PretrainedEncoder",
     "PretrainedImage",
     "PretrainedVideo",
-    "settled",
+    "complete_config",
     "wanted_video",
 ]

@@ -26,17 +26,17 @@ class PretrainedAudio(PretrainedEncoder):
     alone: models that would hear the padding see rows of equal length at a time.
 
     Args:
-        name: folder, or name on the hub, such as "facebook/wav2vec2-base".
-        revision: branch, tag or commit on the hub.
-        frozen: the model learns nothing; False fine-tunes all of it.
-        trainable_layers: of a frozen model, layers from the top that are fine-tuned all the same.
+        name: Folder, or name on the hub, such as "facebook/wav2vec2-base".
+        revision: Branch, tag or commit on the hub.
+        frozen: The model learns nothing; False fine-tunes all of it.
+        trainable_layers: Of a frozen model, layers from the top that are fine-tuned all the same.
         layers: "last" takes the last layer; "weighted" sums all of them by learned weights.
-        width: features of the trainable layer on top.
-        deviation: pool the deviation over time beside the mean.
-        dropout: probability of dropping a pooled feature in training.
-        store_backbone: a saved model holds the model's weights, or only its name and commit.
-        terms: licence of the weights; None for what the model card names.
-        backbone: what a saved model knows of it.
+        width: Features of the trainable layer on top.
+        deviation: Pool the deviation over time beside the mean.
+        dropout: Probability of dropping a pooled feature in training.
+        store_backbone: A saved model holds the model's weights, or only its name and commit.
+        terms: Licence of the weights; None for what the model card names.
+        backbone: What a saved model knows of it.
 
     Reference:
         Yang et al., "SUPERB: Speech processing universal performance benchmark", 2021, section 3
@@ -82,7 +82,7 @@ class PretrainedAudio(PretrainedEncoder):
         """Encode `(B, samples)` waveforms at 16 kHz with `(B,)` valid samples to `(B, out_features)`.
 
         Raises:
-            ModelError: sound longer than the model reads.
+            ModelError: Sound longer than the model reads.
         """
         sound = self.sound
         if sound.limit is not None and audio.shape[1] > sound.limit:

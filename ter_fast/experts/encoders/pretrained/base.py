@@ -23,20 +23,20 @@ class PretrainedEncoder(nn.Module):
     g_t = ReLU(W LayerNorm(f_t) + b) for each step t of the backbone's features f, pooled over valid steps.
 
     Args:
-        name: folder, or name on the hub.
-        revision: branch, tag or commit on the hub; the commit that it stood for is what is kept.
-        frozen: the backbone learns nothing and stays in evaluation mode; False fine-tunes all of it.
-        trainable_layers: layers, counted from the top, that are fine-tuned while the rest stays frozen.
-        width: features of the head.
-        deviation: pool the deviation over time beside the mean.
-        dropout: probability of dropping a pooled feature in training.
-        store_backbone: a saved model holds the backbone's weights, and loads without `name`; False
+        name: Folder, or name on the hub.
+        revision: Branch, tag or commit on the hub; the commit that it stood for is what is kept.
+        frozen: The backbone learns nothing and stays in evaluation mode; False fine-tunes all of it.
+        trainable_layers: Layers, counted from the top, that are fine-tuned while the rest stays frozen.
+        width: Features of the head.
+        deviation: Pool the deviation over time beside the mean.
+        dropout: Probability of dropping a pooled feature in training.
+        store_backbone: A saved model holds the backbone's weights, and loads without `name`; False
             refers to them by name and commit, which only a frozen backbone can.
-        terms: licence of the backbone's weights; None for what its model card names.
-        backbone: its description, as a saved model holds it; None reads it from `name`.
+        terms: Licence of the backbone's weights; None for what its model card names.
+        backbone: Its description, as a saved model holds it; None reads it from `name`.
 
     Raises:
-        ModelError: a backbone that cannot be had, or options that contradict each other.
+        ModelError: A backbone that cannot be had, or options that contradict each other.
     """
 
     kind: ClassVar[str]
@@ -65,7 +65,7 @@ class PretrainedEncoder(nn.Module):
         loading.check_installed()
         self.saved_options: dict[str, Any] = {}
         if backbone is not None and store_backbone:
-            described = _described(backbone)
+            described = _describe(backbone)
             module = loading.build(described)
         else:
             described, module, commit = loading.load(name, revision, self.kind)
@@ -151,10 +151,10 @@ def wanted_video(modalities: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Vid
     """Return how the encoder of "video" wants pictures taken; None where it takes them any way.
 
     Args:
-        modalities: by modality, the name and options of a registered encoder.
+        modalities: By modality, the name and options of a registered encoder.
 
     Raises:
-        ModelError: options of a pretrained encoder that name no model, or that it does not take.
+        ModelError: Options of a pretrained encoder that name no model, or that it does not take.
     """
     name, options = modalities.get("video", ("", {}))
     wanted = getattr(ENCODERS.get(name), "video_input", None)
@@ -169,14 +169,14 @@ def wanted_video(modalities: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Vid
     return found
 
 
-def settled(config: ModelConfig, encoders: Mapping[str, nn.Module]) -> ModelConfig:
+def complete_config(config: ModelConfig, encoders: Mapping[str, nn.Module]) -> ModelConfig:
     """Return a new model's configuration with what its encoders found out as they were built.
 
     A backbone's description becomes part of its encoder's options, so that a saved model needs nothing
     else; where its weights come from, and their terms, become a training record.
 
     Raises:
-        ModelError: pictures in luma for a model that reads RGB.
+        ModelError: Pictures in luma for a model that reads RGB.
     """
     own = {name: each for name, each in encoders.items() if isinstance(each, PretrainedEncoder)}
     if "video" in own and config.video is not None and config.video.channels != 3:
@@ -195,7 +195,7 @@ def settled(config: ModelConfig, encoders: Mapping[str, nn.Module]) -> ModelConf
     )
 
 
-def _described(values: Mapping[str, Any]) -> Backbone:
+def _describe(values: Mapping[str, Any]) -> Backbone:
     try:
         found = Backbone(**values)
         return replace(found, config=dict(found.config), processor=dict(found.processor))

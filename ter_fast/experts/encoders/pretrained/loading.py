@@ -1,4 +1,4 @@
-"""Backbones of Hugging Face transformers: found by name or folder, or built anew from what was saved."""
+"""Backbones of Hugging Face transformers: found by name or folder, or built again from what was saved."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Backbone:
     """A backbone's description: all but its weights.
 
     Attributes:
-        config: values of its transformers configuration.
-        processor: values of its feature extractor or image processor.
-        drop_pooler: its pooler has no trained weights and is left out.
+        config: Values of its transformers configuration.
+        processor: Values of its feature extractor or image processor.
+        drop_pooler: Its pooler has no trained weights and is left out.
     """
 
     config: Mapping[str, Any]
@@ -71,7 +71,7 @@ def check_installed() -> None:
     """Check that transformers is there.
 
     Raises:
-        ModelError: it is not; the message says how to install it.
+        ModelError: It is not; the message says how to install it.
     """
     try:
         import transformers  # noqa: F401
@@ -139,7 +139,7 @@ def _config(name: str, revision: str | None, kind: str) -> Any:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _explain_errors(name: str) -> Iterator[None]:
     """Turn what reading a backbone may raise into one kind of error that says what to do."""
     from safetensors import SafetensorError
 
@@ -175,19 +175,19 @@ def describe(name: str, revision: str | None, kind: str) -> tuple[Backbone, str 
     """Read what a backbone is, without its weights.
 
     Args:
-        name: folder, or name on the hub.
-        revision: branch, tag or commit on the hub.
+        name: Folder, or name on the hub.
+        revision: Branch, tag or commit on the hub.
         kind: "audio", "image" or "video".
 
     Returns:
         The description, and the commit on the hub (None for a folder).
 
     Raises:
-        ModelError: nothing of that name, no network, damaged files, or a model of another kind.
+        ModelError: Nothing of that name, no network, damaged files, or a model of another kind.
     """
     check_installed()
     _check_name(name)
-    with _quiet(), _explained(name):
+    with _quiet(), _explain_errors(name):
         config = _config(name, revision, kind)
         commit = getattr(config, "_commit_hash", None)
         backbone = Backbone(_values(config), _processor(name, commit or revision, kind))
@@ -206,12 +206,12 @@ def load(name: str, revision: str | None, kind: str) -> tuple[Backbone, nn.Modul
     """Load a backbone in float32: its description, its module in evaluation mode, and its commit.
 
     Raises:
-        ModelError: as `describe`, or weights that are missing, damaged or another model's.
+        ModelError: As `describe`, or weights that are missing, damaged or another model's.
     """
     auto = _library("transformers").AutoModel
     backbone, commit = describe(name, revision, kind)
     revision = commit or revision
-    with _quiet(), _explained(name):
+    with _quiet(), _explain_errors(name):
         module, report = auto.from_pretrained(
             name,
             config=_config(name, revision, kind),
@@ -231,14 +231,14 @@ def load(name: str, revision: str | None, kind: str) -> tuple[Backbone, nn.Modul
                 "another model, or are not whole; get them again"
             )
         backbone = replace(backbone, drop_pooler=bool(poolers))
-    return backbone, _finished(module, backbone), commit
+    return backbone, _finish(module, backbone), commit
 
 
 def build(backbone: Backbone) -> nn.Module:
     """Build a backbone from its description, with random weights, in evaluation mode.
 
     Raises:
-        ModelError: a description that this version of transformers does not know.
+        ModelError: A description that this version of transformers does not know.
     """
     check_installed()
     transformers = _library("transformers")
@@ -252,7 +252,7 @@ def build(backbone: Backbone) -> nn.Module:
                 module = whisper.WhisperEncoder._from_config(config, dtype=torch.float32)
             else:
                 module = transformers.AutoModel.from_config(config, dtype=torch.float32)
-            return _finished(module, backbone)
+            return _finish(module, backbone)
     except _FAULTS as error:
         raise ModelError(
             f"transformers {transformers.__version__} cannot build the backbone {kind!r} that the model was saved with "
@@ -265,7 +265,7 @@ def _part(module: Any, config: Mapping[str, Any]) -> nn.Module:
     return part
 
 
-def _finished(module: nn.Module, backbone: Backbone) -> nn.Module:
+def _finish(module: nn.Module, backbone: Backbone) -> nn.Module:
     if backbone.drop_pooler:
         module.register_module("pooler", None)
     return module.eval()

@@ -47,7 +47,7 @@ class PictureInput(nn.Module):
         """Return float32 `(N, 3, height, width)` of `(N, 3, H, W)` uint8.
 
         Raises:
-            ModelError: frames without three channels.
+            ModelError: Frames without three channels.
         """
         if frames.shape[-3] != 3:
             raise ModelError(
@@ -121,7 +121,7 @@ class _PretrainedPictures(PretrainedEncoder):
         """Return how pictures should be taken for the model: its frames, its size, in RGB.
 
         Raises:
-            ModelError: no such model.
+            ModelError: No such model.
         """
         return _video_input(cls.kind, name, revision, backbone)
 
@@ -137,9 +137,9 @@ class _PretrainedPictures(PretrainedEncoder):
                 )
             shape = (1, int(self.config.num_frames), 3, height, width)  # type: ignore[assignment]
         with torch.no_grad():
-            return int(self._pooled(torch.zeros(shape)).shape[-1])
+            return int(self._pool(torch.zeros(shape)).shape[-1])
 
-    def _pooled(self, pixels: Tensor) -> Tensor:
+    def _pool(self, pixels: Tensor) -> Tensor:
         """Return one feature vector `(N, D)` for each picture or film.
 
         It is the model's own pooled feature where that was trained, else the class token, else the mean.
@@ -189,7 +189,7 @@ class PretrainedImage(_PretrainedPictures):
         features = torch.zeros(batch, steps, self.norm.normalized_shape[0], device=frames.device)
         if len(pictures):
             parts = [
-                self._pooled(self.pixels(part)) for part in torch.split(pictures, _FRAMES_AT_ONCE)
+                self._pool(self.pixels(part)) for part in torch.split(pictures, _FRAMES_AT_ONCE)
             ]
             features = features.index_put((valid,), torch.cat(parts).float())
         return self.head(features, valid)
@@ -219,4 +219,4 @@ class PretrainedVideo(_PretrainedPictures):
         rows = torch.arange(len(frames), device=frames.device)[:, None]
         film = frames[rows, chosen]
         pixels = self.pixels(film.flatten(0, 1)).unflatten(0, film.shape[:2])
-        return self.head(self._pooled(pixels)[:, None], (lengths > 0)[:, None])
+        return self.head(self._pool(pixels)[:, None], (lengths > 0)[:, None])

@@ -22,9 +22,9 @@ class SoundInput(nn.Module):
     """What an audio backbone reads, and which of its steps are valid.
 
     Attributes:
-        minimum: samples of the shortest sound that makes a step; shorter ones are padded to it.
-        limit: samples of the longest sound that the backbone reads; None for any length.
-        masked: rows of differing length may share a batch; else only rows of equal length may.
+        minimum: Samples of the shortest sound that makes a step; shorter ones are padded to it.
+        limit: Samples of the longest sound that the backbone reads; None for any length.
+        masked: Rows of differing length may share a batch; else only rows of equal length may.
     """
 
     minimum: int
@@ -129,9 +129,9 @@ class KaldiMel(SoundInput):
     """Kaldi's log-mel filter bank: 25 ms windows every 10 ms, without their mean, pre-emphasized.
 
     Args:
-        processor: values of the feature extractor.
+        processor: Values of the feature extractor.
         window: "hann" or "povey" (a Hann window to the power of 0.85).
-        gain: factor on the waveform.
+        gain: Factor on the waveform.
 
     Reference:
         Gong, Chung & Glass, "AST: Audio Spectrogram Transformer", 2021, section 2.1.
@@ -232,12 +232,12 @@ def sound_input(name: str, processor: Mapping[str, Any], config: Any) -> SoundIn
     """Build what prepares sound for a backbone, from its own processor's values.
 
     Args:
-        name: the backbone, for messages.
-        processor: values of its feature extractor.
-        config: its transformers configuration.
+        name: The backbone, for messages.
+        processor: Values of its feature extractor.
+        config: Its transformers configuration.
 
     Raises:
-        ModelError: an unknown feature extractor, or another sampling rate than 16 kHz.
+        ModelError: An unknown feature extractor, or another sampling rate than 16 kHz.
     """
     kind = str(processor.get("feature_extractor_type"))
     if kind not in SOUND_INPUTS:

@@ -108,7 +108,7 @@ def judge(
     """
     predicted, own, classes = _read(preds, confidence is None)
     if own is None:
-        own = _checked("confidence", confidence, 1)
+        own = _check("confidence", confidence, 1)
     true = as_labels("target", target, classes)
     if not predicted.shape == true.shape == own.shape:
         raise DataError(
@@ -131,7 +131,7 @@ def probabilities(preds: Tensor | Opinion) -> Tensor:
     Raises:
         DataError: They are no (N, K) floating-point tensor, or the rows are no distributions.
     """
-    rows = _checked("preds", preds.probability if isinstance(preds, Opinion) else preds, 2)
+    rows = _check("preds", preds.probability if isinstance(preds, Opinion) else preds, 2)
     if not rows.is_floating_point() or not rows.shape[1]:
         raise DataError(
             f"preds has dtype {rows.dtype} and shape {tuple(rows.shape)}; give probabilities (N, K)"
@@ -182,7 +182,7 @@ def as_labels(name: str, value: Tensor, classes: int | None = None) -> Tensor:
     Raises:
         DataError: They are no vector of integers, or one is outside 0 … K - 1.
     """
-    labels = _checked(name, value, 1)
+    labels = _check(name, value, 1)
     if labels.is_floating_point() or labels.is_complex():
         raise DataError(
             f"{name} has dtype {labels.dtype} and shape {tuple(labels.shape)}; give integer labels"
@@ -192,11 +192,11 @@ def as_labels(name: str, value: Tensor, classes: int | None = None) -> Tensor:
     low, high = (int(end) for end in labels.aminmax())
     if low < 0 or (classes is not None and high >= classes):
         stray, last = (low, "…") if low < 0 else (high, f"… {(classes or 0) - 1}")
-        raise DataError(f"{name} holds the label {stray}, outside 0 {last}; drop or mend it")
+        raise DataError(f"{name} holds the label {stray}, outside 0 {last}; drop or fix it")
     return labels
 
 
-def _checked(name: str, value: Any, dimensions: int) -> Tensor:
+def _check(name: str, value: Any, dimensions: int) -> Tensor:
     if not isinstance(value, Tensor):
         raise DataError(
             f"{name} is {type(value).__name__}; give a tensor (of an array: torch.as_tensor)"

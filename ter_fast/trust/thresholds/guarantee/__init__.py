@@ -1,4 +1,4 @@
-"""Thresholds that keep a promise: a risk among trusted predictions, held with known probability."""
+"""Thresholds that keep a guarantee: a risk among trusted predictions, held with known probability."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ter_fast.trust._arrays import Vector
 from ter_fast.trust.thresholds.guarantee.grids import NUMERIC_GRID, Grid, as_grid
 from ter_fast.trust.thresholds.guarantee.hypotheses import hypotheses
 from ter_fast.trust.thresholds.guarantee.procedures import ltt, sgr
-from ter_fast.trust.thresholds.guarantee.promises import Guarantee, without_threshold
-from ter_fast.trust.thresholds.samples import Codes, Flags, Scores, encoded, paired
+from ter_fast.trust.thresholds.guarantee.result import Guarantee, without_threshold
+from ter_fast.trust.thresholds.samples import Codes, Flags, Scores, check_pair, encode_groups
 
 Method = Literal["ltt", "sgr"]
 Groups = Vector | Sequence[str]
@@ -33,9 +33,9 @@ def guaranteed(
 
         P( P(wrong | confidence >= threshold) <= risk ) >= 1 - delta
 
-    over the draw of the calibration data. The promise is for clips drawn like these: of the same
+    over the draw of the calibration data. The guarantee is for clips drawn like these: of the same
     speakers, if each speaker gave many of them. With `groups`, the unit that is drawn is the group,
-    and the promise is for new ones; the shares then average over groups, each counting alike.
+    and the guarantee is for new ones; the shares then average over groups, each counting alike.
 
     "ltt" tests the levels of a grid that was fixed beforehand. A grid of `grid_from` is tested from
     strict to loose, each level at `delta`, up to the first that fails; it starts where twice the
@@ -52,7 +52,7 @@ def guaranteed(
         confidence: (N,) confidences. NaN is never trusted.
         correct: (N,) whether each prediction is right.
         risk: Largest share of wrong predictions among the trusted ones, inside (0, 1).
-        delta: Largest probability that the promise is broken, inside (0, 1).
+        delta: Largest probability that the guarantee is broken, inside (0, 1).
         method: "ltt" or "sgr".
         grid: Levels of "ltt", chosen without these samples: a grid of `grid_from`, or thresholds.
         groups: (N,) the group (speaker, source) of each sample; "ltt" only.
@@ -98,12 +98,12 @@ def guaranteed_by_class(
     groups: Groups | None = None,
     labels: Sequence[Hashable] | None = None,
 ) -> dict[Any, Guarantee]:
-    """Return a threshold for each predicted class, such that all of their promises hold together.
+    """Return a threshold for each predicted class, such that all of their guarantees hold together.
 
         P( P(wrong | predicted k, confidence >= threshold_k) <= risk for every k ) >= 1 - delta
 
     Each of K classes is tested at `delta / K` on the samples that are predicted so (Bonferroni), so
-    that the chance of any broken promise adds up to delta at most. With `groups`, a class is about
+    that the chance of any broken guarantee adds up to delta at most. With `groups`, a class is about
     the groups in which it is predicted.
 
     Args:
@@ -131,14 +131,14 @@ def guaranteed_by_class(
     scores, right = _samples(confidence, correct, risk, delta, method)
     if groups is not None and labels is None:
         raise DataError("guaranteed_by_class with groups needs labels: name all classes")
-    names, codes = _named("predicted", predicted, scores.size)
+    names, codes = _distinct("predicted", predicted, scores.size)
     who = _codes("groups", groups, scores.size)
     wanted = list(names if labels is None else labels)
     if len(set(wanted)) < len(wanted):
         raise DataError(f"labels are {wanted}; name each class once, for each has a share of delta")
     if stray := [name for name in names if name not in wanted]:
         raise DataError(f"predicted holds {stray[0]!r}, which is not among labels {wanted}")
-    found = {}
+    guarantees = {}
     for name in wanted:
         rows = codes == (names.index(name) if name in names else -1)
         alone = guaranteed(
@@ -150,8 +150,8 @@ def guaranteed_by_class(
             grid.get(name) if isinstance(grid, Mapping) else grid,
             None if who is None else who[rows],
         )
-        found[name] = replace(alone, scope=f"predicted {name}")
-    return found
+        guarantees[name] = replace(alone, scope=f"predicted {name}")
+    return guarantees
 
 
 def guaranteed_worst_group(
@@ -173,7 +173,7 @@ def guaranteed_worst_group(
     takes a false rejection in that very subgroup, which has probability at most delta whatever the
     others show. The smallest subgroup decides: it alone must have samples enough.
 
-    The promise covers the subgroups that occur. Counts are of all samples; `samples_needed` supposes
+    The guarantee covers the subgroups that occur. Counts are of all samples; `samples_needed` supposes
     that the subgroups grow alike; `bound` is the worst subgroup's.
 
     Args:
@@ -183,7 +183,7 @@ def guaranteed_worst_group(
         risk: As in `guaranteed`, in each subgroup.
         delta: As in `guaranteed`.
         grid: As in `guaranteed`.
-        groups: As in `guaranteed`: the speakers, where the promise is for new ones.
+        groups: As in `guaranteed`: the speakers, where the guarantee is for new ones.
 
     Raises:
         DataError: As `guaranteed`.
@@ -195,7 +195,7 @@ def guaranteed_worst_group(
         (200, 'in each of f, m')
     """
     scores, right = _samples(confidence, correct, risk, delta, "ltt")
-    names, codes = _named("subgroup", subgroup, scores.size)
+    names, codes = _distinct("subgroup", subgroup, scores.size)
     who = _codes("groups", groups, scores.size)
     levels, sequence = _levels(grid, scores)
     tests = [
@@ -203,8 +203,8 @@ def guaranteed_worst_group(
         for rows in (codes == code for code in range(len(names)))
     ]
     base = without_threshold(scores, risk, delta, "ltt", _count(who))
-    found = ltt(tests, base, scores, right, levels, sequence)
-    return replace(found, scope=f"in each of {', '.join(map(str, names))}" if names else "")
+    guarantee = ltt(tests, base, scores, right, levels, sequence)
+    return replace(guarantee, scope=f"in each of {', '.join(map(str, names))}" if names else "")
 
 
 def _samples(
@@ -215,7 +215,7 @@ def _samples(
     for name, value in (("risk", risk), ("delta", delta)):
         if not 0 < value < 1:
             raise DataError(f"{name} is {value}; give a share inside (0, 1), such as 0.1")
-    return paired(confidence, correct)
+    return check_pair(confidence, correct)
 
 
 def _levels(grid: Grid | Vector | None, scores: Scores) -> tuple[Grid, bool]:
@@ -229,10 +229,10 @@ def _levels(grid: Grid | Vector | None, scores: Scores) -> tuple[Grid, bool]:
     return as_grid(NUMERIC_GRID), False
 
 
-def _named(what: str, values: Groups, size: int) -> tuple[list[Any], Codes]:
+def _distinct(what: str, values: Groups, size: int) -> tuple[list[Any], Codes]:
     """Return the distinct values, sorted, and each sample's place among them."""
     try:
-        names, codes = encoded(values)
+        names, codes = encode_groups(values)
     except DataError as error:
         raise DataError(f"{what}: {error}") from error
     if codes.size != size:
@@ -241,7 +241,7 @@ def _named(what: str, values: Groups, size: int) -> tuple[list[Any], Codes]:
 
 
 def _codes(what: str, values: Groups | None, size: int) -> Codes | None:
-    return None if values is None else _named(what, values, size)[1]
+    return None if values is None else _distinct(what, values, size)[1]
 
 
 def _count(codes: Codes | None) -> int | None:

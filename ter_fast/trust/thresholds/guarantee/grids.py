@@ -50,7 +50,7 @@ class Grid:
 def grid_from(confidence: Vector, levels: Sequence[float] = LEVELS) -> Grid:
     """Return the thresholds that accept given shares of samples, as levels for a guarantee.
 
-    The samples may not be those that the guarantee is calibrated on, or its promise is void; their
+    The samples may not be those that the guarantee is calibrated on, or its guarantee is void; their
     answers are not needed, so unlabelled ones will do. Each threshold is one of the confidences:
     the highest that accepts at least the wanted share. Levels that only NaN confidences, which are
     never trusted, could fill are left out.

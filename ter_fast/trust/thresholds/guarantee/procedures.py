@@ -1,4 +1,4 @@
-"""Procedures that look for the loosest level at which a promise holds, at a known risk of error."""
+"""Procedures that look for the loosest level at which a guarantee holds, at a known risk of error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ter_fast.trust.thresholds.guarantee.grids import Grid
 from ter_fast.trust.thresholds.guarantee.hypotheses import ClipLevels, Floats, Levels, least_clips
-from ter_fast.trust.thresholds.guarantee.promises import Guarantee, refused, with_threshold
+from ter_fast.trust.thresholds.guarantee.result import Guarantee, explain_missing, with_threshold
 from ter_fast.trust.thresholds.samples import Codes, Flags, Scores
 
 
@@ -30,7 +30,7 @@ def ltt(
     """
     risk, share = base.risk, base.delta if sequence else base.delta / grid.threshold.size
     if not tests:
-        return refused(base, math.inf)
+        return explain_missing(base, math.inf)
     reach = [test.reach(grid, risk, share) for test in tests]
     starts = [_start(each, test.n) for each, test in zip(reach, tests, strict=True)]
     start = max(starts) if sequence else 0
@@ -48,7 +48,7 @@ def ltt(
     needed = np.max(grow * [test.needed(risk, share) for test in tests], axis=0)
     if sequence:
         needed = _first_to_pass(needed, np.max(grow * reach, axis=0), start)
-    found = refused(base, needed.min())
+    found = explain_missing(base, needed.min())
     first = float(grid.threshold[start])
     accepted = int((scores.astype(np.float64) >= first).sum())
     if sequence and start + 1 < grid.threshold.size and accepted < least_clips(risk, share):
@@ -99,7 +99,7 @@ def sgr(base: Guarantee, scores: Scores, right: Flags) -> Guarantee:
     few = np.unique(np.linspace(0, scores.size, 21).astype(np.int64))
     # Where one passes that the search did not come by, more samples would not bring it there.
     few = few[~at(few).rejected(risk, share)]
-    return refused(base, at(few).needed(risk, share).min())
+    return explain_missing(base, at(few).needed(risk, share).min())
 
 
 def _above(cut: np.floating[Any], scores: Scores) -> float:

@@ -1,4 +1,4 @@
-"""What is promised of a threshold and for whom, or why nothing can be."""
+"""A threshold with what is guaranteed of it and for whom, or why nothing can be."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ter_fast.trust.thresholds.samples import Flags, Scores
 
 @dataclass(frozen=True)
 class Guarantee:
-    """Hold a threshold and what is promised of it, or why there is none.
+    """Hold a threshold and what is guaranteed of it, or why there is none.
 
     Attributes:
-        threshold: Confidence from which a prediction is trusted; None where no promise can be made.
+        threshold: Confidence from which a prediction is trusted; None where no guarantee can be made.
         risk: Largest share of wrong predictions among the trusted ones.
-        delta: Largest probability, over the draw of the calibration data, that the promise is broken.
+        delta: Largest probability, over the draw of the calibration data, that the guarantee is broken.
         method: "ltt" or "sgr".
         unit: "clips", for clips drawn like these, or "groups", for groups (speakers) drawn like these.
         n: Clips in the calibration data.
@@ -27,11 +27,11 @@ class Guarantee:
         errors: How many of them are wrong.
         coverage: `accepted / n`; 0 without clips.
         bound: Upper confidence limit of the risk at this level taken by itself, for comparison: what
-            is promised is `risk`. NaN without a threshold.
+            is guaranteed is `risk`. NaN without a threshold.
         nan_count: Clips whose confidence is NaN, which are never trusted.
         reason: Why there is no threshold; "" where there is one.
         samples_needed: How many clips, or groups, of the same kind would do, at the error rate of
-            the level that comes closest to the promise; None where no number would.
+            the level that comes closest to the guarantee; None where no number would.
         scope: The predictions that it is about, such as "predicted anger"; "" for all.
     """
 
@@ -52,8 +52,8 @@ class Guarantee:
     scope: str = ""
 
     @property
-    def promise(self) -> str:
-        """Return what is promised and for whom, in one sentence; "" where nothing is."""
+    def text(self) -> str:
+        """Return what is guaranteed and for whom, in one sentence; "" where nothing is."""
         if self.threshold is None:
             return ""
         whom = (
@@ -99,7 +99,7 @@ def with_threshold(
     )
 
 
-def refused(base: Guarantee, needed: float) -> Guarantee:
+def explain_missing(base: Guarantee, needed: float) -> Guarantee:
     """Return why there is no threshold, and how many samples would do."""
     have = base.n if base.groups is None else base.groups
     reason = (

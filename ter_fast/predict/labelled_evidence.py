@@ -28,11 +28,11 @@ Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledEvidence:
     """Evidence of labelled clips.
 
     Attributes:
-        name: of the data.
+        name: Of the data.
         evidence: `(V, N, K)` and its mask.
         labels: `(N,)` true classes.
         groups: `(N,)` speaker or source.
@@ -40,8 +40,8 @@ class Labelled:
         attributes: `(N,)` what else is known of each clip, such as sex.
         pairing: "label-matched" for pairs of clips of two single-modality corpora, "mismatched" for clips
             whose modalities are of two labels, else "".
-        errors: what was wrong with files that could not be used.
-        held: `(N,)` which are held out to choose whatever is chosen before a promise is tested on the
+        errors: What was wrong with files that could not be used.
+        held: `(N,)` which are held out to choose whatever is chosen before a guarantee is tested on the
             others; empty for none.
     """
 
@@ -56,10 +56,12 @@ class Labelled:
     held: tuple[bool, ...] = ()
 
 
-def label(model: Network, dataset: Dataset, *, by_window: bool = False, **options: Any) -> Labelled:
-    """Decode a labelled dataset and run the experts on it; `options` are those of `prepare`.
+def collect_evidence(
+    model: Network, dataset: Dataset, *, by_window: bool = False, **options: Any
+) -> LabelledEvidence:
+    """Collect the experts' evidence on a labelled dataset; `options` are those of `prepare`.
 
-    `by_window` takes each window of a clip for a clip of its own, of the same label and group.
+    `by_window` makes each window a clip, of the same label and group.
     """
     data = prepare(model, dataset, **options)
     if by_window:
@@ -69,11 +71,11 @@ def label(model: Network, dataset: Dataset, *, by_window: bool = False, **option
         evidence = clip_evidence(model.eval(), data.clips, data.empty, 64)
     finally:
         model.train(training)
-    found = Evidence(evidence.values.cpu(), evidence.mask.cpu())
+    on_cpu = Evidence(evidence.values.cpu(), evidence.mask.cpu())
     splits = "/".join(dict.fromkeys(sample.split for sample in dataset if sample.split))
-    return Labelled(
+    return LabelledEvidence(
         f"{dataset.name} {splits}".strip(),
-        found,
+        on_cpu,
         data.labels,
         data.groups,
         tuple(sample.name for sample in data.samples),
@@ -82,7 +84,7 @@ def label(model: Network, dataset: Dataset, *, by_window: bool = False, **option
     )
 
 
-def pair(first: Labelled, second: Labelled, seed: int = 0) -> Labelled:
+def pair(first: LabelledEvidence, second: LabelledEvidence, seed: int = 0) -> LabelledEvidence:
     """Pair clips of equal label from two single-modality corpora, each clip at most once.
 
     This stands in for audio-visual clips under fusion's own assumption, that the modalities are
@@ -90,14 +92,14 @@ def pair(first: Labelled, second: Labelled, seed: int = 0) -> Labelled:
     held out are paired with each other, so that nothing that is tested is in a pair that is held out.
 
     Raises:
-        DataError: the corpora have no class in common.
+        DataError: The corpora have no class in common.
     """
     generator = np.random.default_rng(seed)
     left, right = [], []
     kinds, others = _kinds(first), _kinds(second)
-    for each in sorted(set(kinds) & set(others)):
-        mine = generator.permutation([row for row, kind in enumerate(kinds) if kind == each])
-        yours = generator.permutation([row for row, kind in enumerate(others) if kind == each])
+    for shared in sorted(set(kinds) & set(others)):
+        mine = generator.permutation([row for row, kind in enumerate(kinds) if kind == shared])
+        yours = generator.permutation([row for row, kind in enumerate(others) if kind == shared])
         size = min(len(mine), len(yours))
         left += mine[:size].tolist()
         right += yours[:size].tolist()
@@ -109,30 +111,30 @@ def pair(first: Labelled, second: Labelled, seed: int = 0) -> Labelled:
         first.evidence.values[:, left] + second.evidence.values[:, right],
         first.evidence.mask[:, left] | second.evidence.mask[:, right],
     )
-    # Resampling needs one group per pair: that of the corpus with fewer groups, whose clips hang together most.
+    # Resampling needs one group per pair: that of the corpus with fewer groups, whose clips depend on each other most.
     few, rows = (
         (first, left) if len(set(first.groups)) <= len(set(second.groups)) else (second, right)
     )
     groups = tuple(few.groups[row] for row in rows)
-    return Labelled(
+    return LabelledEvidence(
         f"{first.name} with {second.name}",
         evidence,
         first.labels[left],
         groups,
-        _joined(first.paths, second.paths, left, right, lambda a, b: f"{a} + {b}"),
-        _joined(first.attributes, second.attributes, left, right, _agreed),
+        _join_entries(first.paths, second.paths, left, right, lambda a, b: f"{a} + {b}"),
+        _join_entries(first.attributes, second.attributes, left, right, _merge_attributes),
         _PAIRED,
         (*first.errors, *second.errors),
         tuple(first.held[row] for row in left) if first.held else (),
     )
 
 
-def _kinds(data: Labelled) -> list[tuple[int, bool]]:
+def _kinds(data: LabelledEvidence) -> list[tuple[int, bool]]:
     """Return what two clips of a pair must have in common: the label, and whether they are held out."""
     return list(zip(data.labels.tolist(), data.held or (False,) * len(data.labels), strict=True))
 
 
-def _joined(
+def _join_entries(
     first: Sequence[Entry],
     second: Sequence[Entry],
     left: Sequence[int],
@@ -142,7 +144,7 @@ def _joined(
     return tuple(join(first[a], second[b]) for a, b in zip(left, right, strict=True))
 
 
-def _agreed(first: Mapping[str, str], second: Mapping[str, str]) -> Mapping[str, str]:
+def _merge_attributes(first: Mapping[str, str], second: Mapping[str, str]) -> Mapping[str, str]:
     """Keep what one clip of a pair says and the other does not deny."""
     both = {**first, **second}
     return {
@@ -150,32 +152,36 @@ def _agreed(first: Mapping[str, str], second: Mapping[str, str]) -> Mapping[str,
     }
 
 
-def modalities_present(model: Network, data: Labelled) -> tuple[str, ...]:
+def modalities_present(model: Network, data: LabelledEvidence) -> tuple[str, ...]:
     """Return the modalities that the data hold for at least one clip."""
-    there = data.evidence.mask.any(1).tolist()
-    return tuple(name for name, has in zip(model.config.modalities, there, strict=True) if has)
+    present = data.evidence.mask.any(1).tolist()
+    return tuple(
+        name
+        for name, is_present in zip(model.config.modalities, present, strict=True)
+        if is_present
+    )
 
 
-def restricted(model: Network, data: Labelled, modalities: Sequence[str]) -> Labelled:
+def restrict(model: Network, data: LabelledEvidence, modalities: Sequence[str]) -> LabelledEvidence:
     """Keep the clips that have all of these modalities, and of them only these."""
     chosen = torch.tensor([name in modalities for name in model.config.modalities])
-    found = subset(data, data.evidence.mask[chosen].all(0).numpy())
-    mask = found.evidence.mask & chosen[:, None]
-    values = torch.where(mask[..., None], found.evidence.values, 0)
-    return replace(found, evidence=Evidence(values, mask))
+    kept = subset(data, data.evidence.mask[chosen].all(0).numpy())
+    mask = kept.evidence.mask & chosen[:, None]
+    values = torch.where(mask[..., None], kept.evidence.values, 0)
+    return replace(kept, evidence=Evidence(values, mask))
 
 
-def subset(data: Labelled, rows: NDArray[np.bool_]) -> Labelled:
+def subset(data: LabelledEvidence, rows: NDArray[np.bool_]) -> LabelledEvidence:
     """Keep some of the clips, by a mask (N,)."""
-    kept = np.flatnonzero(rows)
+    places = np.flatnonzero(rows)
 
     def take(values: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        return tuple(values[row] for row in kept)
+        return tuple(values[row] for row in places)
 
     return replace(
         data,
-        evidence=Evidence(data.evidence.values[:, kept], data.evidence.mask[:, kept]),
-        labels=data.labels[kept],
+        evidence=Evidence(data.evidence.values[:, places], data.evidence.mask[:, places]),
+        labels=data.labels[places],
         groups=take(data.groups),
         paths=take(data.paths),
         attributes=take(data.attributes),
@@ -183,11 +189,13 @@ def subset(data: Labelled, rows: NDArray[np.bool_]) -> Labelled:
     )
 
 
-def with_pairs(model: Network, data: Sequence[Labelled], seed: int) -> list[Labelled]:
+def with_pairs(
+    model: Network, data: Sequence[LabelledEvidence], seed: int
+) -> list[LabelledEvidence]:
     """Add label-matched pairs for two modalities that no dataset has together.
 
     Raises:
-        DataError: two datasets have the same modalities, so that one would replace the other.
+        DataError: Two datasets have the same modalities, so that one would replace the other.
     """
     sets = [set(modalities_present(model, each)) for each in data]
     for (first, one), (second, two) in combinations(zip(data, sets, strict=True), 2):
@@ -196,14 +204,14 @@ def with_pairs(model: Network, data: Sequence[Labelled], seed: int) -> list[Labe
                 f"{first.name} and {second.name} both hold {' and '.join(sorted(one)) or 'nothing'}; join "
                 "datasets of the same modalities into one (with + on the command line)"
             )
-    found = list(data)
+    sets_and_pairs = list(data)
     for (first, one), (second, two) in combinations(zip(data, sets, strict=True), 2):
         if len(one) == len(two) == 1 and one != two and not any(one | two <= each for each in sets):
-            found.append(pair(first, second, seed))
-    return found
+            sets_and_pairs.append(pair(first, second, seed))
+    return sets_and_pairs
 
 
-def fit_reliabilities(model: Network, data: Sequence[Labelled]) -> dict[str, float]:
+def fit_reliabilities(model: Network, data: Sequence[LabelledEvidence]) -> dict[str, float]:
     """Learn the reliability of each modality from the clips of data that hold several.
 
     Where some clips are held out to choose on, only these are used. Every group counts alike.
@@ -212,7 +220,7 @@ def fit_reliabilities(model: Network, data: Sequence[Labelled]) -> dict[str, flo
         By modality, what `ter_fast.trust.reliability.fit_reliability` finds; without those that no clip has.
 
     Raises:
-        DataError: no data hold several modalities, or nothing can be learned of them.
+        DataError: No data hold several modalities, or nothing can be learned of them.
     """
     several = [each for each in data if len(modalities_present(model, each)) > 1]
     if not several:
@@ -225,36 +233,38 @@ def fit_reliabilities(model: Network, data: Sequence[Labelled]) -> dict[str, flo
     )
     mask = torch.cat([each.evidence.mask for each in several], 1)[:, held]
     groups = [group for each in several for group in each.groups]
-    found = fit_reliability(
+    fit = fit_reliability(
         torch.cat([each.evidence.values for each in several], 1)[:, held],
         mask,
         torch.cat([each.labels for each in several])[held],
         model.config.rule,
         [group for group, use in zip(groups, held.tolist(), strict=True) if use],
     )
-    if not found.converged:
+    if not fit.converged:
         warnings.warn(
             "the search for reliabilities ran out of steps before it converged; what it found is used "
-            f"(NLL {found.nll:.4f}, {found.nll_before:.4f} without)",
+            f"(NLL {fit.nll:.4f}, {fit.nll_before:.4f} without)",
             UserWarning,
             stacklevel=3,
         )
-    there = mask.any(1).tolist()
+    present = mask.any(1).tolist()
     return {
         name: weight
-        for name, weight, has in zip(model.config.modalities, found.weights, there, strict=True)
-        if has
+        for name, weight, is_present in zip(
+            model.config.modalities, fit.weights, present, strict=True
+        )
+        if is_present
     }
 
 
-def outcomes(model: Network, data: Labelled) -> Outcomes:
+def outcomes(model: Network, data: LabelledEvidence) -> Outcomes:
     """Return what the model answers for labelled clips, with the threshold of their modalities."""
-    opinion, each = model.opinions(data.evidence.values, data.evidence.mask)
+    opinion, by_modality = model.opinions(data.evidence.values, data.evidence.mask)
     names = modalities_present(model, data)
     record = model.config.thresholds.get("+".join(names))
     disagreement = opinion.disagreement if len(names) > 1 else None
     # An opinion without any evidence is never trusted, however low the threshold.
-    known = (opinion.evidence > 0).any(-1)
+    has_evidence = (opinion.evidence > 0).any(-1)
     keys = dict.fromkeys(key for one in data.attributes for key in one)
     return Outcomes(
         name=data.name,
@@ -262,7 +272,7 @@ def outcomes(model: Network, data: Labelled) -> Outcomes:
         target=data.labels.numpy(),
         probability=opinion.probability.double().numpy(),
         prediction=opinion.prediction.numpy(),
-        confidence=torch.where(known, opinion.confidence, torch.nan).numpy(),
+        confidence=torch.where(has_evidence, opinion.confidence, torch.nan).numpy(),
         threshold=None if record is None else record.threshold,
         groups=data.groups,
         paths=data.paths,
@@ -273,11 +283,11 @@ def outcomes(model: Network, data: Labelled) -> Outcomes:
         disagreement=None if disagreement is None else disagreement.double().numpy(),
         disagreement_limit=model.config.disagreement_limit,
         modalities={
-            name: _alone(each[name], data.evidence.mask[model.config.modalities.index(name)])
+            name: _alone(by_modality[name], data.evidence.mask[model.config.modalities.index(name)])
             for name in names
         },
         pairing=data.pairing,
-        promise="" if record is None else record.promise,
+        guarantee="" if record is None else record.guarantee_text,
         conformal=model.config.conformal.get("+".join(names)),
     )
 
