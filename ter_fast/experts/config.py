@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from ter_fast.errors import ModelError
+from ter_fast.experts.legacy import config_values
 from ter_fast.experts.out_of_distribution import OutOfDistributionConfig
 from ter_fast.opinions.opinion import ACTIVATIONS, CONFIDENCE_KINDS, RULES
 from ter_fast.trust.conformal import ConformalSets
@@ -238,6 +239,7 @@ class ModelConfig:
         """
         numbers: dict[str, Any] = {}
         try:
+            values = config_values(values)
             for name in ("disagreement_limit", "window_seconds"):
                 if values.get(name) is not None:
                     numbers[name] = float(values[name])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ter_fast.errors import DataError, ModelError, TerFastError
 from ter_fast.experts.card import MARK, CardFacts, Given, card_text, parameters_in
 from ter_fast.experts.config import ModelConfig
+from ter_fast.experts.legacy import weight_names
 from ter_fast.media.files import file_sha256, write_atomically
 
 if TYPE_CHECKING:
@@ -231,7 +232,7 @@ def load(
 
     model = build(config)
     try:
-        model.load_state_dict(load_file(folder / WEIGHTS))
+        model.load_state_dict(weight_names(load_file(folder / WEIGHTS)))
     except (RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"the weights in {folder} do not fit their configuration "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ter_fast.errors import DataError, ModelError
 from ter_fast.experts.card.checks import is_evaluation, is_robustness, is_split
+from ter_fast.experts.legacy import evaluation_values
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
@@ -81,6 +82,8 @@ class CardFacts:
         values = _read_json(file)
         if values.pop("model_sha256", None) != model:
             return cls()
+        if isinstance(values.get("evaluations"), list):
+            values["evaluations"] = [evaluation_values(each) for each in values["evaluations"]]
         lists = {"evaluations": is_evaluation, "robustness": is_robustness, "splits": is_split}
         whole = (
             set(values) == {each.name for each in fields(cls)}
@@ -140,7 +143,7 @@ def figures_in(source: Given) -> dict[str, Any]:
     Raises:
         DataError: The file cannot be read, is damaged, or holds something else.
     """
-    values = _values(source, "evaluation.json")
+    values = evaluation_values(_values(source, "evaluation.json"))
     if not is_evaluation(values):
         raise DataError(
             f"{_source_name(source)} holds no evaluation; give what `Evaluation.to_json` or `ter-fast evaluate "

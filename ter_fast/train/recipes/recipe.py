@@ -10,6 +10,7 @@ from typing import Any
 from ter_fast.data.settings import read_settings
 from ter_fast.errors import DataError, TerFastError
 from ter_fast.experts.config import VideoInput
+from ter_fast.experts.legacy import calibration_values
 from ter_fast.train.last_layer import check_last_layer
 from ter_fast.train.settings import Settings
 
@@ -105,6 +106,8 @@ class Recipe:
         content = read_settings(
             file, ("experts",), [n for n in cls.__dataclass_fields__ if n != "name"]
         )
+        if "calibrate" in content:
+            content["calibrate"] = calibration_values(content["calibrate"])
         try:
             return cls(file.stem, _experts(content.pop("experts")), **content)._check()
         except TerFastError as error:
