@@ -169,7 +169,7 @@ class ConformalSets:
         return f"{100 * (1 - self.alpha):g} %"
 
     @property
-    def promise(self) -> str:
+    def guarantee(self) -> str:
         """Say what the sets cover, and for whom."""
         drawn, alone = f"{self.groups} clips", self.groups == self.samples
         what = "clips" if alone else "windows of clips"
