@@ -240,6 +240,10 @@ def grid(
 def pictures() -> dict[str, str]:
     """Return both pictures by the name of their file."""
     rows, files = layers(ROOT / "pyproject.toml"), modules(ROOT / PACKAGE)
+    # The short names of three packages hold nothing of their own.
+    short = {"losses", "metrics", "thresholds"}
+    rows = [[name for name in row if name not in short] for row in rows]
+    files = {name: file for name, file in files.items() if package_of(name) not in short}
     return {f"layers-{mode}.svg": draw(rows, files, colours) for mode, colours in COLOURS.items()}
 
 

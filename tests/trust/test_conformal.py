@@ -85,7 +85,7 @@ def test_groups_of_one_are_no_groups() -> None:
     assert (alone.samples, alone.groups) == (200, 200)
     halves = ConformalSets.fit(probability, target, 0.2, groups=np.arange(200) // 2)
     assert (halves.samples, halves.groups) == (200, 100)
-    assert "windows of clips" in halves.promise
+    assert "windows of clips" in halves.guarantee
     with pytest.raises(DataError, match=r"3 calibration groups .* at least 4"):
         ConformalSets.fit(probability, target, 0.2, groups=np.arange(200) % 3)
 
@@ -206,9 +206,9 @@ def test_tensors_and_half_precision_are_welcome() -> None:
 def test_sets_are_plain_values_for_json() -> None:
     sets = ConformalSets.fit(*draw(200, 3, 5), 0.2, data="corpus test", pairing="label-matched")
     assert ConformalSets(**json.loads(json.dumps(asdict(sets)))) == sets
-    assert sets.promise.startswith("the label sets of at least 80 % of clips hold the true label")
+    assert sets.guarantee.startswith("the label sets of at least 80 % of clips hold the true label")
     for said in ("200 clip pairs (label-matched) of corpus test", "not new speakers"):
-        assert said in sets.promise
+        assert said in sets.guarantee
 
 
 # -- figures --------------------------------------------------------------------------------------
