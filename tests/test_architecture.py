@@ -165,10 +165,10 @@ def test_without_compiled_kernels_the_first_use_warns() -> None:
     ],
     ids=" ".join,
 )
-def test_help_and_usage_errors_load_no_torch(arguments: tuple[str, ...]) -> None:
+def test_help_and_usage_errors_load_neither_torch_nor_numpy(arguments: tuple[str, ...]) -> None:
     _, modules = new_modules("", COMMAND_LINE, *arguments)
     assert "ter_fast.cli" in modules
-    loaded = early(modules, ("torch", *LATE[: LATE.index("typer")]))
+    loaded = early(modules, ("torch", "numpy", *LATE[: LATE.index("typer")]))
     assert not loaded, f"ter-fast {' '.join(arguments)} loads {sorted(loaded)}"
 
 

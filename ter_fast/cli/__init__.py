@@ -12,6 +12,7 @@ from ter_fast.cli.data import check_data, fetch_models, prepare
 from ter_fast.cli.evaluation import evaluate, info
 from ter_fast.cli.imports import import_modules
 from ter_fast.cli.learning import calibrate, join, train
+from ter_fast.cli.listed_names import Command
 from ter_fast.cli.media import live, predict
 
 __all__ = ["app", "main"]
@@ -29,10 +30,10 @@ _COMMANDS: tuple[Callable[..., None], ...]
 _COMMANDS = (predict, live, train, join, calibrate, evaluate, card, info)
 _command: Callable[..., None]
 for _command in _COMMANDS:
-    app.command()(_command)
-data_app.command("check")(check_data)
+    app.command(cls=Command)(_command)
+data_app.command("check", cls=Command)(check_data)
 data_app.command("fetch-models")(fetch_models)
-data_app.command("prepare")(prepare)
+data_app.command("prepare", cls=Command)(prepare)
 app.add_typer(data_app, name="data")
 app.callback()(import_modules)
 

@@ -12,7 +12,6 @@ from rich.console import Console
 
 from ter_fast.cli.common import dataset_of, escape_markup, warnings_as_sentences
 from ter_fast.cli.options import DATA_FORMS, FaceModelOption, QuietOption
-from ter_fast.data.protocols import protocol_forms
 
 
 def check_data(
@@ -25,7 +24,7 @@ def check_data(
     ] = True,
     protocol: Annotated[
         str | None,
-        typer.Option(help=f"Split it so first: {protocol_forms()}."),
+        typer.Option(help="Split it so first: {protocols}."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, every file named.")] = False,
     quiet: QuietOption = False,

@@ -14,7 +14,6 @@ from rich.console import Console
 from ter_fast.cli.common import dataset_of, escape_markup, load, names_in, warnings_as_sentences
 from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, ModelOption, QuietOption
 from ter_fast.errors import TerFastError
-from ter_fast.media.corrupt import CORRUPTIONS
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.evaluation import Evaluation
@@ -38,7 +37,7 @@ def evaluate(
         str,
         typer.Option(
             help="Measure under corruptions instead: suite, or names with commas between, of "
-            f"{', '.join(CORRUPTIONS)}."
+            "{corruptions}."
         ),
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of resampling, pairing and corruptions.")] = 0,

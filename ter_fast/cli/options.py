@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from ter_fast.data import CORPORA
-
 ModelOption = Annotated[str, typer.Option("--model", "-m", help="Bundled name, folder or hub id.")]
 
 DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
@@ -24,10 +22,9 @@ FacesOption = Annotated[
 ]
 
 DATA_FORMS = (
-    f"CORPUS:PATH with {', '.join(CORPORA)}, or folders (one for each class); or a manifest "
-    ".csv/.parquet"
+    "CORPUS:PATH with {corpora}, or folders (one for each class); or a manifest .csv/.parquet"
 )
-"""What `--data` takes, in words."""
+"""What `--data` takes, in words; see `ter_fast.cli.listed_names` for the names."""
 
 DataOption = Annotated[
     list[str],

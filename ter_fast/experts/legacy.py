@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 
-_EXPERT = {"familiarity": "ood"}
+_OOD = {"familiarity": "ood"}
 _THRESHOLD = {"promise": "guarantee_text"}
 _EVALUATION = {"breakdowns": "subgroups"}
 _CALIBRATION = {"promise": "guarantee_for"}
@@ -27,14 +27,22 @@ def config_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     renamed = dict(values)
     for table, names in (
-        ("experts", _EXPERT),
+        ("experts", _OOD),
         ("thresholds", _THRESHOLD),
         ("window_thresholds", _THRESHOLD),
     ):
         # What is no table of tables is left to whoever checks the values.
         if isinstance(entries := values.get(table), Mapping):
             renamed[table] = {name: _rename(entry, names) for name, entry in entries.items()}
+    if isinstance(records := values.get("training"), list | tuple):
+        renamed["training"] = [_training_record(record) for record in records]
     return renamed
+
+
+def _training_record(record: Any) -> Any:
+    if not isinstance(record, Mapping) or "settings" not in record:
+        return record
+    return {**record, "settings": _rename(record["settings"], _OOD)}
 
 
 def evaluation_values(values: Any) -> Any:

@@ -203,9 +203,9 @@ class Network(nn.Module):
 
         Example:
             >>> from ter_fast.media.features import collate
-            >>> model = Model.build(["calm", "angry"], modalities=("audio",))
+            >>> network = Network.build(["calm", "angry"], modalities=("audio",))
             >>> batch = collate([{"audio": torch.zeros(16_000)}], {"audio": torch.zeros(0)})
-            >>> decision = model.eval().decide(batch)
+            >>> decision = network.eval().decide(batch)
             >>> tuple(decision.probability.shape), decision.trusted is None
             ((1, 2), True)
         """

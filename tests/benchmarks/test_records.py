@@ -1,4 +1,4 @@
-"""The JSON files of comparisons and experiments: read, refused, written whole."""
+"""The JSON files of comparisons and experiments: read, and refused where damaged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.records import read_json, read_json_lines, write_whole
+from benchmarks.records import read_json, read_json_lines
 from ter_fast.errors import DataError
 
 
@@ -23,13 +23,3 @@ def test_lines_that_are_damaged_are_named(content: bytes, tmp_path: Path) -> Non
         read_json_lines(tmp_path, ["a"])
     with pytest.raises(DataError, match=f"^{tmp_path} cannot be read"):
         read_json(tmp_path)
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "some.jsonl"
-    write_whole(path, '{"a": 1}\n{"a": "é"}\n')
-    assert read_json_lines(path) == [{"a": 1}, {"a": "é"}]
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "half \ud800")
-    assert len(read_json_lines(path, ["a"])) == 2
-    assert [file.name for file in path.parent.iterdir()] == ["some.jsonl"]

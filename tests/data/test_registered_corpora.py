@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import ter_fast
 import ter_fast.data
 from helpers.corpora import TREES
 from ter_fast.cli import app
-from ter_fast.cli.options import DATA_FORMS
 from ter_fast.data import CORPORA, Dataset, Sample, load_dataset, register_dataset, with_protocol
 from ter_fast.data.protocols import protocol_forms
 from ter_fast.errors import DataError
@@ -89,7 +89,9 @@ def test_it_is_described(name: str) -> None:
 
 
 def test_help_and_messages_name_it(name: str) -> None:
-    assert name in DATA_FORMS
+    for command in (["data", "check"], ["train"]):
+        shown = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "2000"}).output
+        assert re.search(rf"CORPUS:PATH with [\w, ]*\b{name}\b", shown)
     with pytest.raises(DataError, match=rf"{name}:PATH.*Did you mean '{name}'"):
         load_dataset(f"{name}x:clips")
     for protocol in CORPORA[name].protocols:

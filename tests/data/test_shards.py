@@ -126,11 +126,11 @@ import sys, time
 from ter_fast.data import load_dataset
 from ter_fast.data import shards
 from ter_fast.data.shards import writer
-real = writer.encoded
+real = writer.encode_windows
 def slow(*arguments):
     time.sleep(0.15)
     return real(*arguments)
-writer.encoded = slow
+writer.encode_windows = slow
 shards.prepare_shards(load_dataset(sys.argv[1]), sys.argv[2], shards.ShardSettings(
     "centre", size=32, frames=4, window_seconds=2.0, clips_per_shard=3), workers=1)
 """

@@ -13,6 +13,7 @@ import pytest
 from helpers.media import number_of, tone, write_media
 from ter_fast.errors import MediaError
 from ter_fast.media import decode
+from ter_fast.media.decode import reading
 
 SECONDS = [i * 0.04 for i in range(250)]
 
@@ -122,8 +123,10 @@ def test_bogus_duration_allocates_nothing(tmp_path: Path) -> None:
 
 
 def test_too_long_at_once_points_to_windows(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode, "MAX_SECONDS", 5.0)
-    with pytest.raises(MediaError, match=r"too long to read at once .* ter_fast\.decode\.windows"):
+    monkeypatch.setattr(reading, "MAX_SECONDS", 5.0)
+    with pytest.raises(
+        MediaError, match=r"too long to read at once .* ter_fast\.media\.decode\.windows"
+    ):
         decode.read(good)
     assert decode.read(good, end=4.0).duration == 4.0
 

@@ -57,7 +57,8 @@ def dissonance_by_definition(alpha: Tensor) -> list[float]:
 
 
 def test_the_package_exports_the_function_under_the_name_of_its_module() -> None:
-    assert importlib.import_module("ter_fast.uncertainty").uncertainty is ter_fast.uncertainty
+    module = importlib.import_module("ter_fast.opinions.uncertainty")
+    assert module.uncertainty is ter_fast.uncertainty
     measured = ter_fast.uncertainty(torch.ones(3))
     assert isinstance(measured, DirichletUncertainty)
     assert measured.vacuity is not None

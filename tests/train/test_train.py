@@ -36,7 +36,7 @@ from ter_fast.data import Dataset, Sample, load_dataset
 from ter_fast.opinions._views import drop_views
 from ter_fast.predict.prepare import PreparedData, most_unreadable, parse_limit, prepare
 from ter_fast.predict.source import Window
-from ter_fast.train import Settings, precision, session
+from ter_fast.train import Settings, machine, session
 from ter_fast.train.batches import Draws, draw_weights, training_loader, window_counts
 from ter_fast.train.task import Task, schedule_of
 
@@ -536,17 +536,17 @@ def test_precision_is_what_the_processor_is_good_at(
             ("_is_amx_tile_supported", False),
         ):
             monkeypatch.setattr(torch.cpu, name, lambda value=value: value, raising=False)
-    assert precision.precision_here("auto") == ("bf16-mixed" if native else "32-true")
-    assert precision.precision_here("32-true") == "32-true"
+    assert machine.precision_here("auto") == ("bf16-mixed" if native else "32-true")
+    assert machine.precision_here("32-true") == "32-true"
     with nullcontext() if native else pytest.warns(UserWarning, match="far slower than 32-true"):
-        assert precision.precision_here("bf16-mixed") == "bf16-mixed"
+        assert machine.precision_here("bf16-mixed") == "bf16-mixed"
 
 
 def test_the_precision_that_was_taken_is_recorded(
     tones: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for native, taken in ((False, "32-true"), (True, "bf16-mixed")):
-        monkeypatch.setattr(precision, "computes_in_bfloat16", lambda native=native: native)
+        monkeypatch.setattr(machine, "computes_in_bfloat16", lambda native=native: native)
         model = voice().fit(tones, epochs=1, precision="auto", **QUICK)
         assert model.config.training[0].settings["precision"] == taken
 
