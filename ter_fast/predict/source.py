@@ -40,10 +40,10 @@ class Window:
         values: By modality the `(N, …)` tensor, or None where it is missing.
         notes: By missing modality, why.
         remark: What a reader should know of the file; "" for nothing.
-        ood_weights: By modality, how familiar it is to an expert that can tell (see
-            `ter_fast.experts.out_of_distribution`).
-        start: seconds.
-        end: seconds.
+        ood_weights: By modality, the share of its belief that stays after out-of-distribution detection (see
+            `ter_fast.experts.out_of_distribution`); none for an expert without.
+        start: Seconds.
+        end: Seconds.
     """
 
     values: dict[str, Tensor | None]

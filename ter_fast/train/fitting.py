@@ -154,7 +154,7 @@ def fit_prepared(
     """Train a model in place on clips that lie in memory already, to its best validation epoch.
 
     No groups are compared, no evidence scale is fitted, no record and no checkpoint is kept: `fit` does
-    all that. What was familiar to its experts is forgotten, and retrained only by the settings.
+    all that. Out-of-distribution guards are dropped, and fitted again only where the settings say so.
 
     Args:
         model: The model.
