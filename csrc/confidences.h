@@ -1,7 +1,8 @@
 // The kinds of confidence: their names, and what each makes of a fused row.
 //
 // To add one, put its name at the end of TER_CONFIDENCE_KINDS, in the order of
-// ter_fast/opinions/confidence_kinds.py, and write its function below; one that is missing does not compile.
+// ter_fast/opinions/confidence_kinds.py, and write its function below; one that is missing does not
+// compile.
 #pragma once
 
 #include "lanes.h"

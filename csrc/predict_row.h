@@ -38,8 +38,9 @@ TER_HD typename Team::S winner(const Team& team, const typename Team::T* fused,
   return team.least(lowest);
 }
 
-// The rule of trust, as ter_fast.opinions.trusted.is_trusted says it: 1 where the confidence reaches the
-// threshold and the disagreement keeps to its limit, else 0. Each comparison is false for NaN.
+// The rule of trust, as ter_fast.opinions.trusted.is_trusted says it: 1 where the confidence
+// reaches the threshold and the disagreement keeps to its limit, else 0. Each comparison is false
+// for NaN.
 template <class S>
 TER_HD S is_trusted(S confidence, S threshold, S disagreement, S limit) {
   const S trusted = select(confidence >= threshold, splat<S>(1), S{});

@@ -1,7 +1,8 @@
 // The fusion rules: their names, and what each makes of a row's evidence, value and gradient.
 //
 // To add one, put its name at the end of TER_FUSION_RULES, in the order of
-// ter_fast/opinions/fusion_rules.py, and write its struct below; a struct that is missing does not compile.
+// ter_fast/opinions/fusion_rules.py, and write its struct below; a struct that is missing does not
+// compile.
 #pragma once
 
 #include "lanes.h"

@@ -171,7 +171,7 @@ def test_the_page_warns_of_a_model_of_other_splits(committed: dict[str, object])
 
 
 def test_functionals_of_egemaps_are_kept(tmp_path: Path) -> None:
-    pytest.importorskip("opensmile")
+    pytest.importorskip("opensmile", reason="needs ter_fast[bench]")
     from ter_fast.data import load_dataset
 
     tones = load_dataset(str(tone_corpus(tmp_path / "d", {"train": 2, "validation": 1, "test": 1})))

@@ -147,7 +147,7 @@ def test_one_between_both_is_given_other_clips() -> None:
 
 
 def test_it_is_measured_and_reported(voice: Model, tones: Dataset, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs ter_fast[report]")
     register_quiet()
     found = evaluate_corrupted(voice, tones, "quiet,low_pass", severities=[1, 5], resamples=20)
     assert set(found.trends) == {"quiet", "low_pass"}

@@ -105,7 +105,7 @@ def test_the_quantile_is_its_definition(n: int, alpha: float) -> None:
 @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.25, 0.5])
 @pytest.mark.parametrize("k", [2, 3, 7])
 def test_mapie_finds_the_same_sets(k: int, alpha: float) -> None:
-    classification = pytest.importorskip("mapie.classification")
+    classification = pytest.importorskip("mapie.classification", reason="needs ter_fast[test]")
 
     class Shown:
         """A fitted classifier whose inputs are its probabilities."""
