@@ -10,12 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ter_fast.data.modalities import MEDIA
 from ter_fast.errors import MediaError, ModelError
 from ter_fast.experts.config import ModelConfig
+from ter_fast.media.arrays import is_picture, split_rate
 from ter_fast.media.clip import Clip
 from ter_fast.media.decode import cut
 from ter_fast.media.memory import release
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from ter_fast.data import Dataset
     from ter_fast.experts.network import Network
 
-OneSource = str | Path | Clip | Mapping[str, Any]
+OneSource = str | Path | Clip | Mapping[str, Any] | npt.NDArray[Any] | Tensor | tuple[Any, Any]
 ManySources = Sequence[OneSource]
 
 
@@ -51,6 +54,7 @@ def predict(
     progress = settings.pop("progress", False)
     # What is left of them says how files are read.
     preprocessor = preprocessor_of(model.config, **cast(FileSettings, settings))
+    source = _clip_in_memory(source)
     one = isinstance(source, Clip) or (isinstance(source, Mapping) and not _is_tensors(source))
     if isinstance(source, Dataset):
         sources = dataset_sources(source, preprocessor)
@@ -70,13 +74,31 @@ def predict(
         with leaving_cores(min(worker_count(workers), len(sources))):
             results: list[Prediction] = list(shown)
     if one or isinstance(source, (str, Path)):
+        in_folder = isinstance(source, (str, Path)) and bool(str(source)) and Path(source).is_dir()
         # A folder without media stands for itself; a bad file in a folder is one row among others.
-        alone = one or [result.path for result in results] == [str(source)]
+        alone = not in_folder or [result.path for result in results] == [str(Path(str(source)))]
         if alone and results[0].error:
             raise MediaError(results[0].error)
-        if one or not Path(str(source)).is_dir():
+        if not in_folder:
             return results[0]
     return Predictions(results)
+
+
+def _clip_in_memory(source: Any) -> Any:
+    """Make a clip of a picture, pictures or sound in memory; return anything else as it is."""
+    if (together := split_rate(source)) is not None:
+        sound, rate = together
+        return Clip.from_arrays(audio=sound, sample_rate=rate)
+    if is_picture(source):
+        return Clip.from_arrays(source)
+    if not isinstance(source, (np.ndarray, Tensor)):
+        return source
+    if source.ndim < 2 or (source.ndim == 2 and source.dtype not in (np.uint8, torch.uint8)):
+        raise MediaError(
+            f"an array of shape {tuple(source.shape)} and type {source.dtype} says neither that it is sound "
+            "nor its rate; give (array, sample_rate), or Clip.from_arrays(audio=array, sample_rate=rate)"
+        )
+    return Clip.from_arrays(source)
 
 
 def _is_tensors(source: Mapping[str, Any]) -> bool:
@@ -84,6 +106,7 @@ def _is_tensors(source: Mapping[str, Any]) -> bool:
 
 
 def _sources_of_one(source: OneSource, preprocessor: Preprocessor, name: str) -> list[Source]:
+    source = _clip_in_memory(source)
     if isinstance(source, Clip):
         return [Source(source.path or name, partial(_windows, source, preprocessor))]
     if isinstance(source, Mapping):

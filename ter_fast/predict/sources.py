@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 def sources_of(paths: Sequence[str | Path], preprocessor: Preprocessor) -> list[Source]:
     """List the clips behind files and folders; a folder stands for the media files in and below it."""
     found: list[Source] = []
-    for path in map(Path, paths):
+    for given in paths:
+        path = Path(given)
+        if not str(given):
+            # `pathlib` would make the current folder of it.
+            found.append(Source("", _no_path))
+            continue
         if not path.is_dir():
-            found.append(Source(str(path), partial(preprocessor.read, path)))
+            # A URL keeps its slashes for the message that nothing reads it.
+            name = str(given) if "://" in str(given) else str(path)
+            found.append(Source(name, partial(preprocessor.read, name)))
             continue
         try:
             files = find_media(path, FILM + SOUND + PICTURE)
@@ -33,6 +40,12 @@ def sources_of(paths: Sequence[str | Path], preprocessor: Preprocessor) -> list[
             continue
         found += [Source(str(file), partial(preprocessor.read, file)) for file in files]
     return found
+
+
+def _no_path() -> Iterator[Clip]:
+    raise MediaError(
+        'the path is empty (""); give a file, a folder or a Clip, or "." for the current folder'
+    )
 
 
 def _nothing_in(folder: Path) -> Iterator[Clip]:
