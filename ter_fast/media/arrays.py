@@ -110,7 +110,7 @@ def audio_from(audio: Any, rate: float) -> tuple[Tensor, str]:
     mono = _mono(sound) if sound.size else np.zeros(0, np.float32)
     if (peak := peak_of(mono)) > LOUDEST and overshoots(mono):
         raise MediaError(
-            f"Float audio reaches {peak:.4g}, expected [-1, 1]; divide it by the full scale of what it "
+            f"Float audio reaches {peak:.6g}, expected [-1, 1]; divide it by the full scale of what it "
             "was made of, which is 32768 for 16 bits, or pass the integers."
         )
     note = fit_full_scale(mono)
@@ -132,8 +132,8 @@ def split_rate(audio: Any) -> tuple[Any, float] | None:
     """
     if isinstance(audio, Mapping):
         sound = audio.get("array", audio.get("raw"))
-        rate = audio.get("sampling_rate")
-        return (sound, rate) if sound is not None and _is_rate(rate) else None
+        rate: Any = audio.get("sampling_rate")
+        return (sound, float(rate)) if sound is not None and _is_rate(rate) else None
     if not isinstance(audio, (tuple, list)) or len(audio) != 2:
         return None
     for sound, rate in (audio, audio[::-1]):

@@ -78,7 +78,7 @@ def fit_full_scale(samples: Samples) -> str:
     note = ""
     if overshoots(samples):
         samples /= np.float32(peak)
-        note = f"its samples reach {peak:.4g}, beyond full scale: divided by that"
+        note = f"its samples reach {peak:.6g}, beyond full scale: divided by that"
     np.clip(samples, -1.0, 1.0, out=samples)
     return note
 
@@ -101,4 +101,4 @@ def overshoots(samples: Samples) -> bool:
         True
     """
     outside = np.count_nonzero(samples > 1.0) + np.count_nonzero(samples < -1.0)
-    return outside > _STRAY * np.count_nonzero(samples)
+    return bool(outside > _STRAY * np.count_nonzero(samples))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -10,15 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ter_fast.data.modalities import MEDIA
 from ter_fast.errors import MediaError, ModelError
 from ter_fast.experts.config import ModelConfig
-from ter_fast.media.arrays import is_picture, split_rate
 from ter_fast.media.clip import Clip
 from ter_fast.media.decode import cut
 from ter_fast.media.memory import release
@@ -27,6 +25,7 @@ from ter_fast.media.resampling import SAMPLE_RATE
 from ter_fast.media.threads import leaving_cores, worker_count
 from ter_fast.predict.aggregate import ClipRecord, aggregate
 from ter_fast.predict.evidence import evidence_by_window
+from ter_fast.predict.in_memory import in_memory
 from ter_fast.predict.prediction import Prediction, Predictions
 from ter_fast.predict.preprocessor import Preprocessor, preprocessor_of
 from ter_fast.predict.settings import FileSettings, PredictSettings
@@ -35,16 +34,12 @@ from ter_fast.predict.sources import dataset_sources, sources_of
 from ter_fast.predict.streaming import stream_windows
 
 if TYPE_CHECKING:
-    from ter_fast.data import Dataset
     from ter_fast.experts.network import Network
-
-OneSource = str | Path | Clip | Mapping[str, Any] | npt.NDArray[Any] | Tensor | tuple[Any, Any]
-ManySources = Sequence[OneSource]
 
 
 def predict(
     model: Network,
-    source: OneSource | ManySources | Dataset,
+    source: Any,
     **settings: Unpack[PredictSettings],
 ) -> Prediction | Predictions:
     """Predict whatever `Model.predict` takes; see there for the arguments and errors."""
@@ -54,7 +49,7 @@ def predict(
     progress = settings.pop("progress", False)
     # What is left of them says how files are read.
     preprocessor = preprocessor_of(model.config, **cast(FileSettings, settings))
-    source = _clip_in_memory(source)
+    source = in_memory(source)
     one = isinstance(source, Clip) or (isinstance(source, Mapping) and not _is_tensors(source))
     if isinstance(source, Dataset):
         sources = dataset_sources(source, preprocessor)
@@ -74,7 +69,7 @@ def predict(
         with leaving_cores(min(worker_count(workers), len(sources))):
             results: list[Prediction] = list(shown)
     if one or isinstance(source, (str, Path)):
-        in_folder = isinstance(source, (str, Path)) and bool(str(source)) and Path(source).is_dir()
+        in_folder = isinstance(source, (str, Path)) and os.path.isdir(source)
         # A folder without media stands for itself; a bad file in a folder is one row among others.
         alone = not in_folder or [result.path for result in results] == [str(Path(str(source)))]
         if alone and results[0].error:
@@ -84,34 +79,25 @@ def predict(
     return Predictions(results)
 
 
-def _clip_in_memory(source: Any) -> Any:
-    """Make a clip of a picture, pictures or sound in memory; return anything else as it is."""
-    if (together := split_rate(source)) is not None:
-        sound, rate = together
-        return Clip.from_arrays(audio=sound, sample_rate=rate)
-    if is_picture(source):
-        return Clip.from_arrays(source)
-    if not isinstance(source, (np.ndarray, Tensor)):
-        return source
-    if source.ndim < 2 or (source.ndim == 2 and source.dtype not in (np.uint8, torch.uint8)):
-        raise MediaError(
-            f"an array of shape {tuple(source.shape)} and type {source.dtype} says neither that it is sound "
-            "nor its rate; give (array, sample_rate), or Clip.from_arrays(audio=array, sample_rate=rate)"
-        )
-    return Clip.from_arrays(source)
-
-
 def _is_tensors(source: Mapping[str, Any]) -> bool:
     return "path" not in source and all(isinstance(value, Tensor) for value in source.values())
 
 
-def _sources_of_one(source: OneSource, preprocessor: Preprocessor, name: str) -> list[Source]:
-    source = _clip_in_memory(source)
+def _sources_of_one(source: Any, preprocessor: Preprocessor, name: str) -> list[Source]:
+    try:
+        source = in_memory(source)
+    except MediaError as error:
+        # As with files, one bad array among many costs only itself.
+        return [Source(name, partial(_fail, error))]
     if isinstance(source, Clip):
         return [Source(source.path or name, partial(_windows, source, preprocessor))]
     if isinstance(source, Mapping):
         return [_source_with_extras(source, preprocessor, name)]
     return sources_of([source], preprocessor)
+
+
+def _fail(error: MediaError) -> Iterator[Clip]:
+    raise error
 
 
 def _source_with_extras(values: Mapping[str, Any], preprocessor: Preprocessor, name: str) -> Source:
@@ -122,7 +108,7 @@ def _source_with_extras(values: Mapping[str, Any], preprocessor: Preprocessor, n
     if unknown := [key for key in extras if key not in modalities]:
         raise ModelError(
             f"beside a clip's path the model reads {', '.join(modalities) or 'nothing'}; given "
-            f"{', '.join(unknown)} (a batch is a mapping of torch tensors alone)"
+            f"{', '.join(unknown)} (a batch is a mapping of tensors or arrays alone)"
         )
     if path is None or not preprocessor.reads_media:
         label = name if path is None else str(getattr(path, "path", path) or name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,7 @@ def sources_of(paths: Sequence[str | Path], preprocessor: Preprocessor) -> list[
             # `pathlib` would make the current folder of it.
             found.append(Source("", _no_path))
             continue
-        if not path.is_dir():
+        if not os.path.isdir(path):
             # A URL keeps its slashes for the message that nothing reads it.
             name = str(given) if "://" in str(given) else str(path)
             found.append(Source(name, partial(preprocessor.read, name)))
