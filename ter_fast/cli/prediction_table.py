@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from ter_fast.experts.config import ModelConfig
+from ter_fast.media.text import clean
 from ter_fast.opinions.opinion import Opinion
 from ter_fast.predict.prediction import Prediction, Predictions
 from ter_fast.predict.spans import clock
@@ -68,7 +69,7 @@ class PredictionTable:
         for prediction, row in zip(self.predictions, rows, strict=True):
             yield _line(row, widths)
             for why in [prediction.error] if prediction.error else prediction.reasons:
-                yield Padding(Text(why, "red" if prediction.error else "dim"), (0, 0, 0, 4))
+                yield Padding(Text(clean(why), "red" if prediction.error else "dim"), (0, 0, 0, 4))
         count, failed = len(self.predictions), len(self.predictions.failed)
         trusted = len(self.predictions.trusted)
         unknown = sum(each.trusted is None and not each.error for each in self.predictions)
@@ -92,7 +93,13 @@ class PredictionTable:
     def _row(self, prediction: Prediction) -> list[Text]:
         threshold = "" if prediction.threshold is None else f" / {prediction.threshold:.2f}"
         return [
-            Text(f"{prediction.path} {_times(prediction)}" if self.per_window else prediction.path),
+            Text(
+                clean(
+                    f"{prediction.path} {_times(prediction)}"
+                    if self.per_window
+                    else prediction.path
+                )
+            ),
             Text(prediction.label or "–", "bold"),
             Text(f"{prediction.confidence:.2f}{threshold}" if prediction.label else "–"),
             _verdict(prediction),
