@@ -168,7 +168,7 @@ class Network(nn.Module):
                 evidence = self.experts[name](batch.inputs[name], batch.lengths[name])
                 views.append(torch.where(present[:, None], evidence, 0))
             else:
-                views.append(torch.zeros(rows, classes, device=device))
+                views.append(torch.zeros(rows, classes, dtype=torch.float32, device=device))
         return torch.stack(views), torch.stack(masks)
 
     def opinions(

@@ -54,7 +54,7 @@ class Preprocessor:
 
     def __post_init__(self) -> None:
         if "audio" in self.config.modalities:
-            self.empty["audio"] = torch.zeros(0)
+            self.empty["audio"] = torch.zeros(0, dtype=torch.float32)
         if "video" in self.config.modalities and (video := self.config.video) is not None:
             self.empty["video"] = torch.zeros(
                 0, video.channels, video.size, video.size, dtype=torch.uint8
