@@ -20,6 +20,7 @@ from ter_fast.experts.joining import joint_config
 from ter_fast.experts.opinions import opinions_of, thresholds_of
 from ter_fast.media.features import Batch
 from ter_fast.opinions.decision import Decision, decide
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.opinions.opinion import Opinion
 
 DEFAULT_MODEL = "default"
@@ -38,6 +39,7 @@ class Network(nn.Module):
         (('audio',), 'cpu')
     """
 
+    @on_cpu_by_default
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config

@@ -23,6 +23,7 @@ from ter_fast.media.memory import release
 from ter_fast.media.progress import track
 from ter_fast.media.resampling import SAMPLE_RATE
 from ter_fast.media.threads import leaving_cores, worker_count
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.aggregate import ClipRecord, aggregate
 from ter_fast.predict.evidence import evidence_by_window
 from ter_fast.predict.in_memory import in_memory
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ter_fast.experts.network import Network
 
 
+@on_cpu_by_default
 def predict(
     model: Network,
     source: Any,

@@ -21,6 +21,7 @@ from ter_fast.media.decode import MAX_SECONDS, Sampling
 from ter_fast.media.decode.backends import check_sampling, choose
 from ter_fast.media.faces.cropper import FaceCropper, default_face_model
 from ter_fast.media.features import resize_frames
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.settings import FileSettings
 from ter_fast.predict.source import Source, Window
 
@@ -179,6 +180,7 @@ class Preprocessor:
         return resize_frames(frames, video.size, video.channels), ""
 
 
+@on_cpu_by_default
 def preprocessor_of(config: ModelConfig, **settings: Unpack[FileSettings]) -> Preprocessor:
     """Return what turns clips into the inputs of a model.
 
