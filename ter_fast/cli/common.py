@@ -30,7 +30,7 @@ def run(app: typer.Typer) -> None:
         app()
     except TerFastError as error:
         Console(stderr=True, soft_wrap=True).print(
-            f"[bold red]error:[/] {escape_markup(clean(str(error), keep=_BREAKS))}", highlight=False
+            f"[bold red]error:[/] {escape_markup(str(error))}", highlight=False
         )
         sys.exit(1)
 
@@ -65,7 +65,7 @@ def warnings_as_sentences() -> Iterator[None]:
             return
         said.add(str(message))
         Console(stderr=True, soft_wrap=True).print(
-            f"[bold yellow]warning:[/] {escape_markup(clean(str(message), keep=_BREAKS))}",
+            f"[bold yellow]warning:[/] {escape_markup(str(message))}",
             highlight=False,
         )
 
@@ -118,7 +118,7 @@ def number_or_name(text: str | None) -> Any:
 
 
 def escape_markup(text: str) -> str:
-    """Return text in which rich sees no markup."""
+    """Return text in which rich sees no markup, and the terminal no control characters."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(clean(text, keep=_BREAKS))

@@ -9,10 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from helpers.tiny import noisy_tone, tiny_model, write_wav
 from ter_fast.cli import main
+from ter_fast.cli.common import escape_markup
+from ter_fast.cli.console import _subgroup_table
 from ter_fast.cli.encoding import escape_unencodable
+from ter_fast.trust.subgroups import Subgroup
 
 NAMES = [
     "plain.wav",
@@ -82,3 +86,11 @@ def test_what_stands_for_a_sign_is_no_part_of_json(monkeypatch: pytest.MonkeyPat
     out.seek(0)
     assert out.readline() == "+ 1 ~ 2 \\u00e9\n"
     assert json.loads(out.readline()) == {"path": "✓😀"}
+
+
+def test_labels_and_messages_hold_no_control_characters() -> None:
+    assert escape_markup("[red]a\x1b[31m\nb") == "\\[red]a\\x1b[31m\nb"
+    table = _subgroup_table("class", {"a\x1b[31m": Subgroup(1, 1, {})})
+    written = io.StringIO()
+    Console(file=written, width=80).print(table)
+    assert "a\\x1b[31m" in written.getvalue()
