@@ -88,7 +88,7 @@ def locate(folder: Path, name: str) -> Path:
     macOS and archives made there write "e" and an accent where others write one letter.
 
     Example:
-        >>> str(locate(Path("no"), "such.wav"))
+        >>> locate(Path("no"), "such.wav").as_posix()
         'no/such.wav'
     """
     path = folder / name

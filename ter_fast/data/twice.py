@@ -47,15 +47,15 @@ def check_twice(dataset: str, samples: Iterable[_Sample]) -> None:
     for sample in samples:
         found[_key(sample)].append(sample)
     several = [same for same in found.values() if len(same) > 1]
-    linked = [same for same in several if _are_links(same)]
-    twice = [_spellings(same) for same in several if same not in linked]
+    linked = [_spellings(same) for same in several if _are_links(same)]
+    twice = [_spellings(same) for same in several if not _are_links(same)]
     if twice:
         raise DataError(
             f"{dataset} names {counted_examples(twice, 'path')} more than once. Keep one entry of each."
         )
     if linked:
         warnings.warn(
-            f"{dataset} has {counted_examples(map(_spellings, linked), 'file')} under more than one name, by "
+            f"{dataset} has {counted_examples(linked, 'file')} under more than one name, by "
             f"hard links. Each counts as often; keep one name of each.",
             UserWarning,
             stacklevel=4,
