@@ -108,6 +108,13 @@ def backend(device: str = "cpu") -> Backend:
             f"built without CUDA kernels, because {_C.without_cuda}; to build them, in a checkout: "
             "pip install -C cmake.define.TER_FAST_CUDA=ON .",
         )
+    if torch.cuda.is_available() and not _has_image(torch.cuda.current_device()):
+        major, minor = torch.cuda.get_device_capability()
+        return Backend(
+            "pure torch",
+            f"built for compute capabilities {_C.cuda_architectures}, and this GPU has {major}{minor}; "
+            "to build for it, in a checkout on this machine: pip install .",
+        )
     return Backend("CUDA extension", f"compute capabilities {_C.cuda_architectures}")
 
 
