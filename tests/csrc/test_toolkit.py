@@ -39,7 +39,9 @@ esac"""
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake: pip install cmake"),
-    pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell: run on Linux or macOS"),
+    pytest.mark.skipif(
+        sys.platform == "win32", reason="needs a POSIX shell: run on Linux or macOS"
+    ),
 ]
 
 
@@ -60,7 +62,9 @@ class Machine:
     def nvcc(self, native: str = NO_GPU, compiles: str = "exit 0") -> None:
         self.program("nvcc", NVCC.format(native=native, compiles=compiles))
 
-    def decide(self, wish: str = "AUTO", *options: str, **environment: str) -> tuple[bool, str, str]:
+    def decide(
+        self, wish: str = "AUTO", *options: str, **environment: str
+    ) -> tuple[bool, str, str]:
         """Return whether CUDA is built, why not, and the architectures."""
         script = self.folder / "decide.cmake"
         script.write_text(DECIDE, encoding="utf-8")

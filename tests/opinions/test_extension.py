@@ -77,7 +77,9 @@ def test_an_extension_of_other_sources_is_not_taken(checkout: Checkout, name: st
     source = checkout.folder / "csrc" / name
     source.write_text(source.read_text("utf-8") + "// changed\n", encoding="utf-8")
     reason, there = checkout.provide()
-    assert reason.startswith("this is a checkout, and the kernels of the ter_fast that is installed")
+    assert reason.startswith(
+        "this is a checkout, and the kernels of the ter_fast that is installed"
+    )
     assert "were compiled from other sources" in reason
     assert str(file) in reason
     assert reason.endswith(f"pip install -e {checkout.folder}")

@@ -51,7 +51,9 @@ def provide() -> str:
 def digest(checkout: Path) -> str:
     """Return the SHA-256 of the C++ and CUDA sources, as CMake computes it for the extension to hold."""
     folder = checkout / "csrc"
-    files = sorted(file.relative_to(checkout).as_posix() for each in _SOURCES for file in folder.glob(each))
+    files = sorted(
+        file.relative_to(checkout).as_posix() for each in _SOURCES for file in folder.glob(each)
+    )
     hashes = (hashlib.sha256((checkout / name).read_bytes()).hexdigest() for name in files)
     lines = (f"{name} {value}\n" for name, value in zip(files, hashes, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
