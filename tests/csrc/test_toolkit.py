@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -72,7 +71,7 @@ class Machine:
         done = subprocess.run(
             [str(shutil.which("cmake")), *options, "-P", str(script)],
             env={
-                "PATH": f"{self.bin}{os.pathsep}/usr/bin{os.pathsep}/bin",
+                "PATH": str(self.bin),
                 "CUDACXX": str(self.bin / "nvcc"),
                 "GPU_FILES": str(self.folder / "nvidia[0-9]"),
                 "WISH": wish,
