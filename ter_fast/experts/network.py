@@ -21,6 +21,7 @@ from ter_fast.experts.opinions import opinions_of, thresholds_of
 from ter_fast.media.features import Batch
 from ter_fast.opinions.decision import Decision, decide
 from ter_fast.opinions.opinion import Opinion
+from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 DEFAULT_MODEL = "default"
 DEFAULT_ENCODERS = {"audio": "logmel_cnn", "video": "frame_cnn"}
@@ -40,6 +41,12 @@ class Network(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        if not isinstance(config, ModelConfig):
+            given = type(self).__name__
+            raise TypeError(
+                f"{given} takes a ModelConfig, not {config!r}; load a model by "
+                f"{given}.from_pretrained({str(config)!r}), or make a new one by {given}.build(labels)"
+            )
         self.config = config
         self.experts = nn.ModuleDict(
             {
@@ -150,6 +157,16 @@ class Network(nn.Module):
         own, *members = (cast(Expert, each.experts[modality]) for each in (model, *models))
         take_over(own, members)
         return model
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, in the order of every probability."""
+        return self.config.labels
+
+    @property
+    def thresholds(self) -> Mapping[str, TrustedThreshold]:
+        """The trusted thresholds of whole clips, by the modalities that are present ("audio+video")."""
+        return self.config.thresholds
 
     @property
     def device(self) -> torch.device:

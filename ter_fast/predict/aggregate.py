@@ -43,11 +43,13 @@ class _Calibration:
         thresholds: Of confidence.
         conformal: What makes label sets.
         missing: What to say where there is no threshold.
+        given: A threshold that takes the place of all of them; None for none.
     """
 
     thresholds: Mapping[str, TrustedThreshold]
     conformal: Mapping[str, ConformalSets]
     missing: str
+    given: float | None = None
 
 
 @dataclass
@@ -108,7 +110,10 @@ class ClipRecord:
 
 
 def aggregate(
-    config: ModelConfig, records: Sequence[ClipRecord], cut: str = ""
+    config: ModelConfig,
+    records: Sequence[ClipRecord],
+    cut: str = "",
+    threshold: float | None = None,
 ) -> list[Prediction]:
     """Aggregate the evidence of clips to their predictions.
 
@@ -116,6 +121,7 @@ def aggregate(
         config: Of the model, with its thresholds.
         records: The clips, complete or failed.
         cut: How they were cut, where not as the model's own clips are; a sentence for `reasons`.
+        threshold: Takes the place of the calibrated ones; None for these.
 
     Example:
         >>> from ter_fast.experts.config import ExpertConfig
@@ -132,7 +138,7 @@ def aggregate(
             torch.stack(evidence, 1),
             torch.stack(masks, 1),
             [(record.name, record.windows) for record in good],
-            _Calibration(config.thresholds, config.conformal, _UNCALIBRATED),
+            _Calibration(config.thresholds, config.conformal, _UNCALIBRATED, threshold),
         )
     predictions = []
     for record in records:
@@ -150,7 +156,7 @@ def aggregate(
             continue
         answer = next(answers)
         if len(record.windows) > 1:
-            answer = replace(answer, made_of=partial(window_predictions, config, record))
+            answer = replace(answer, made_of=partial(window_predictions, config, record, threshold))
         if cut and _is_cut(config, record):
             answer = replace(answer, reasons=(*answer.reasons, cut))
         predictions.append(answer)
@@ -163,25 +169,32 @@ def _is_cut(config: ModelConfig, record: ClipRecord) -> bool:
     return len(record.windows) > 1 or seconds > 1.25 * config.window_seconds
 
 
-def window_predictions(config: ModelConfig, record: ClipRecord) -> list[Prediction]:
-    """Return the prediction of each window of a clip of several, held to the thresholds of windows."""
+def window_predictions(
+    config: ModelConfig, record: ClipRecord, threshold: float | None = None
+) -> list[Prediction]:
+    """Return the prediction of each window of a clip of several, held to the thresholds of windows.
+
+    A threshold that is given takes their place.
+    """
     evidence, mask = record.stack()
     pieces = [(record.name, [window]) for window in record.windows]
     calibration = _Calibration(
-        config.window_thresholds, config.window_conformal, _WINDOWS_UNCALIBRATED
+        config.window_thresholds, config.window_conformal, _WINDOWS_UNCALIBRATED, threshold
     )
     return [
-        _noting_length(config, record, each)
+        _noting_length(config, record, each, threshold is None)
         for each in _answers(config, evidence, mask, pieces, calibration)
     ]
 
 
-def _noting_length(config: ModelConfig, record: ClipRecord, answer: Prediction) -> Prediction:
+def _noting_length(
+    config: ModelConfig, record: ClipRecord, answer: Prediction, calibrated: bool
+) -> Prediction:
     """Add to a window's reasons that those which its threshold or label set rests on had another length."""
     seconds, own = record.windows[0].end - record.windows[0].start, config.window_seconds
     if math.isclose(seconds, own, rel_tol=1e-3):
         return answer
-    if answer.threshold is not None:
+    if calibrated and answer.threshold is not None:
         what = "threshold"
     elif answer.label_set is not None:
         what = "label set"
@@ -241,13 +254,22 @@ def _answer(
     if math.isnan(confidence):
         return replace(base, reasons=("the evidence is not a number", *notes))
     record = calibration.thresholds.get("+".join(present))
+    calibrated = None if record is None else record.threshold
+    threshold = calibrated if calibration.given is None else calibration.given
     reasons = []
     trusted = None
-    if record is None:
+    if threshold is None:
         reasons.append(calibration.missing.format("+".join(present)))
     else:
-        trusted = bool(fused.trusted(record.threshold, config.disagreement_limit))
-        reasons += _objections(fused, record.threshold, config.disagreement_limit)
+        trusted = bool(fused.trusted(threshold, config.disagreement_limit))
+        reasons += _objections(fused, threshold, config.disagreement_limit)
+    if calibration.given is not None:
+        own = (
+            "none was calibrated"
+            if calibrated is None
+            else f"the calibrated one is {calibrated:.3f}"
+        )
+        reasons.append(f"the threshold {threshold:.3f} was given; for {'+'.join(present)} {own}")
     label_set = None
     if (sets := calibration.conformal.get("+".join(present))) is not None:
         label_set = _label_set(config.labels, fused, sets)
@@ -258,10 +280,12 @@ def _answer(
         label=config.labels[int(fused.prediction)],
         probabilities=dict(zip(config.labels, fused.probability.tolist(), strict=True)),
         trusted=trusted,
-        threshold=None if record is None else record.threshold,
+        threshold=threshold,
         label_set=label_set,
         reasons=(*reasons, *notes),
-        guarantee=record.guarantee_text if record is not None and trusted else "",
+        guarantee=record.guarantee_text
+        if record is not None and calibration.given is None and trusted
+        else "",
     )
 
 
@@ -273,10 +297,20 @@ def _label_set(labels: Sequence[str], fused: Opinion, sets: ConformalSets) -> tu
     return tuple(labels[k] for k in order if held[k])
 
 
+def below(confidence: float, threshold: float) -> str:
+    """Say that a confidence is not enough.
+
+    Example:
+        >>> below(0.41, 0.55)
+        'confidence 0.410 is below the threshold 0.550'
+    """
+    return f"confidence {confidence:.3f} is below the threshold {threshold:.3f}"
+
+
 def _objections(opinion: Opinion, threshold: float, limit: float | None) -> Iterator[str]:
     """Yield what speaks against trusting one opinion: each half of the rule of trust by itself."""
     if not is_trusted(opinion.confidence, threshold):
-        yield f"confidence {float(opinion.confidence):.3f} is below the threshold {threshold:.3f}"
+        yield below(float(opinion.confidence), threshold)
     disagreement = opinion.disagreement
     if limit is not None and disagreement is not None and not is_within(disagreement, limit):
         yield f"disagreement {float(disagreement):.3f} is above the limit {limit:.3f}"
