@@ -209,8 +209,13 @@ def _failed_without_answer(prediction: Prediction) -> Prediction:
         return prediction
     what, *why = prediction.reasons
     because = f" ({'; '.join(why)})" if why else ""
-    read = " and ".join(prediction.opinions)
-    return replace(prediction, error=f"{prediction.path}: {what}{because}; the model reads {read}")
+    error = (
+        f"{prediction.path}: {what}{because}; the model reads {' and '.join(prediction.opinions)}"
+    )
+    nothing = float("nan")
+    return replace(
+        prediction, error=error, confidence=nothing, conflict=nothing, disagreement=nothing
+    )
 
 
 @torch.no_grad()

@@ -321,8 +321,8 @@ def json_line(row: Mapping[str, Any]) -> str:
     """Return a row as a line of JSON.
 
     Example:
-        >>> json_line({"path": "ü.wav", "threshold": None})
-        '{"path": "ü.wav", "threshold": null}\\n'
+        >>> json_line({"path": "ü.wav", "threshold": None}).rstrip()
+        '{"path": "ü.wav", "threshold": null}'
     """
     return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 

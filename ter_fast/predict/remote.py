@@ -30,7 +30,7 @@ _FETCHED = ("http", "https", "ftp")
 _STREAMS = ("rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt", "mms")
 _PLAYLISTS = (".m3u8", ".mpd")
 # A path library takes one of the two slashes away.
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(?=[^/])(.*)", re.DOTALL)
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
 _KNOWN = frozenset({*_FETCHED, *_STREAMS, "file", "s3", "gs", "hf", "sftp", "ssh", "data"})
 _Fetch = Callable[[Path], None]
 
@@ -48,7 +48,7 @@ def address_of(path: str | Path) -> str | None:
     match = _ADDRESS.fullmatch(text)
     if match is None or not ("://" in text or match[1].lower() in _KNOWN):
         return None
-    return f"{match[1]}:///{match[2]}" if match[1].lower() == "file" else f"{match[1]}://{match[2]}"
+    return f"{match[1]}://{'/' if match[1].lower() == 'file' else ''}{match[2]}"
 
 
 def local_path(address: str) -> str | None:
@@ -58,8 +58,9 @@ def local_path(address: str) -> str | None:
         >>> local_path("file:///clips/my%20film.mp4")
         '/clips/my film.mp4'
     """
-    parts = urllib.parse.urlsplit(address)
-    return urllib.request.url2pathname(parts.path) if parts.scheme.lower() == "file" else None
+    if not address.lower().startswith("file:"):
+        return None
+    return urllib.request.url2pathname(urllib.parse.urlsplit(address).path)
 
 
 def is_pipe(path: str) -> bool:
@@ -105,7 +106,10 @@ def read_address(address: str, read: Callable[[Path], Iterator[Clip]]) -> Iterat
         MediaError: There is no such file, the server does not answer in time, it is no media, or the
             address is that of a live stream or of something that cannot be downloaded.
     """
-    parts = urllib.parse.urlsplit(address)
+    try:
+        parts = urllib.parse.urlsplit(address)
+    except ValueError as error:
+        raise MediaError(f"{address} is no address ({error}); check how it is spelt") from None
     scheme, suffix = parts.scheme.lower(), Path(parts.path).suffix.lower()
     if scheme in _STREAMS or suffix in _PLAYLISTS:
         raise MediaError(
