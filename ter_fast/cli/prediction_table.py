@@ -24,7 +24,7 @@ from ter_fast.predict.spans import clock
 
 _NOTICE = "Labels are expressions as acted or perceived, not what a person feels."
 _GAP = "  "
-_CONFIDENCE, _TRUSTED, _MARKS = 16, 8, 5
+_CONFIDENCE, _TRUSTED, _LABEL_SET, _MARKS = 16, 8, 12, 5
 # Names of fewer cells tell clips apart badly: then what each modality says gets its own line.
 _SHORTEST_NAME, _LEAST_NAME = 24, 12
 # Further notes stand below their rows, so that a run without end does not gather them.
@@ -62,15 +62,16 @@ class TablePrinter:
         ]
         label = max(map(cell_len, ("label", *config.labels)))
         self._widths = [label, _CONFIDENCE, _TRUSTED]
-        opinions = [max(label + 5, cell_len(name)) for name in self._modalities]
+        columns = [max(label + 5, cell_len(name)) for name in self._modalities]
+        columns += [_LABEL_SET] if config.has_label_sets else []
         times = 14 if per_window else 0
         longest = max(map(cell_len, names), default=0) + times if names else _SHORTEST_NAME + times
         longest = max(longest, cell_len("clip"))
-        self._in_columns = width is None or self._room(width, opinions) >= min(
+        self._in_columns = width is None or self._room(width, columns) >= min(
             longest, _SHORTEST_NAME + times
         )
         if self._in_columns:
-            self._widths += opinions
+            self._widths += columns
         room = longest if width is None else max(_LEAST_NAME + times, self._room(width))
         self._widths.insert(0, min(longest, room))
 
@@ -82,7 +83,9 @@ class TablePrinter:
     def head(self) -> Iterator[Text]:
         """Yield the names of the columns, and a line below."""
         names = ["clip", "label", "confidence", "trusted?"]
-        names += self._modalities if self._in_columns else []
+        if self._in_columns:
+            names += self._modalities
+            names += ["label set"] if self._config.has_label_sets else []
         yield _line([Text(name, "bold") for name in names], self._widths)
         yield Text("─" * (sum(self._widths) + len(_GAP) * (len(self._widths) - 1)), "dim")
 
@@ -98,9 +101,10 @@ class TablePrinter:
             Text(_confidence(prediction)),
             _verdict(prediction),
         ]
-        said = {name: prediction.opinions.get(name) for name in self._modalities}
         if self._in_columns:
-            cells += [Text(_say(opinion, self._config.labels)) for opinion in said.values()]
+            opinions = (prediction.opinions.get(name) for name in self._modalities)
+            cells += [Text(_say(opinion, self._config.labels)) for opinion in opinions]
+            cells += [Text(_set(prediction))] if self._config.has_label_sets else []
         line = _line(cells, self._widths)
         if not (self._in_columns and marks):
             line.rstrip()
@@ -108,14 +112,20 @@ class TablePrinter:
         if prediction.error:
             yield self._below(prediction.error, "red")
             return
-        held = [name for name in said if _may_hold(prediction.path, name)]
-        details = []
-        if not self._in_columns and len(held) > 1:
-            details = [f"{name}: {_say(said[name], self._config.labels)}" for name in held]
-        if self._config.has_label_sets:
-            details.append(f"label set: {_set(prediction)}")
+        details = [] if self._in_columns else self._details(prediction)
         for text in (*([_GAP.join(details)] if details else []), *others):
             yield self._below(text, "dim")
+
+    def _details(self, prediction: Prediction) -> list[str]:
+        """Return what has no column of its own: what each of several modalities says, and the label set."""
+        said = {
+            name: prediction.opinions.get(name)
+            for name in self._modalities
+            if _may_hold(prediction.path, name)
+        }
+        details = [f"{name}: {_say(said[name], self._config.labels)}" for name in said]
+        sets = [f"label set: {_set(prediction)}"] if self._config.has_label_sets else []
+        return (details if len(details) > 1 else []) + sets
 
     def _below(self, text: str, style: str) -> RenderableType:
         """Return a line below a row; a file's lines are not broken."""
