@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+import numpy.typing as npt
 from torch import Tensor
 
 from ter_fast.experts.network import Network
@@ -20,11 +21,16 @@ from ter_fast.predict.settings import (
 )
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from ter_fast.data import Dataset
     from ter_fast.evaluate.evaluation import Evaluation
     from ter_fast.evaluate.robustness import Robustness
     from ter_fast.predict.live import Live
     from ter_fast.predict.predict import PredictionStream
+
+    Pictures = npt.NDArray[Any] | Tensor | Image
+    Sound = tuple[npt.NDArray[Any] | Tensor, float] | tuple[float, npt.NDArray[Any] | Tensor]
 
 
 class Model(Network):
@@ -47,13 +53,15 @@ class Model(Network):
     @overload
     def predict(  # type: ignore[overload-overlap]
         self,
-        source: str | Path | Clip,
+        source: str | bytes | Path | Clip | Pictures | Sound,
         **settings: Unpack[PredictSettings],
     ) -> Prediction: ...
     @overload
     def predict(
         self,
-        source: Mapping[str, Tensor] | Sequence[str | Path | Clip | Mapping[str, Any]] | Dataset,
+        source: Mapping[str, Tensor | npt.NDArray[Any]]
+        | Sequence[str | bytes | Path | Clip | Pictures | Sound | Mapping[str, Any]]
+        | Dataset,
         **settings: Unpack[PredictSettings],
     ) -> Predictions: ...
     @overload
@@ -65,22 +73,27 @@ class Model(Network):
     def predict(
         self,
         source: str
+        | bytes
         | Path
         | Clip
+        | Pictures
+        | Sound
         | Mapping[str, Any]
-        | Sequence[str | Path | Clip | Mapping[str, Any]]
+        | Sequence[str | bytes | Path | Clip | Pictures | Sound | Mapping[str, Any]]
         | Dataset,
         **settings: Unpack[PredictSettings],
     ) -> Prediction | Predictions:
         """Predict one clip or many.
 
         Args:
-            source: A media file, a folder, the address of a file (`https://…`), a `Clip`, a clip with what
-                lies beside it, a list of these, a `Dataset` (its labels are not looked at), or tensors by
-                modality: `audio` `(B, samples)` float32 at 16 kHz, `video` `(B, T, H, W, 3)` uint8, others
-                `(B, …)`. A clip with what lies beside it is `{"path": "clip.mp4", "text": "I knew it"}`: by
-                modality what the reader of `register_modality` is given, or a tensor. In a long clip it
-                belongs to every window.
+            source: A media file, a folder, the address of a file (`https://…`), a `Clip`, a picture or pictures,
+                sound with its rate, a clip with what lies beside it, a list of these, a `Dataset` (its labels
+                are not looked at), or tensors by modality: `audio` `(B, samples)` float32 at 16 kHz, `video`
+                `(B, T, H, W, 3)` uint8, others `(B, …)`. A picture is one of Pillow's or an RGB array
+                `(H, W, 3)`, pictures `(T, H, W, 3)`; sound is `(array, sample_rate)` in either order (see
+                `Clip.from_arrays`). A clip with what lies beside it is
+                `{"path": "clip.mp4", "text": "I knew it"}`: by modality what the reader of
+                `register_modality` is given, or a tensor. In a long clip it belongs to every window.
             **settings: How the clips are cut, read and run; see `ter_fast.predict.settings.PredictSettings`.
 
         Returns:

@@ -16,6 +16,7 @@ from rich.text import Text
 from ter_fast.data.files import modalities_of
 from ter_fast.data.modalities import MEDIA
 from ter_fast.experts.config import ModelConfig
+from ter_fast.media.text import clean
 from ter_fast.opinions.opinion import Opinion
 from ter_fast.predict.aggregate import below
 from ter_fast.predict.counting import PredictionCounts
@@ -65,7 +66,11 @@ class TablePrinter:
         columns = [max(label + 5, cell_len(name)) for name in self._modalities]
         columns += [_LABEL_SET] if config.has_label_sets else []
         times = 14 if per_window else 0
-        longest = max(map(cell_len, names), default=0) + times if names else _SHORTEST_NAME + times
+        longest = (
+            max((cell_len(clean(name)) for name in names), default=0) + times
+            if names
+            else _SHORTEST_NAME + times
+        )
         longest = max(longest, cell_len("clip"))
         self._in_columns = width is None or self._room(width, columns) >= min(
             longest, _SHORTEST_NAME + times
@@ -130,8 +135,8 @@ class TablePrinter:
     def _below(self, text: str, style: str) -> RenderableType:
         """Return a line below a row; a file's lines are not broken."""
         if self._unbroken:
-            return Text(f"    {text}", style)
-        return Padding(Text(text, style), (0, 0, 0, 4), expand=False)
+            return Text(f"    {clean(text)}", style)
+        return Padding(Text(clean(text), style), (0, 0, 0, 4), expand=False)
 
     def _mark(self, prediction: Prediction) -> tuple[str, list[str]]:
         """Return the numbers of a prediction's notes, and those that have none."""
@@ -152,7 +157,7 @@ class TablePrinter:
 
     def _name(self, prediction: Prediction) -> str:
         times = f" {_times(prediction)}" if self._per_window else ""
-        return shorten(prediction.path, self._widths[0] - cell_len(times)) + times
+        return shorten(clean(prediction.path), self._widths[0] - cell_len(times)) + times
 
     def foot(self) -> Iterator[Text]:
         """Yield the notes with their counts, the counts of labels and of trust, and what is guaranteed."""
@@ -160,7 +165,7 @@ class TablePrinter:
         unit = "window" if self._per_window else "clip"
         for number, (note, count) in enumerate(self._notes.items(), 1):
             times = f" ({_plural(count, unit)})" if count > 1 else ""
-            yield Text(f"[{number}] {note}{times}", "dim")
+            yield Text(f"[{number}] {clean(note)}{times}", "dim")
         counts = self.counts
         if counts.total > 1 and counts.labels:
             by_label = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,3 +66,41 @@ def modalities_of(path: str | Path) -> tuple[str, ...]:
     if suffix in PICTURE:
         return ("video",)
     return ("audio", "video")
+
+
+FileKey = tuple[int, int] | str
+"""What all names of a file have in common."""
+
+
+def file_key(path: str) -> FileKey:
+    """Return what is equal for every spelling of a file: relative or absolute, by a link, in other letters.
+
+    A file that is there is known by its number in the file system, so that hard links and names in another
+    case (where the system does not tell them apart) are one; of others the absolute path has to do.
+
+    Example:
+        >>> file_key("no/such.wav") == file_key("./no/where/../such.wav")
+        True
+    """
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return os.path.normcase(os.path.abspath(path))
+    # Some file systems of Windows give no numbers.
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
+
+
+def locate(folder: Path, name: str) -> Path:
+    """Return the file of a folder that a table names, also where one composes accents and the other does not.
+
+    macOS and archives made there write "e" and an accent where others write one letter.
+
+    Example:
+        >>> str(locate(Path("no"), "such.wav"))
+        'no/such.wav'
+    """
+    path = folder / name
+    if name.isascii() or os.path.lexists(path):
+        return path
+    others = (folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    return next(filter(os.path.lexists, others), path)

@@ -17,7 +17,7 @@ PARTIAL = ".part"
 """Ending of a file that is being written, by which one that a killed process left behind is known."""
 
 Content = str | bytes | Sequence[bytes | memoryview] | Callable[[Path], object]
-"""Text (written as UTF-8), bytes, parts that follow each other, or a function that fills a file."""
+"""Text (in UTF-8, lone surrogates as escapes), bytes, parts that follow each other, or a function that fills a file."""
 
 
 def write_atomically(
@@ -138,7 +138,8 @@ def file_sha256(path: str | Path) -> str:
 def _new_file(target: Path, suffix: str) -> Path:
     """Make an empty file in the folder of the target, which alone can be moved there at once."""
     while True:
-        place = target.with_name(f".{target.stem}-{secrets.token_hex(4)}{suffix}")
+        # Of the name only the beginning, since a longer one than the target's might not be allowed.
+        place = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(4)}{suffix}")
         try:
             # `tempfile` makes files that only their owner can read; these get what the umask leaves.
             os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -149,6 +150,7 @@ def _new_file(target: Path, suffix: str) -> Path:
 
 def _fill(place: Path, content: str | bytes | Sequence[bytes | memoryview]) -> None:
     if isinstance(content, str):
-        content = content.encode()
+        # A file name in it need not be text; its stray bytes are written as escapes.
+        content = content.encode("utf-8", "backslashreplace")
     with place.open("wb") as file:
         file.writelines([content] if isinstance(content, bytes) else content)

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 import torch
 
@@ -16,18 +17,19 @@ from ter_fast.errors import MediaError, ModelError
 from ter_fast.experts.config import ModelConfig
 from ter_fast.media.memory import release
 from ter_fast.media.progress import track
+from ter_fast.media.text import as_text
 from ter_fast.media.threads import leaving_cores, worker_count
 from ter_fast.predict.aggregate import ClipRecord, aggregate
 from ter_fast.predict.evidence import evidence_by_window
+from ter_fast.predict.in_memory import in_memory
 from ter_fast.predict.prediction import Prediction, Predictions
 from ter_fast.predict.preprocessor import Preprocessor, preprocessor_of
 from ter_fast.predict.settings import FileSettings, PredictSettings, check_threshold
 from ter_fast.predict.source import Source, Window
-from ter_fast.predict.sources import ManySources, OneSource, is_one, sources_of
+from ter_fast.predict.sources import is_one, sources_of
 from ter_fast.predict.streaming import stream_windows
 
 if TYPE_CHECKING:
-    from ter_fast.data import Dataset
     from ter_fast.experts.network import Network
 
 
@@ -72,30 +74,31 @@ class PredictionStream(Iterator[Prediction]):
 
 def predict(
     model: Network,
-    source: OneSource | ManySources | Dataset,
+    source: Any,
     **settings: Unpack[PredictSettings],
 ) -> Prediction | Predictions:
     """Predict whatever `Model.predict` takes; see there for the arguments and errors."""
     progress = settings.pop("progress", False)
+    source = in_memory(source)
     stream = _stream(model, source, settings, by_clip=False)
     with stream:
         count = None if stream.names is None else len(stream.names)
         results = list(track(stream, "predicting", count, progress, stream.names))
     one = is_one(source)
-    if one or isinstance(source, (str, os.PathLike)):
+    if one or isinstance(source, str):
+        in_folder = isinstance(source, str) and os.path.isdir(source)
         # A folder without media stands for itself; a bad file in a folder is one row among others.
-        alone = one or [result.path for result in results] == [str(source)]
-        folder = not one and os.path.isdir(cast(str, source))
-        if (alone or not folder) and results[0].error:
+        alone = not in_folder or [result.path for result in results] == [str(Path(source))]
+        if alone and results[0].error:
             raise MediaError(results[0].error)
-        if not folder:
+        if not in_folder:
             return results[0]
     return Predictions(results)
 
 
 def predict_iter(
     model: Network,
-    source: OneSource | ManySources | Dataset,
+    source: Any,
     *,
     skip: Collection[str] = (),
     **settings: Unpack[PredictSettings],
@@ -108,7 +111,7 @@ def predict_iter(
 
 def _stream(
     model: Network,
-    source: OneSource | ManySources | Dataset,
+    source: Any,
     settings: PredictSettings,
     skip: Collection[str] = (),
     *,
@@ -127,7 +130,10 @@ def _stream(
     preprocessor = preprocessor_of(model.config, **cast(FileSettings, settings))
     sources = sources_of(source, preprocessor)
     if skip:
-        left = (each for each in sources if each.name not in skip)
+        # A table holds names as text.
+        left = (
+            each for each in sources if each.name not in skip and as_text(each.name) not in skip
+        )
         sources = left if isinstance(sources, Iterator) else list(left)
     names = tuple(each.name for each in sources) if isinstance(sources, Sequence) else None
     return PredictionStream(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ter_fast.errors import TerFastError
 from ter_fast.media.files import write_atomically
+from ter_fast.media.text import as_text
 from ter_fast.opinions.opinion import Opinion
 from ter_fast.predict.notebook import SHOWN_ROWS, table_html
 from ter_fast.predict.subtitles import write_subtitles
@@ -116,6 +117,8 @@ class Prediction:
         """Return the prediction as one row of the table, columns in their fixed order.
 
         `label_set` is a column only where the model has label sets: labels joined by "; ", "" where none fits.
+        Bytes of a file name that are no text stand as escapes, which every format can hold; `path` has the name
+        that opens the file.
         """
         row: dict[str, Any] = {
             name: getattr(self, name)
@@ -133,10 +136,13 @@ class Prediction:
             row["label_set"] = None if self.label_set is None else "; ".join(self.label_set)
         row["reasons"] = "; ".join(self.reasons)
         row["error"] = self.error
-        return {
-            name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in row.items()
-        }
+        return {as_text(name): _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return as_text(value) if isinstance(value, str) else value
 
     def to_dict(self) -> dict[str, Any]:
         """Return `row()`: plain values, None where one is missing."""

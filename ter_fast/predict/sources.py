@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -20,6 +20,7 @@ from ter_fast.errors import DataError, MediaError, ModelError
 from ter_fast.media.clip import Clip
 from ter_fast.media.decode import cut
 from ter_fast.media.resampling import SAMPLE_RATE
+from ter_fast.predict.in_memory import in_memory
 from ter_fast.predict.preprocessor import Preprocessor
 from ter_fast.predict.remote import address_of, is_pipe, local_path, read_address, read_pipe
 from ter_fast.predict.source import Source
@@ -28,25 +29,22 @@ if TYPE_CHECKING:
     from ter_fast.data import Dataset, Sample
 
 
-OneSource = str | Path | Clip | Mapping[str, Any]
-ManySources = Iterable[OneSource]
-
-
-def sources_of(
-    source: OneSource | ManySources | Dataset, preprocessor: Preprocessor
-) -> Sequence[Source] | Iterator[Source]:
+def sources_of(source: Any, preprocessor: Preprocessor) -> Sequence[Source] | Iterator[Source]:
     """List what `Model.predict` is given; an iterator is read as its sources are asked for.
 
     Raises:
+        MediaError: One picture or sound of another form than `Clip.from_arrays` takes.
         ModelError: Tensors, or what lies beside a clip, that do not fit the model.
+        TypeError: Nothing that could be predicted.
     """
     from ter_fast.data import Dataset
 
+    source = in_memory(source)
     if isinstance(source, Dataset):
         return dataset_sources(source, preprocessor)
     if isinstance(source, Mapping) and not is_one(source):
         return _tensor_sources(source, preprocessor)
-    if isinstance(source, (str, Path, Clip, Mapping)):
+    if isinstance(source, (str, Clip, Mapping)):
         return list(_sources_of_one(source, preprocessor, "clip"))
     each = (
         found
@@ -63,29 +61,47 @@ def is_one(source: object) -> bool:
     return isinstance(source, Clip)
 
 
-def _sources_of_one(source: OneSource, preprocessor: Preprocessor, name: str) -> Iterator[Source]:
+def _sources_of_one(source: Any, preprocessor: Preprocessor, name: str) -> Iterator[Source]:
+    # What `pathlib` made of an address, only the path itself can say.
+    if isinstance(source, Path) and (address := address_of(source)) is not None:
+        source = address
+    try:
+        source = in_memory(source)
+    except MediaError as error:
+        # As with files, one bad array among many costs only itself.
+        yield Source(name, partial(_refuse, str(error)))
+        return
     if isinstance(source, Clip):
         yield Source(source.path or name, partial(_windows, source, preprocessor))
     elif isinstance(source, Mapping):
         yield _source_with_extras(source, preprocessor, name)
-    else:
+    elif isinstance(source, str):
         yield from _sources_of_path(source, preprocessor)
+    else:
+        raise TypeError(f"{name} is {type(source).__name__}; give a file, a folder or a Clip")
 
 
-def _sources_of_path(path: str | Path, preprocessor: Preprocessor) -> Iterator[Source]:
+def _sources_of_path(path: str, preprocessor: Preprocessor) -> Iterator[Source]:
     """Yield the clips behind a file, a folder, an address on the web or a pipe."""
-    name = str(path)
+    if not path:
+        # `pathlib` would make the current folder of it.
+        text = (
+            'the path is empty (""); give a file, a folder or a Clip, or "." for the current folder'
+        )
+        yield Source("", partial(_refuse, text))
+        return
     if (address := address_of(path)) is not None:
         if (file := local_path(address)) is None:
             yield Source(address, partial(read_address, address, preprocessor.read))
             return
-        name = file
+        path = file
+    name = str(Path(path))
     if is_pipe(name):
         yield Source(name, partial(read_pipe, name, preprocessor.read))
     elif os.path.isdir(name):
         yield from _sources_in(Path(name), preprocessor)
     else:
-        yield Source(name, partial(preprocessor.read, Path(name)))
+        yield Source(name, partial(preprocessor.read, name))
 
 
 def _sources_in(folder: Path, preprocessor: Preprocessor) -> Iterator[Source]:
@@ -154,7 +170,7 @@ def _source_with_extras(values: Mapping[str, Any], preprocessor: Preprocessor, n
     if unknown := [key for key in extras if key not in modalities]:
         raise ModelError(
             f"beside a clip's path the model reads {', '.join(modalities) or 'nothing'}; given "
-            f"{', '.join(unknown)} (a batch is a mapping of torch tensors alone)"
+            f"{', '.join(unknown)} (a batch is a mapping of tensors or arrays alone)"
         )
     if path is None or not preprocessor.reads_media:
         label = name if path is None else str(getattr(path, "path", path) or name)
