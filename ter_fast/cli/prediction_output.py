@@ -93,14 +93,15 @@ class PredictionOutput:
         rows = prediction.windows if self._per_window else [prediction]
         if self._table is not None:
             self._table.write(rows)
+        # At once, so that Ctrl-C while it prints does not take a row that is written for one that is not.
+        self.clips += 1
+        self.failed += bool(prediction.error)
         for row in rows:
             if self._as_json:
                 sys.stdout.write(json_line(row.row()))
             else:
                 self._print(self._printer.row(row))
         sys.stdout.flush()
-        self.clips += 1
-        self.failed += bool(prediction.error)
         self._advance(1, next(self._upcoming, ""))
 
     def _print(self, lines: Iterator[RenderableType]) -> None:

@@ -74,7 +74,7 @@ def is_pipe(path: str) -> bool:
         return True
     try:
         return stat.S_ISFIFO(os.stat(path).st_mode)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -515,5 +515,5 @@ def test_options_that_are_settings_reach_the_model(
     run("predict", media, "--model", model, "--json", *options)
     assert given == {
         "skip": (), "threshold": 0.8, "window": 2.0, "hop": 1.5, "faces": None, "face_model": None, "decode": "pyav",
-        "batch_size": 3, "sampling": "keyframe", "progress": False,
+        "batch_size": 3, "sampling": "keyframe",
     }  # fmt: skip
