@@ -242,12 +242,13 @@ def shorten(name: str, width: int) -> str:
     """
     if cell_len(name) <= width:
         return name
-    last = f"/{PurePath(name).name}"
+    tail = f"/{PurePath(name).name}"
     # A file's own name whole, where a few cells of its folder are left beside it.
-    tail = last if len(last) + 4 <= width else name[-(width // 2) :]
-    while cell_len(tail) >= width:
-        tail = tail[1:]
-    return set_cell_size(name, width - 1 - cell_len(tail)) + "…" + tail
+    if cell_len(tail) + 4 > width:
+        tail = name
+        while cell_len(tail) > width // 2:
+            tail = tail[1:]
+    return set_cell_size(name, width - 1 - cell_len(tail)).rstrip() + "…" + tail
 
 
 def _may_hold(name: str, modality: str) -> bool:

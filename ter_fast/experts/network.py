@@ -41,12 +41,7 @@ class Network(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        if not isinstance(config, ModelConfig):
-            given = type(self).__name__
-            raise TypeError(
-                f"{given} takes a ModelConfig, not {config!r}; load a model by "
-                f"{given}.from_pretrained({str(config)!r}), or make a new one by {given}.build(labels)"
-            )
+        _check_config(config, type(self).__name__)
         self.config = config
         self.experts = nn.ModuleDict(
             {
@@ -305,3 +300,12 @@ class Network(nn.Module):
             ModelError: Nothing of that name, a file is missing or altered, or the configuration is wrong.
         """
         return saving.load(cls, name, revision)
+
+
+def _check_config(config: object, name: str) -> None:
+    """Refuse what is no configuration: the name of a model, most likely."""
+    if not isinstance(config, ModelConfig):
+        raise TypeError(
+            f"{name} takes a ModelConfig, not {config!r}; load a model by "
+            f"{name}.from_pretrained({str(config)!r}), or make a new one by {name}.build(labels)"
+        )

@@ -138,12 +138,6 @@ class Prediction:
         row["error"] = self.error
         return {as_text(name): _cell(value) for name, value in row.items()}
 
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float) and math.isnan(value):
-        return None
-    return as_text(value) if isinstance(value, str) else value
-
     def to_dict(self) -> dict[str, Any]:
         """Return `row()`: plain values, None where one is missing."""
         return self.row()
@@ -151,6 +145,12 @@ def _cell(value: Any) -> Any:
     def _repr_html_(self) -> str:
         """Return the row as a table, which notebooks show."""
         return Predictions([self])._repr_html_()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return as_text(value) if isinstance(value, str) else value
 
 
 class Predictions(Sequence[Prediction]):

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -72,6 +72,7 @@ def open_table(path: str | Path, columns: Sequence[str], resume: bool = False) -
         frozenset({'a.wav'})
     """
     check_table_file(path)
+    kinds: dict[str, Callable[[Path, list[str], bool], TableFile]]
     kinds = {".csv": _CsvFile, ".jsonl": _JsonLinesFile, ".parquet": _ParquetFile}
     return kinds[check_table_name(path)](Path(path), list(columns), resume)
 
@@ -137,7 +138,7 @@ class TableFile(ABC):
         """Bring the file to its end; a table without rows has its columns."""
         self.write(())
 
-    def _check_columns(self, found: Sequence[str] | None) -> None:
+    def _check_columns(self, found: Iterable[str] | None) -> None:
         if list(found or ()) != self.columns:
             raise ValueError(
                 "its columns are not those of this model: another model or version wrote it"

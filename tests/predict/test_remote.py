@@ -25,7 +25,7 @@ class Handler(BaseHTTPRequestHandler):
         self.sound = sound
         super().__init__(*arguments)
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         name = self.path.partition("?")[0]
         if name == "/gone.wav":
             self.send_error(404)
@@ -132,7 +132,8 @@ def test_nobody_there(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_addresses_say_what_reads_them(model: Model, url: str, message: str) -> None:
     (found,) = model.predict([url])
     assert found.path == url
-    assert pytest.raises(MediaError, model.predict, url).match(message)
+    with pytest.raises(MediaError, match=message):
+        model.predict(url)
 
 
 def test_a_local_address_is_its_path(model: Model, sound: Path) -> None:
