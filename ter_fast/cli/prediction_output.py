@@ -14,7 +14,8 @@ from rich.console import Console, RenderableType
 from ter_fast.cli.prediction_table import TablePrinter
 from ter_fast.experts.config import ModelConfig
 from ter_fast.media.progress import progress_bar
-from ter_fast.predict.prediction import Prediction, json_line
+from ter_fast.predict.prediction import Prediction
+from ter_fast.predict.tables import json_line
 from ter_fast.predict.writing import TableFile
 
 

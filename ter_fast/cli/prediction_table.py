@@ -18,9 +18,9 @@ from ter_fast.data.modalities import MEDIA
 from ter_fast.experts.config import ModelConfig
 from ter_fast.media.text import clean
 from ter_fast.opinions.opinion import Opinion
-from ter_fast.predict.aggregate import below
 from ter_fast.predict.counting import PredictionCounts
 from ter_fast.predict.prediction import Prediction, Predictions
+from ter_fast.predict.reasons import below
 from ter_fast.predict.spans import clock
 
 _NOTICE = "Labels are expressions as acted or perceived, not what a person feels."

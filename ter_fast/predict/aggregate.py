@@ -13,9 +13,9 @@ from torch import Tensor
 from ter_fast.experts.config import ModelConfig
 from ter_fast.experts.opinions import opinions_of
 from ter_fast.opinions.opinion import Opinion
-from ter_fast.opinions.trusted import is_trusted, is_within
 from ter_fast.predict.evidence import window_mean
 from ter_fast.predict.prediction import Prediction
+from ter_fast.predict.reasons import notes_of, objections
 from ter_fast.predict.source import Window
 from ter_fast.trust.conformal import ConformalSets
 from ter_fast.trust.trusted_threshold import TrustedThreshold
@@ -30,9 +30,6 @@ _WINDOWS_UNCALIBRATED = (
 _NO_LABEL = (
     "no label fits: the true label of {} of the calibration clips was more probable than any here"
 )
-
-# An expert that keeps less than this share of its belief hardly counts, and the prediction says so.
-_MOSTLY_DISCOUNTED = 0.5
 
 
 @dataclass(frozen=True)
@@ -233,7 +230,7 @@ def _answer(
 ) -> Prediction:
     """Turn the opinions on one stretch into its prediction: the label, and whether to trust it."""
     present = [modality for modality, opinion in opinions.items() if opinion is not None]
-    notes = tuple(_notes(windows, list(opinions)))
+    notes = tuple(notes_of(windows, list(opinions)))
     notes += tuple(dict.fromkeys(window.remark for window in windows if window.remark))
     confidence, disagreement = float(fused.confidence), _number(fused.disagreement)
     base = Prediction(
@@ -262,7 +259,7 @@ def _answer(
         reasons.append(calibration.missing.format("+".join(present)))
     else:
         trusted = bool(fused.trusted(threshold, config.disagreement_limit))
-        reasons += _objections(fused, threshold, config.disagreement_limit)
+        reasons += objections(fused, threshold, config.disagreement_limit)
     if calibration.given is not None:
         own = (
             "none was calibrated"
@@ -295,56 +292,6 @@ def _label_set(labels: Sequence[str], fused: Opinion, sets: ConformalSets) -> tu
     (held,) = sets.predict(probability[None])
     order = probability.argsort(descending=True, stable=True).tolist()
     return tuple(labels[k] for k in order if held[k])
-
-
-def below(confidence: float, threshold: float) -> str:
-    """Say that a confidence is not enough.
-
-    Example:
-        >>> below(0.41, 0.55)
-        'confidence 0.410 is below the threshold 0.550'
-    """
-    return f"confidence {confidence:.3f} is below the threshold {threshold:.3f}"
-
-
-def _objections(opinion: Opinion, threshold: float, limit: float | None) -> Iterator[str]:
-    """Yield what speaks against trusting one opinion: each half of the rule of trust by itself."""
-    if not is_trusted(opinion.confidence, threshold):
-        yield below(float(opinion.confidence), threshold)
-    disagreement = opinion.disagreement
-    if limit is not None and disagreement is not None and not is_within(disagreement, limit):
-        yield f"disagreement {float(disagreement):.3f} is above the limit {limit:.3f}"
-
-
-def _notes(windows: Sequence[Window], modalities: Sequence[str]) -> Iterator[str]:
-    """Say of each modality why it is missing, or that it is out of distribution, and in how many windows."""
-    for modality in modalities:
-        missing = [window for window in windows if modality in window.notes]
-        if not missing:
-            continue
-        yield f"{modality}: {missing[0].notes[modality]}{_where(missing, windows)}"
-    for modality in modalities:
-        outside = [
-            window
-            for window in windows
-            if window.ood_weights.get(modality, 1.0) < _MOSTLY_DISCOUNTED
-        ]
-        if not outside:
-            continue
-        note = f"{modality}: unlike what its expert was trained on"
-        if len(windows) == 1:
-            yield f"{note}, so {outside[0].ood_weights[modality]:.0%} of its belief counts"
-        else:
-            yield f"{note}, and mostly not believed{_where(outside, windows)}"
-
-
-def _where(some: Sequence[Window], windows: Sequence[Window]) -> str:
-    """Say in how many of a clip's windows something is, and where; nothing where it is in all."""
-    if len(some) == len(windows):
-        return ""
-    return (
-        f", in {len(some)} of {len(windows)} windows ({some[0].start:.0f} to {some[-1].end:.0f} s)"
-    )
 
 
 def _number(value: Tensor | None) -> float:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from ter_fast.errors import TerFastError
 from ter_fast.media.files import write_atomically
 from ter_fast.media.text import as_text
 from ter_fast.opinions.opinion import Opinion
 from ter_fast.predict.notebook import SHOWN_ROWS, table_html
 from ter_fast.predict.subtitles import write_subtitles
+from ter_fast.predict.tables import check_table_name, is_text_column, json_line, need_tables
 from ter_fast.predict.timeline import Timeline
 
 if TYPE_CHECKING:
     import pandas
 
 _NAN = float("nan")
-_TABLES_HINT = "pip install 'ter_fast[tables]'"
 
 
 @dataclass(frozen=True)
@@ -300,62 +297,3 @@ def table_columns(
         has_label_sets=has_label_sets,
     )
     return list(blank.row())
-
-
-def need_tables(*packages: str) -> None:
-    """Refuse to go on without what DataFrames and Parquet need.
-
-    Args:
-        *packages: Names of what is imported; pandas and pyarrow where none is given.
-
-    Raises:
-        TerFastError: One is not installed; its own message would not name our extra.
-
-    Example:
-        >>> need_tables("json")
-    """
-    try:
-        for name in packages or ("pandas", "pyarrow"):
-            import_module(name)
-    except ImportError as error:
-        raise TerFastError(
-            f"to_pandas and to_parquet (.parquet) need pandas and pyarrow: {_TABLES_HINT}"
-        ) from error
-
-
-def json_line(row: Mapping[str, Any]) -> str:
-    """Return a row as a line of JSON.
-
-    Example:
-        >>> json_line({"path": "ü.wav", "threshold": None}).rstrip()
-        '{"path": "ü.wav", "threshold": null}'
-    """
-    return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def is_text_column(name: str) -> bool:
-    """Say whether a column of the table holds text, not numbers.
-
-    Example:
-        >>> is_text_column("audio_label"), is_text_column("audio_confidence")
-        (True, False)
-    """
-    return name in _TEXT_COLUMNS or name.endswith("_label")
-
-
-def check_table_name(path: str | Path) -> str:
-    """Return a table file's ending, in small letters.
-
-    Raises:
-        TerFastError: No table can be written under that name, so that a caller learns it before the work.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in TABLE_SUFFIXES:
-        raise TerFastError(
-            f"cannot write {path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}"
-        )
-    return suffix
-
-
-TABLE_SUFFIXES = (".csv", ".parquet", ".jsonl")
-_TEXT_COLUMNS = frozenset({"path", "label", "label_set", "reasons", "error"})

@@ -14,14 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 
 from ter_fast.errors import TerFastError
 from ter_fast.media.files import check_writable, write_atomically
-from ter_fast.predict.prediction import (
-    Prediction,
-    Predictions,
-    check_table_name,
-    is_text_column,
-    json_line,
-    need_tables,
-)
+from ter_fast.predict.prediction import Prediction, Predictions
+from ter_fast.predict.tables import check_table_name, is_text_column, json_line, need_tables
 
 if TYPE_CHECKING:
     import pyarrow
