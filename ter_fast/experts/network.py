@@ -20,6 +20,7 @@ from ter_fast.experts.joining import joint_config
 from ter_fast.experts.opinions import opinions_of, thresholds_of
 from ter_fast.media.features import Batch
 from ter_fast.opinions.decision import Decision, decide
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.opinions.opinion import Opinion
 from ter_fast.trust.trusted_threshold import TrustedThreshold
 
@@ -39,6 +40,7 @@ class Network(nn.Module):
         (('audio',), 'cpu')
     """
 
+    @on_cpu_by_default
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         _check_config(config, type(self).__name__)
@@ -180,7 +182,7 @@ class Network(nn.Module):
                 evidence = self.experts[name](batch.inputs[name], batch.lengths[name])
                 views.append(torch.where(present[:, None], evidence, 0))
             else:
-                views.append(torch.zeros(rows, classes, device=device))
+                views.append(torch.zeros(rows, classes, dtype=torch.float32, device=device))
         return torch.stack(views), torch.stack(masks)
 
     def opinions(

@@ -19,6 +19,7 @@ from ter_fast.media.memory import release
 from ter_fast.media.progress import track
 from ter_fast.media.text import as_text
 from ter_fast.media.threads import leaving_cores, worker_count
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.aggregate import ClipRecord, aggregate
 from ter_fast.predict.evidence import evidence_by_window
 from ter_fast.predict.in_memory import in_memory
@@ -50,6 +51,7 @@ class PredictionStream(Iterator[Prediction]):
         self.names = names
         self._predictions = predictions
 
+    @on_cpu_by_default
     def __next__(self) -> Prediction:
         """Wait for the next prediction."""
         return next(self._predictions)
@@ -72,6 +74,7 @@ class PredictionStream(Iterator[Prediction]):
         self._predictions.close()
 
 
+@on_cpu_by_default
 def predict(
     model: Network,
     source: Any,
@@ -96,6 +99,7 @@ def predict(
     return Predictions(results)
 
 
+@on_cpu_by_default
 def predict_iter(
     model: Network,
     source: Any,

@@ -21,6 +21,7 @@ from ter_fast.media.decode import MAX_SECONDS, Sampling
 from ter_fast.media.decode.backends import check_sampling, choose
 from ter_fast.media.faces.cropper import FaceCropper, default_face_model
 from ter_fast.media.features import resize_frames
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.settings import FileSettings
 from ter_fast.predict.source import Source, Window
 
@@ -54,7 +55,7 @@ class Preprocessor:
 
     def __post_init__(self) -> None:
         if "audio" in self.config.modalities:
-            self.empty["audio"] = torch.zeros(0)
+            self.empty["audio"] = torch.zeros(0, dtype=torch.float32)
         if "video" in self.config.modalities and (video := self.config.video) is not None:
             self.empty["video"] = torch.zeros(
                 0, video.channels, video.size, video.size, dtype=torch.uint8
@@ -179,6 +180,7 @@ class Preprocessor:
         return resize_frames(frames, video.size, video.channels), ""
 
 
+@on_cpu_by_default
 def preprocessor_of(config: ModelConfig, **settings: Unpack[FileSettings]) -> Preprocessor:
     """Return what turns clips into the inputs of a model.
 
