@@ -20,7 +20,7 @@ def information() -> dict[str, Any]:
 
     Example:
         >>> values = information()
-        >>> values["kernels"]["name"] in ("native", "reference"), list(values)[:3]
+        >>> values["kernels"]["name"] != "", list(values)[:3]
         (True, ['python', 'platform', 'versions'])
     """
     names = (
