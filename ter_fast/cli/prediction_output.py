@@ -50,7 +50,8 @@ class PredictionOutput:
         self._console = Console()
         terminal = self._console.is_terminal
         # A file is read by other programs, too, which look for names in full.
-        width = self._console.width if terminal or "COLUMNS" in os.environ else None
+        self._unbroken = not terminal and "COLUMNS" not in os.environ
+        width = None if self._unbroken else self._console.width
         self._printer = TablePrinter(config, names, per_window, width)
         self._table, self._per_window, self._as_json = table, per_window, as_json
         self._names, self._upcoming = names, iter(names)
@@ -107,11 +108,7 @@ class PredictionOutput:
 
     def _print(self, lines: Iterator[RenderableType]) -> None:
         for line in lines:
-            self._console.print(
-                line,
-                soft_wrap=not self._console.is_terminal and "COLUMNS" not in os.environ,
-                highlight=False,
-            )
+            self._console.print(line, soft_wrap=self._unbroken, highlight=False)
 
     @staticmethod
     def _say(text: str) -> None:

@@ -129,8 +129,9 @@ class TableFile(ABC):
             ) from error
 
     def close(self) -> None:
-        """Bring the file to its end; a table without rows has its columns."""
-        self.write(())
+        """Bring the file to its end; without a row, a former file stays, and where there is none, columns do."""
+        if self._begun or not self.path.exists():
+            self.write(())
 
     def _check_columns(self, found: Iterable[str] | None) -> None:
         if list(found or ()) != self.columns:
@@ -259,6 +260,8 @@ class _ParquetFile(TableFile):
 
     def close(self) -> None:
         super().close()
+        if not self._begun:
+            return
         try:
             self._flush()
             self._writer.close()

@@ -80,6 +80,8 @@ def test_windows_of_a_clip_that_was_cut_are_all_done_again(tmp_path: Path) -> No
 def test_a_former_file_stays_until_the_first_row(tmp_path: Path) -> None:
     for name in ("t.csv", "t.parquet"):
         (tmp_path / name).write_text("precious")
+        with open_table(tmp_path / name, COLUMNS):
+            pass
         with open_table(tmp_path / name, COLUMNS) as table:
             assert (tmp_path / name).read_text() == "precious"
             table.write(ROWS)
