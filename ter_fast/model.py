@@ -131,7 +131,10 @@ class Model(Network):
         skip: Collection[str] = (),
         **settings: Unpack[PredictSettings],
     ) -> PredictionStream:
-        """Predict many clips one by one, each answer as soon as it is known, in memory that does not grow.
+        """Predict many clips one by one, each answer as it is known, in memory that does not grow.
+
+        The first clips are answered one at a time; in a long run, small groups of at most `batch_size`
+        windows are answered together, which is faster.
 
         Args:
             source: As for `predict`; also an iterator of files and clips, which is read as it goes.

@@ -33,9 +33,12 @@ from ter_fast.predict.streaming import stream_windows
 if TYPE_CHECKING:
     from ter_fast.experts.network import Network
 
+# A group of clips that are answered together grows by one each time that so many are done.
+_CLIPS_PER_STEP = 8
+
 
 class PredictionStream(Iterator[Prediction]):
-    """Iterate over predictions in the order of their sources, each as soon as it is known.
+    """Iterate over predictions in the order of their sources, each as it is known.
 
     Nothing of a prediction stays behind, so memory does not grow with the number of clips. Use it as a
     context manager, or call `close`, to stop early: decoding then ends.
@@ -83,7 +86,7 @@ def predict(
     """Predict whatever `Model.predict` takes; see there for the arguments and errors."""
     progress = settings.pop("progress", False)
     source = in_memory(source)
-    stream = _stream(model, source, settings, by_clip=False)
+    stream = _stream(model, source, settings, prompt=False)
     with stream:
         count = None if stream.names is None else len(stream.names)
         results = list(track(stream, "predicting", count, progress, stream.names))
@@ -109,8 +112,7 @@ def predict_iter(
 ) -> PredictionStream:
     """Predict as `Model.predict_iter` does; see there for the arguments and errors."""
     settings.pop("progress", None)
-    # On a GPU, batches are worth a wait; on a CPU they save next to nothing.
-    return _stream(model, source, settings, skip, by_clip=model.device.type == "cpu")
+    return _stream(model, source, settings, skip, prompt=True)
 
 
 def _stream(
@@ -119,9 +121,9 @@ def _stream(
     settings: PredictSettings,
     skip: Collection[str] = (),
     *,
-    by_clip: bool,
+    prompt: bool,
 ) -> PredictionStream:
-    """Check the settings, list the sources and begin; `by_clip` answers each clip before the next."""
+    """Check the settings, list the sources and begin; see `_predict_sources` for `prompt`."""
     batch_size, workers = (
         settings.pop("batch_size", 16),
         worker_count(settings.pop("workers", None)),
@@ -142,7 +144,7 @@ def _stream(
     names = tuple(each.name for each in sources) if isinstance(sources, Sequence) else None
     return PredictionStream(
         names,
-        _predict_sources(model, sources, preprocessor, batch_size, workers, threshold, by_clip),
+        _predict_sources(model, sources, preprocessor, batch_size, workers, threshold, prompt),
     )
 
 
@@ -153,14 +155,20 @@ def _predict_sources(
     batch_size: int,
     workers: int,
     threshold: float | None = None,
-    by_clip: bool = False,
+    prompt: bool = False,
 ) -> Generator[Prediction, None, None]:
-    """Yield the prediction of each source, in order; at most a batch of windows waits in memory."""
+    """Yield the prediction of each source, in order; at most a batch of windows waits in memory.
+
+    With `prompt`, the first clips are answered one by one, and later ones in groups that grow to a batch: who
+    has few clips waits for none, and who has many loses no time. Groups go by the number of clips and not by
+    the clock, so that the same run makes the same bits.
+    """
     cut = "" if threshold is not None else _cut_of(model.config, preprocessor)
     records: deque[ClipRecord] = deque()
     waiting: list[tuple[ClipRecord, int, Window]] = []
     busy = min(workers, len(sources)) if isinstance(sources, Sequence) else workers
     sources, name_of = _with_names(sources)
+    answered = 0
 
     def flush() -> list[Prediction]:
         _run(model, waiting, preprocessor, batch_size)
@@ -189,8 +197,11 @@ def _predict_sources(
                 else:
                     record.ended, record.error = True, "" if item is None else str(item)
                 full = len(waiting) >= batch_size or len(records) > 4 * batch_size
-                if full or (by_clip and record.ended):
-                    yield from flush()
+                group = 1 + answered // _CLIPS_PER_STEP if prompt and record.ended else batch_size
+                if full or len(waiting) >= group or (prompt and not waiting):
+                    done = flush()
+                    answered += len(done)
+                    yield from done
             yield from flush()
     finally:
         model.train(training)
