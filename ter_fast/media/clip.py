@@ -184,7 +184,8 @@ class Clip:
                 a value is NaN, infinite or out of range.
 
         Example:
-            >>>             >>> clip = Clip.from_arrays(np.zeros((50, 8, 8, 3), np.uint8), np.zeros(32_000))
+            >>> import numpy as np
+            >>> clip = Clip.from_arrays(np.zeros((50, 8, 8, 3), np.uint8), np.zeros(32_000))
             >>> clip.frames.shape, clip.duration
             (torch.Size([50, 8, 8, 3]), 2.0)
             >>> Clip.from_arrays(audio=(np.zeros((8000, 2), np.int16), 8000)).duration

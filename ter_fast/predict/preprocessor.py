@@ -21,6 +21,7 @@ from ter_fast.media.decode import MAX_SECONDS, Sampling
 from ter_fast.media.decode.backends import check_sampling, choose
 from ter_fast.media.faces.cropper import FaceCropper, default_face_model
 from ter_fast.media.features import resize_frames
+from ter_fast.media.levels import fit_full_scale
 from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.settings import FileSettings
 from ter_fast.predict.source import Source, Window
@@ -133,6 +134,7 @@ class Preprocessor:
 
     def __call__(self, source: Source, clip: Clip) -> Window:
         """Prepare one window of a source."""
+        clip = _at_full_scale(clip)
         values: dict[str, Tensor | None] = {}
         notes: dict[str, str] = {}
         for name in self.config.modalities:
@@ -178,6 +180,18 @@ class Preprocessor:
                 count = len(clip.frames)
                 return None, f"no face found in {count} sampled frame{'s' if count > 1 else ''}"
         return resize_frames(frames, video.size, video.channels), ""
+
+
+def _at_full_scale(clip: Clip) -> Clip:
+    """Bring sound into [-1, 1] that came as a tensor, and so past what reads files and arrays."""
+    if clip.audio is None or not bool((clip.audio.abs() > 1.0).any()):
+        return clip
+    if not bool(torch.isfinite(clip.audio).all()):
+        return clip
+    samples = clip.audio.numpy(force=True).copy()
+    level = fit_full_scale(samples)
+    said = (clip.note, f"the sound: {level}" if level else "")
+    return replace(clip, audio=torch.from_numpy(samples), note="; ".join(filter(None, said)))
 
 
 @on_cpu_by_default

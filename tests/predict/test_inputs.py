@@ -117,3 +117,15 @@ def test_names_that_no_file_can_have_do_not_exist(model: Model, name: str) -> No
 def test_what_is_no_source_is_refused_by_its_type(model: Model, source: Any) -> None:
     with pytest.raises(TypeError, match=f"the source is {type(source).__name__}; give a file"):
         model.predict(source)
+
+
+def test_loud_tensors_are_brought_to_full_scale_and_say_so(model: Model) -> None:
+    sound = torch.from_numpy(SOUND / np.abs(SOUND).max())
+    expected = model.predict({"audio": sound[None]})[0]
+    loud = sound * 32768
+    found = model.predict({"audio": loud[None]})[0]
+    same_evidence(found, expected)
+    assert any("its samples reach 32768" in reason for reason in found.reasons)
+    assert float(loud.abs().max()) == 32768
+    clip = Clip(None, None, None, loud, 0.0, len(loud) / RATE)
+    same_evidence(model.predict(clip), expected)
