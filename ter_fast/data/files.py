@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 from ter_fast.errors import DataError
@@ -14,13 +15,19 @@ _PICTURE = ".png .jpg .jpeg .bmp .tif .tiff .webp"
 SOUND, FILM, PICTURE = (tuple(each.split()) for each in (_SOUND, _FILM, _PICTURE))
 
 
-def find_media(folder: Path, suffixes: tuple[str, ...] = FILM + SOUND) -> list[Path]:
+def find_media(
+    folder: Path,
+    suffixes: tuple[str, ...] = FILM + SOUND,
+    unreadable: Callable[[OSError], object] | None = None,
+) -> list[Path]:
     """List the media files below a folder, in the order of their paths.
 
     Args:
         folder: Where to look, recursively. Hidden files, such as the ``._x.wav`` that macOS
             leaves in archives, are not media.
         suffixes: Lower-case endings to look for.
+        unreadable: Called for each folder that may not be listed, whose files are left out; None passes
+            over these.
 
     Raises:
         DataError: The folder is not there, or holds no such file.
@@ -33,9 +40,10 @@ def find_media(folder: Path, suffixes: tuple[str, ...] = FILM + SOUND) -> list[P
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder. Give the folder that holds the corpus.")
     found = sorted(
-        p
-        for p in folder.rglob("*")
-        if p.suffix.lower() in suffixes and not p.name.startswith(".") and not p.is_dir()
+        Path(place, name)
+        for place, _, names in os.walk(folder, onerror=unreadable)
+        for name in names
+        if Path(name).suffix.lower() in suffixes and not name.startswith(".")
     )
     if not found:
         raise DataError(

@@ -22,6 +22,7 @@ from ter_fast.media.features import Batch
 from ter_fast.opinions.decision import Decision, decide
 from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.opinions.opinion import Opinion
+from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 DEFAULT_MODEL = "default"
 DEFAULT_ENCODERS = {"audio": "logmel_cnn", "video": "frame_cnn"}
@@ -42,6 +43,7 @@ class Network(nn.Module):
     @on_cpu_by_default
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        _check_config(config, type(self).__name__)
         self.config = config
         self.experts = nn.ModuleDict(
             {
@@ -152,6 +154,16 @@ class Network(nn.Module):
         own, *members = (cast(Expert, each.experts[modality]) for each in (model, *models))
         take_over(own, members)
         return model
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, in the order of every probability."""
+        return self.config.labels
+
+    @property
+    def thresholds(self) -> Mapping[str, TrustedThreshold]:
+        """The trusted thresholds of whole clips, by the modalities that are present ("audio+video")."""
+        return self.config.thresholds
 
     @property
     def device(self) -> torch.device:
@@ -290,3 +302,12 @@ class Network(nn.Module):
             ModelError: Nothing of that name, a file is missing or altered, or the configuration is wrong.
         """
         return saving.load(cls, name, revision)
+
+
+def _check_config(config: object, name: str) -> None:
+    """Refuse what is no configuration: the name of a model, most likely."""
+    if not isinstance(config, ModelConfig):
+        raise TypeError(
+            f"{name} takes a ModelConfig, not {config!r}; load a model by "
+            f"{name}.from_pretrained({str(config)!r}), or make a new one by {name}.build(labels)"
+        )

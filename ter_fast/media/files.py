@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -45,12 +46,36 @@ def write_atomically(
     try:
         replace_file(target, content, durable=durable, parents=parents)
     except OSError as error:
-        advice = (
-            "make room there or choose another place"
-            if target.parent.is_dir()
-            else "choose a folder that exists"
-        )
-        raise TerFastError(f"cannot write {target}: {error.strerror or error}; {advice}") from error
+        raise _cannot_write(target, error) from error
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a file that could not be written, before the work that it is for; nothing is left there.
+
+    Raises:
+        TerFastError: The folder is missing or cannot be written to, or a folder has that name.
+
+    Example:
+        >>> check_writable("no/such/folder/a.txt")
+        Traceback (most recent call last):
+        ter_fast.errors.TerFastError: cannot write no/such/folder/a.txt: No such file or directory; ...
+    """
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _new_file(target, PARTIAL).unlink()
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+
+
+def _cannot_write(target: Path, error: OSError) -> TerFastError:
+    advice = (
+        "make room there or choose another place"
+        if os.path.isdir(target.parent)
+        else "choose a folder that exists"
+    )
+    return TerFastError(f"cannot write {target}: {error.strerror or error}; {advice}")
 
 
 def replace_file(

@@ -93,10 +93,10 @@ def test_a_missing_file_fails_alike_however_it_is_spelt(model: Model, name: str)
             model.predict(source)
 
 
-@pytest.mark.parametrize("url", ["https://example.org/a.wav", "s3://bucket/a.wav"])
+@pytest.mark.parametrize("url", ["rtsp://camera/a.wav", "s3://bucket/a.wav"])
 def test_a_url_keeps_its_slashes(model: Model, url: str) -> None:
     for source in (url, Path(url)):
-        with pytest.raises(MediaError, match=f"^{url} is a URL"):
+        with pytest.raises(MediaError, match=f"^{url}"):
             model.predict(source)
     assert model.predict([url])[0].path == url
 

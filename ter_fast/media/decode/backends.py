@@ -235,11 +235,17 @@ def open_file(
 
 
 def _missing(name: str) -> str:
+    try:
+        os.lstat(name)
+    except PermissionError:
+        return f"{name} may not be read, because its folder may not be entered; change its permissions."
+    except (OSError, ValueError):
+        pass
     scheme, separator, rest = name.partition(":/")
     # A drive of Windows has one letter; `pathlib` makes one slash of two.
     if separator and len(scheme) > 1 and scheme.isalnum():
         return (
-            f"{scheme}://{rest.lstrip('/')} is a URL, and media are read from files; download it first, or "
-            "read a stream with Model.live."
+            f"{scheme}://{rest.lstrip('/')} is a URL, and media are decoded from files; download it first, or "
+            "give it to Model.predict; Model.live reads a stream."
         )
     return f"{name} does not exist; check the path."

@@ -125,16 +125,22 @@ class LiveBuffer:
             yield self._cut(end)
 
     def rest(self) -> Iterator[Clip]:
-        """Yield what is left when the stream ends."""
-        end = max(self.seen.values(), default=0.0)
+        """Yield what is left when the stream ends; what is shorter than any window is one, too."""
+        if not self.seen:
+            return
+        end = max(self.seen.values())
         if self.last is not None:
             length = float((self.last.duration or 0) * (self.last.time_base or 0))
             end = max(end, self.last_at + min(length, _SLACK))
-        self._sample(end + self.grid.seconds / self.grid.frames)
         grid = self.grid
+        step = grid.seconds / grid.frames
+        self._sample(end + step)
+        if not self.window and self.last is not None:
+            # So that the first picture is in it.
+            end = max(end, step)
         # As with files: a quarter of a hop beyond the last window's end is worth another one.
         least = grid.seconds - 0.75 * min(grid.hop, grid.seconds)
-        while end - self.window * grid.hop >= (least if self.window else grid.seconds / 4):
+        while end - self.window * grid.hop >= (least if self.window else 0.0):
             yield self._cut(min(end, self.window * grid.hop + grid.seconds))
 
     def _cut(self, end: float) -> Clip:
