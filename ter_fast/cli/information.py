@@ -42,15 +42,18 @@ def information() -> dict[str, Any]:
     import torch
 
     from ter_fast.media import decode
-    from ter_fast.media.faces.cropper import default_face_model
+    from ter_fast.media.faces.cropper import MODEL_VARIABLE, default_face_model
 
     choice = decode.choose()
-    face_model, without = None, "give --face-model, or run: ter-fast data fetch-models"
     try:
-        face_model = default_face_model()
+        model_file = default_face_model()
+        face_detector = {
+            "name": "built-in YuNet" if model_file is None else str(model_file),
+            "reason": "" if model_file is None else f"{MODEL_VARIABLE} names it",
+        }
     except MediaError as error:
         # What is wrong here is what this is asked for.
-        without = str(error)
+        face_detector = {"name": "none", "reason": str(error)}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -66,8 +69,7 @@ def information() -> dict[str, Any]:
             "why": choice.why,
             "backends": [asdict(state) for state in decode.states()],
         },
-        "face_model": None if face_model is None else str(face_model),
-        "face_model_why": without if face_model is None else "",
+        "face_detector": face_detector,
     }
 
 
@@ -94,7 +96,7 @@ def info_table(values: dict[str, Any]) -> RenderableType:
     add("decoding", values["decode"]["backend"], values["decode"]["why"])
     for each in values["decode"]["backends"]:
         add(f"--decode {each['name']}", each["state"], each["detail"])
-    add("face detector", values["face_model"] or "none", values["face_model_why"])
+    add("face detector", values["face_detector"]["name"], values["face_detector"]["reason"])
     return table
 
 

@@ -24,7 +24,7 @@ from ter_fast.media.features import resize_frames
 from ter_fast.predict.settings import FileSettings
 from ter_fast.predict.source import Source, Window
 
-# Faces are looked for at 640 pixels and cropped at most at a few hundred: a 4K frame would only cost memory.
+# Faces are looked for at up to 640 pixels and cropped at most at a few hundred: a 4K frame would only cost memory.
 _LONGEST_SIDE = 1280
 _NOT_GIVEN = "not given (a media file does not hold it; give it beside the file, or tensors)"
 
@@ -35,7 +35,7 @@ class Preprocessor:
 
     Attributes:
         config: The model's configuration.
-        cropper: Face cropper; None leaves "video" masked when the model asks for faces.
+        cropper: Cuts out the faces, where the model asks for them.
         hop: Seconds from one window's start to the next; None for windows end to end.
         backend: Decoder of files, by name; None for the one that `ter_fast.media.decode.choose` takes.
         sampling: "exact" or "keyframe" (see `ter_fast.media.decode.read`).
@@ -53,9 +53,10 @@ class Preprocessor:
     empty: dict[str, Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        video = self.config.video
         if "audio" in self.config.modalities:
             self.empty["audio"] = torch.zeros(0)
-        if "video" in self.config.modalities and (video := self.config.video) is not None:
+        if "video" in self.config.modalities and video is not None:
             self.empty["video"] = torch.zeros(
                 0, video.channels, video.size, video.size, dtype=torch.uint8
             )
@@ -167,16 +168,13 @@ class Preprocessor:
             return None, "no pictures"
         frames = clip.frames
         if video.faces == "detect" and not cropped:
-            if self.cropper is None:
-                return (
-                    None,
-                    "no face detector (give --face-model, or run: ter-fast data fetch-models)",
-                )
+            assert self.cropper is not None
             frames, kept = self.cropper.crop(clip.frames)
             if len(kept) == 0:
                 count = len(clip.frames)
                 return None, f"no face found in {count} sampled frame{'s' if count > 1 else ''}"
-        return resize_frames(frames, video.size, video.channels), ""
+        # Decoders may leave pictures on the GPU; what is left of them waits in memory for its batch.
+        return resize_frames(frames, video.size, video.channels).cpu(), ""
 
 
 def preprocessor_of(config: ModelConfig, **settings: Unpack[FileSettings]) -> Preprocessor:
@@ -207,6 +205,10 @@ def preprocessor_of(config: ModelConfig, **settings: Unpack[FileSettings]) -> Pr
     cropper = None
     if config.video is not None and config.video.faces == "detect":
         file = settings.get("face_model") or default_face_model()
-        if file is not None:
-            cropper = FaceCropper(file, size=max(96, config.video.size))
+        cropper = FaceCropper(file, size=_crop_size(config.video.size))
     return Preprocessor(config, cropper, hop, decoder, sampling)
+
+
+def _crop_size(size: int) -> int:
+    """Return the side of the crops that are scaled to a model's pictures."""
+    return max(96, size)
