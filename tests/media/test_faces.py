@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import runpy
 import threading
 from pathlib import Path
 
@@ -169,16 +168,3 @@ def test_the_variable_names_another_model(tmp_path: Path, monkeypatch: pytest.Mo
         default_face_model()
     named.write_bytes(b"model")
     assert default_face_model() == named
-
-
-@pytest.mark.slow
-def test_demo_clip_shows_a_face_and_speaks(model_file: Path | None, tmp_path: Path) -> None:
-    script = Path(__file__).parents[2] / "examples" / "make_demo_clip.py"
-    path = tmp_path / "demo.mp4"
-    runpy.run_path(str(script))["write"](path)
-    clip = decode.read(path)
-    assert clip.frames is not None
-    assert clip.frames.shape == (16, 240, 320, 3)
-    assert clip.duration == pytest.approx(4.0, abs=0.05)
-    assert not clip.is_silent(threshold_db=-30)
-    assert FaceCropper(model_file).crop(clip.frames)[1].tolist() == list(range(16))
