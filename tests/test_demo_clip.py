@@ -25,24 +25,24 @@ def model() -> Model:
     return Model.from_pretrained("default")
 
 
-def test_the_clip_shows_a_face_and_speaks(demo: dict[str, Any], tmp_path: Path) -> None:
-    path, again = tmp_path / "demo.mp4", tmp_path / "again.mp4"
+@pytest.fixture(scope="module")
+def clip(demo: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path: Path = tmp_path_factory.mktemp("demo") / "demo.mp4"
     demo["write"](path)
-    demo["write"](again)
-    assert path.read_bytes() == again.read_bytes()
-    clip = decode.read(path)
-    assert clip.frames is not None
-    assert clip.frames.shape == (16, 240, 320, 3)
-    assert clip.duration == pytest.approx(4.0, abs=0.05)
-    assert not clip.is_silent(threshold_db=-30)
-    assert FaceCropper().crop(clip.frames)[1].tolist() == list(range(16))
+    return path
 
 
-def test_face_and_voice_agree_and_are_trusted(
-    demo: dict[str, Any], model: Model, tmp_path: Path
-) -> None:
-    demo["write"](tmp_path / "demo.mp4")
-    found = model.predict(tmp_path / "demo.mp4")
+def test_the_clip_shows_a_face_and_speaks(clip: Path) -> None:
+    found = decode.read(clip)
+    assert found.frames is not None
+    assert found.frames.shape == (16, 240, 320, 3)
+    assert found.duration == pytest.approx(4.0, abs=0.05)
+    assert not found.is_silent(threshold_db=-30)
+    assert FaceCropper().crop(found.frames)[1].tolist() == list(range(16))
+
+
+def test_face_and_voice_agree_and_are_trusted(model: Model, clip: Path) -> None:
+    found = model.predict(clip)
     assert found.label == "happiness"
     assert found.trusted is True
     assert found.reasons == ()

@@ -102,7 +102,11 @@ class FaceCropper:
         largest: list[Face | None] = []
         for faces in self.detector.find(frames):
             best = max(faces.tolist(), key=lambda face: face[2] * face[3], default=None)
-            largest.append(None if best is None else Face(*best[:4], best[-1]))
+            if best is None:
+                largest.append(None)
+                continue
+            x, y, width, height = best[:4]
+            largest.append(Face(x, y, width, height, best[-1]))
         return largest
 
 

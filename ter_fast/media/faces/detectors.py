@@ -97,8 +97,8 @@ class YuNetDetector:
         many = max(1, _AT_ONCE // (height * width))
         return [
             _suppress(faces[faces[:, -1] >= self.min_score])
-            for part in frames.split(many)
-            for faces in _propose(part.permute(0, 3, 1, 2)).cpu().numpy()
+            for first in range(0, len(frames), many)
+            for faces in _propose(frames[first : first + many].permute(0, 3, 1, 2)).cpu().numpy()
         ]
 
     def _look_again(self, frames: Tensor, indices: list[int], faces: list[Faces]) -> bool:

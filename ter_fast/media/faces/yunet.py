@@ -20,15 +20,20 @@ STRIDES = (8, 16, 32)
 _OUTPUTS = 1 + 1 + 4 + 10
 
 
-class _Unit(nn.Sequential):
+class _Unit(nn.Module):
     """A pointwise and a depthwise convolution: a 3x3 convolution at an eighth of its cost."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, relu: bool = True) -> None:
         super().__init__()
+        self.relu = relu
         self.pointwise = nn.Conv2d(inputs, outputs, 1, dtype=torch.float32)
         self.depthwise = nn.Conv2d(
             outputs, outputs, 3, padding=1, groups=outputs, dtype=torch.float32
         )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        maps = self.depthwise(self.pointwise(maps))
+        return F.relu_(maps) if self.relu else maps
 
 
 class YuNet(nn.Module):
@@ -54,7 +59,7 @@ class YuNet(nn.Module):
         self.stem = nn.Conv2d(3, 16, 3, stride=2, padding=1, dtype=torch.float32)
         # Each stage but the last ends in a pooling that halves the sides of its maps.
         self.backbone = nn.ModuleList(
-            nn.ModuleList(_Unit(inputs, outputs) for inputs, outputs in stage)
+            nn.Sequential(*(_Unit(inputs, outputs) for inputs, outputs in stage))
             for stage in (
                 ((16, 16),),
                 ((16, 16), (16, 32), (32, 32), (32, 64)),
@@ -64,7 +69,7 @@ class YuNet(nn.Module):
             )
         )
         self.neck = nn.ModuleList(_Unit(64, 64) for _ in STRIDES)
-        self.heads = nn.ModuleList(_Unit(64, _OUTPUTS) for _ in STRIDES)
+        self.heads = nn.ModuleList(_Unit(64, _OUTPUTS, relu=False) for _ in STRIDES)
 
     def forward(self, pictures: Tensor, most: int = 200) -> Tensor:
         """Return the surest faces that the cells propose.
@@ -81,10 +86,7 @@ class YuNet(nn.Module):
         maps = F.relu_(self.stem(pictures))
         seen = []
         for depth, stage in enumerate(self.backbone):
-            if depth:
-                maps = F.max_pool2d(maps, 2)
-            for unit in stage:
-                maps = F.relu_(unit(maps))
+            maps = stage(F.max_pool2d(maps, 2) if depth else maps)
             seen.append(maps)
         outputs = []
         above: Tensor | None = None
@@ -92,18 +94,18 @@ class YuNet(nn.Module):
             maps = seen[level - len(STRIDES)]
             if above is not None:
                 maps = maps + F.interpolate(above, scale_factor=2.0, mode="nearest")
-            above = F.relu_(self.neck[level](maps))
+            above = self.neck[level](maps)
             outputs.append(self.heads[level](above).flatten(2).mT)
-        return _decode(torch.cat(outputs[::-1], 1), _cells(*pictures.shape[-2:], pictures), most)
+        return _decode(torch.cat(outputs[::-1], 1), _cells(pictures), most)
 
 
-def _cells(height: int, width: int, like: Tensor) -> Tensor:
+def _cells(pictures: Tensor) -> Tensor:
     """Return column, row and stride of every cell, (cells, 3), finest map first."""
     cells = []
     for stride in STRIDES:
         rows, columns = (
-            torch.arange(side // stride, dtype=like.dtype, device=like.device)
-            for side in (height, width)
+            torch.arange(side // stride, dtype=pictures.dtype, device=pictures.device)
+            for side in pictures.shape[-2:]
         )
         down, across = torch.meshgrid(rows, columns, indexing="ij")
         cells.append(torch.stack([across, down, torch.full_like(down, stride)], -1).flatten(0, 1))
@@ -119,12 +121,11 @@ def _decode(outputs: Tensor, cells: Tensor, most: int) -> Tensor:
     """
     score, surest = outputs[..., :2].sigmoid().prod(-1).sqrt().topk(min(most, len(cells)))
     chosen = outputs.gather(1, surest[..., None].expand(-1, -1, outputs.shape[-1]))
-    cell, stride = cells[surest].split([2, 1], -1)
-    centre, sides, landmarks = chosen[..., 2:].split([2, 2, 10], -1)
-    size = sides.exp() * stride
-    corner = (centre + cell) * stride - size / 2
-    points = (landmarks.unflatten(-1, (5, 2)) + cell[..., None, :]) * stride[..., None]
-    return torch.cat([corner, size, points.flatten(-2), score[..., None]], -1)
+    cell, stride = cells[surest, :2], cells[surest, 2:]
+    size = chosen[..., 4:6].exp() * stride
+    corner = (chosen[..., 2:4] + cell) * stride - size / 2
+    points = (chosen[..., 6:] + cell.repeat(1, 1, 5)) * stride
+    return torch.cat([corner, size, points, score[..., None]], -1)
 
 
 @cache
@@ -137,6 +138,10 @@ def load_yunet(device: torch.device) -> YuNet:
     """
     with torch.device("meta"):
         network = YuNet()
-    network.load_state_dict(load_file(WEIGHTS), assign=True)
-    network.eval().requires_grad_(False)
-    return network.to(device, memory_format=torch.channels_last)
+    state = {
+        # Pictures come with their channels last, and so do the maps then.
+        name: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+        for name, value in load_file(WEIGHTS).items()
+    }
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(False).to(device)
