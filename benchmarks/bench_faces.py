@@ -27,8 +27,9 @@ FILES = ("obama_speech.mp4", "single_face.mp4", "face_noface.mov", "no_face.mp4"
 SMOKE = "obama_speech.mp4"
 """The only file where rows are run but not timed."""
 
-LEAST_OVERLAP = 0.75
-"""Of a box found at 320 pixels with the one that OpenCV finds at 640: YuNet's boxes depend on the scale."""
+LEAST_OVERLAP = 0.6
+"""Of our box with the one that OpenCV finds at 640 pixels: YuNet's boxes depend on the scale, and a steady face
+is taken to lie halfway between two pictures."""
 
 MODEL = "face_detection_yunet_2023mar.onnx"
 

@@ -20,6 +20,7 @@ from ter_fast.media.faces.cropper import (
     cut_squares,
     default_face_model,
 )
+from ter_fast.media.faces.detectors import YuNetDetector
 
 
 @pytest.fixture(scope="module", params=["built-in", "OpenCV"])
@@ -168,3 +169,72 @@ def test_the_variable_names_another_model(tmp_path: Path, monkeypatch: pytest.Mo
         default_face_model()
     named.write_bytes(b"model")
     assert default_face_model() == named
+
+
+class Script:
+    """A detector that finds the faces that it is given, and notes which pictures it is shown."""
+
+    def __init__(self, boxes: list[tuple[float, ...] | None]) -> None:
+        self.boxes = boxes
+        self.looked: list[list[int]] = []
+
+    def find(self, frames: torch.Tensor) -> list[npt.NDArray[np.float32]]:
+        shown = frames[:, 0, 0, 0].tolist()
+        self.looked.append(shown)
+        found = []
+        for index in shown:
+            box = self.boxes[index]
+            faces = np.zeros((int(box is not None), 15), np.float32)
+            if box is not None:
+                faces[0, :4], faces[0, -1] = box, 0.5 + index / 100
+            found.append(faces)
+        return found
+
+
+def follow(boxes: list[tuple[float, ...] | None]) -> tuple[list[Face | None], list[list[int]]]:
+    cropper = FaceCropper()
+    cropper.detector = script = Script(boxes)
+    frames = torch.arange(len(boxes), dtype=torch.uint8)[:, None, None, None].expand(-1, 40, 40, 3)
+    return cropper.largest(frames), script.looked
+
+
+def test_a_steady_face_is_looked_for_in_every_second_picture() -> None:
+    faces, looked = follow([(10.0 + index, 20.0, 30.0, 40.0) for index in range(6)])
+    assert looked == [[0, 2, 4, 5]]
+    assert faces == [
+        Face(10.0 + index, 20.0, 30.0, 40.0, pytest.approx(0.5 + index / 100)) for index in range(6)
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_few_pictures(count: int) -> None:
+    faces, looked = follow([(1.0, 2.0, 9.0, 9.0)] * count)
+    assert len(faces) == count
+    assert all(face is not None and face.width == 9 for face in faces)
+    assert looked == [[0], [0, 1], [0, 2]][count - 1 : count] if count else looked == []
+
+
+def test_whoever_appears_moves_or_leaves_is_looked_for_in_each_picture() -> None:
+    here, there = (0.0, 0.0, 20.0, 20.0), (100.0, 0.0, 20.0, 20.0)
+    for boxes in (
+        [None, here, None, None],  # shown for one picture
+        [here, None, None, None],  # leaves
+        [None, None, here, here],  # appears
+        [here, there, there, there],  # a cut, or another face is larger
+        [here, (4.0, 0.0, 20.0, 20.0), (8.0, 0.0, 20.0, 20.0), here],  # moves fast
+    ):
+        faces, looked = follow(boxes)
+        assert looked == [[0, 2, 3], [1]]
+        assert [None if f is None else (f.x, f.y, f.width, f.height) for f in faces] == boxes
+
+
+@pytest.mark.slow
+def test_halfway_boxes_are_near_those_that_are_found(data_dir: Path) -> None:
+    clip = decode.read(data_dir / "fixtures/single_face.mp4", frames=9, audio=False)
+    assert clip.frames is not None
+    for face, faces in zip(
+        FaceCropper().largest(clip.frames), YuNetDetector().find(clip.frames), strict=True
+    ):
+        assert face is not None
+        for value, other in zip((face.x, face.y, face.width, face.height), faces[0], strict=False):
+            assert value == pytest.approx(float(other), abs=0.1 * face.width)

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ter_fast.errors import MediaError
-from ter_fast.media.faces.detectors import Detector, OpenCVDetector, YuNetDetector, resize
+from ter_fast.media.faces.detectors import (
+    Detector,
+    Faces,
+    OpenCVDetector,
+    YuNetDetector,
+    resize,
+)
 
 MODEL_VARIABLE = "TER_FAST_FACE_MODEL"
 """Environment variable that names a face model file to use in place of the built-in detector."""
+
+
+STEADY_OVERLAP = 0.7
+"""Least overlap of a face's boxes in two pictures for it to be taken as steady in the one between."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,13 @@ class Face:
 
 class FaceCropper:
     """Cut the largest face of each picture out as a square of one size.
+
+    The built-in detector looks at every second picture, and at the last one. Where the boxes in the
+    pictures before and after one overlap by 0.7 of their union, the face of the one between is
+    taken to lie halfway; everywhere else that picture is looked at as well. So whoever appears or leaves
+    is seen in that very picture, unless a face stands in the same place before and after: a
+    larger face that is there for one picture, or the absence of one for one picture, goes unnoticed.
+    That halves the time where a face is steady. With a model file, each picture is looked at.
 
     Args:
         model_file: A YuNet ONNX file for OpenCV; None, the default, for the built-in detector.
@@ -61,6 +79,7 @@ class FaceCropper:
             )
         self.size = size
         self.margin = margin
+        self._skips = model_file is None
         self.detector: Detector = (
             YuNetDetector(min_score)
             if model_file is None
@@ -99,15 +118,41 @@ class FaceCropper:
             raise MediaError(
                 f"Frames are {tuple(frames.shape)} {frames.dtype}, expected (T, H, W, 3) uint8 RGB."
             )
-        largest: list[Face | None] = []
-        for faces in self.detector.find(frames):
-            best = max(faces.tolist(), key=lambda face: face[2] * face[3], default=None)
-            if best is None:
-                largest.append(None)
-                continue
-            x, y, width, height = best[:4]
-            largest.append(Face(x, y, width, height, best[-1]))
-        return largest
+        count = len(frames)
+        faces: dict[int, Face | None] = {}
+
+        def look(indices: Sequence[int]) -> None:
+            if indices:
+                found = map(_largest, self.detector.find(frames[list(indices)]))
+                faces.update(zip(indices, found, strict=True))
+
+        look(sorted({*range(0, count, 2), count - 1}) if self._skips and count else range(count))
+        for index in set(range(count)) - faces.keys():
+            if (steady := _between(faces[index - 1], faces[index + 1])) is not None:
+                faces[index] = steady
+        look([index for index in range(count) if index not in faces])
+        return [faces[index] for index in range(count)]
+
+
+def _largest(faces: Faces) -> Face | None:
+    """Return the face with the largest box of a picture."""
+    if not len(faces):
+        return None
+    x, y, width, height, *_, score = faces[np.argmax(faces[:, 2] * faces[:, 3])].tolist()
+    return Face(x, y, width, height, score)
+
+
+def _between(before: Face | None, after: Face | None) -> Face | None:
+    """Return the face halfway between two, or None where they are not one steady face."""
+    if before is None or after is None:
+        return None
+    across = min(before.x + before.width, after.x + after.width) - max(before.x, after.x)
+    down = min(before.y + before.height, after.y + after.height) - max(before.y, after.y)
+    common = max(0.0, across) * max(0.0, down)
+    areas = before.width * before.height + after.width * after.height
+    if common < STEADY_OVERLAP * (areas - common):
+        return None
+    return Face(*((a + b) / 2 for a, b in zip(astuple(before), astuple(after), strict=True)))
 
 
 def cut_squares(
