@@ -53,10 +53,9 @@ class Preprocessor:
     empty: dict[str, Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        video = self.config.video
         if "audio" in self.config.modalities:
             self.empty["audio"] = torch.zeros(0)
-        if "video" in self.config.modalities and video is not None:
+        if "video" in self.config.modalities and (video := self.config.video) is not None:
             self.empty["video"] = torch.zeros(
                 0, video.channels, video.size, video.size, dtype=torch.uint8
             )
@@ -205,10 +204,5 @@ def preprocessor_of(config: ModelConfig, **settings: Unpack[FileSettings]) -> Pr
     cropper = None
     if config.video is not None and config.video.faces == "detect":
         file = settings.get("face_model") or default_face_model()
-        cropper = FaceCropper(file, size=_crop_size(config.video.size))
+        cropper = FaceCropper(file, size=max(96, config.video.size))
     return Preprocessor(config, cropper, hop, decoder, sampling)
-
-
-def _crop_size(size: int) -> int:
-    """Return the side of the crops that are scaled to a model's pictures."""
-    return max(96, size)
