@@ -60,12 +60,11 @@ class Measured:
     took: float
 
 
-def measure(film: Path, seconds: float, faces: Path, folder: Path) -> Measured:
+def measure(film: Path, seconds: float, folder: Path) -> Measured:
     """Run `ter-fast predict FILM --window 10 --per-window` in its own process."""
     looped = loop_media(film, folder / f"{round(seconds)}.mp4", seconds)
     table, figures = folder / "windows.csv", folder / "figures.json"
     given = ["predict", str(looped), "--window", "10", "--per-window", "--out", str(table)]
-    given += ["--face-model", str(faces.resolve())]
     began = time.perf_counter()
     subprocess.run(
         [sys.executable, "-c", COMMAND, str(figures), *given],
@@ -124,10 +123,9 @@ def main() -> None:
     films = sorted((Path(options.data) / "decode").glob("*.mp4"))
     if not films:
         parser.error(f"{options.data}/decode holds no .mp4")
-    faces = next((Path(options.data) / "models").glob("yunet*.onnx"))
     seconds = 3600 * options.hours
     with tempfile.TemporaryDirectory() as folder:
-        runs = [measure(films[0], each, faces, Path(folder)) for each in (seconds / SHARE, seconds)]
+        runs = [measure(films[0], each, Path(folder)) for each in (seconds / SHARE, seconds)]
     text = page(f"{films[0].parent.name}/{films[0].name}", runs)
     if options.out is None:
         sys.stdout.write(text)

@@ -132,7 +132,6 @@ def _steps(data: Path) -> dict[str, Call]:
     encoders = {"audio": ("logmel_cnn", TINY), "video": ("frame_cnn", TINY)}
     whole = ter_fast.VideoInput(frames=4, size=32, faces="whole")
     small = ter_fast.Model.build(("a", "b"), encoders, video=whole, window_seconds=2.0).eval()
-    faces = next((data / "models").glob("yunet*.onnx"))
 
     def probe(path: Path) -> tuple[str, str]:
         info = decode.probe(path)
@@ -156,7 +155,7 @@ def _steps(data: Path) -> dict[str, Call]:
         "probe": probe,
         "read": _read,
         "predict, small model": lambda path: predict(path, small),
-        SHIPPED: lambda path: predict(path, shipped, face_model=faces),
+        SHIPPED: lambda path: predict(path, shipped),
         "read, torchcodec": lambda path: _read(path, "torchcodec"),
         "read, DALI": _read_dali,
     }

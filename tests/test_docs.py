@@ -84,11 +84,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def in_a_copy(desk: Path, tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def in_a_copy(desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a copy of that folder."""
     folder = shutil.copytree(desk, tmp_path / "desk")
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("TER_FAST_FACE_MODEL", str(data_dir / "models" / "yunet_s_dynamic.onnx"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     local_hub(monkeypatch, tmp_path)
     # For the kernels of notebooks: the package that is tested here.

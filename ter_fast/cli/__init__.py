@@ -8,7 +8,7 @@ import typer
 
 from ter_fast.cli.card import card
 from ter_fast.cli.common import run
-from ter_fast.cli.data import check_data, fetch_models, prepare
+from ter_fast.cli.data import check_data, prepare
 from ter_fast.cli.evaluation import evaluate, info
 from ter_fast.cli.imports import import_modules
 from ter_fast.cli.learning import calibrate, join, train
@@ -34,7 +34,6 @@ _command: Callable[..., None]
 for _command in _COMMANDS:
     app.command(cls=Command)(_command)
 data_app.command("check", cls=Command)(check_data)
-data_app.command("fetch-models", cls=Command)(fetch_models)
 data_app.command("prepare", cls=Command)(prepare)
 app.add_typer(data_app, name="data")
 app.callback()(import_modules)

@@ -1,4 +1,4 @@
-"""The commands below `data`: `check`, `fetch-models` and `prepare`."""
+"""The commands below `data`: `check` and `prepare`."""
 
 from __future__ import annotations
 
@@ -48,13 +48,6 @@ def check_data(
         Console(soft_wrap=True).print(check_table(found))
     if not found.ok:
         raise typer.Exit(1)
-
-
-def fetch_models() -> None:
-    """Download the YuNet face detector, check its checksum, and keep it for later."""
-    from ter_fast.media.faces.cropper import fetch_face_model
-
-    Console().print(escape_markup(f"face detector: {fetch_face_model()}"))
 
 
 def prepare(

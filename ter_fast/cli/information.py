@@ -37,7 +37,7 @@ def info_table(values: dict[str, Any]) -> RenderableType:
     add("decoding", values["decode"]["backend"], values["decode"]["why"])
     for each in values["decode"]["backends"]:
         add(f"--decode {each['name']}", each["state"], each["detail"])
-    add("face detector", values["face_model"] or "none", values["face_model_why"])
+    add("face detector", values["face_detector"]["name"], values["face_detector"]["reason"])
     return table
 
 

@@ -13,7 +13,7 @@ DeviceOption = Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")]
 
 FaceModelOption = Annotated[
     Path | None,
-    typer.Option(help="YuNet face detector (ONNX); else the one fetched by `data fetch-models`."),
+    typer.Option(help="YuNet face detector (ONNX) for OpenCV, in place of the built-in one."),
 ]
 
 FacesOption = Annotated[

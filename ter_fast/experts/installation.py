@@ -11,7 +11,7 @@ import torch
 
 from ter_fast.errors import MediaError
 from ter_fast.media import decode
-from ter_fast.media.faces.cropper import default_face_model
+from ter_fast.media.faces.cropper import MODEL_VARIABLE, default_face_model
 from ter_fast.opinions import _ops
 
 
@@ -42,12 +42,15 @@ def information() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
     choice = decode.choose()
-    face_model, without = None, "give --face-model, or run: ter-fast data fetch-models"
     try:
-        face_model = default_face_model()
+        model_file = default_face_model()
+        face_detector = {
+            "name": "built-in YuNet" if model_file is None else str(model_file),
+            "reason": "" if model_file is None else f"{MODEL_VARIABLE} names it",
+        }
     except MediaError as error:
         # What is wrong here is what this is asked for.
-        without = str(error)
+        face_detector = {"name": "none", "reason": str(error)}
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -63,6 +66,5 @@ def information() -> dict[str, Any]:
             "why": choice.why,
             "backends": [asdict(state) for state in decode.states()],
         },
-        "face_model": None if face_model is None else str(face_model),
-        "face_model_why": without if face_model is None else "",
+        "face_detector": face_detector,
     }

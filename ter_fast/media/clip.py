@@ -53,7 +53,7 @@ class Clip:
 
     Attributes:
         path: The file it came from, if any.
-        frames: Upright RGB pictures, (T, H, W, 3) uint8.
+        frames: Upright RGB pictures, (T, H, W, 3) uint8; on the GPU where DALI decoded them there.
         times: When each picture is first shown, (T,) float64 seconds from the file's beginning.
         audio: (samples,) float32 in [-1, 1], mono at 16 kHz, from `start` to `end`.
         start: Seconds from the file's beginning.

@@ -149,7 +149,7 @@ def prepare(
         model: Gives the classes and how sound and pictures are taken.
         dataset: Labelled clips, whose classes must be among the model's.
         progress: Show a progress bar.
-        face_model: YuNet face detector, where the model asks for faces.
+        face_model: YuNet ONNX file for OpenCV; None for the built-in face detector.
         workers: Threads that decode.
         max_unreadable: How many files may be unreadable, as a number (int) or a share of the clips
             (float in [0, 1]); they are skipped. One more ends the run.

@@ -26,7 +26,7 @@ from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.settings import FileSettings
 from ter_fast.predict.source import Source, Window
 
-# Faces are looked for at 640 pixels and cropped at most at a few hundred: a 4K frame would only cost memory.
+# Faces are looked for at up to 640 pixels and cropped at most at a few hundred: a 4K frame would only cost memory.
 _LONGEST_SIDE = 1280
 _NOT_GIVEN = "not given (a media file does not hold it; give it beside the file, or tensors)"
 
@@ -37,7 +37,7 @@ class Preprocessor:
 
     Attributes:
         config: The model's configuration.
-        cropper: Face cropper; None leaves "video" masked when the model asks for faces.
+        cropper: Cuts out the faces, where the model asks for them.
         hop: Seconds from one window's start to the next; None for windows end to end.
         backend: Decoder of files, by name; None for the one that `ter_fast.media.decode.choose` takes.
         sampling: "exact" or "keyframe" (see `ter_fast.media.decode.read`).
@@ -170,16 +170,13 @@ class Preprocessor:
             return None, "no pictures"
         frames = clip.frames
         if video.faces == "detect" and not cropped:
-            if self.cropper is None:
-                return (
-                    None,
-                    "no face detector (give --face-model, or run: ter-fast data fetch-models)",
-                )
+            assert self.cropper is not None
             frames, kept = self.cropper.crop(clip.frames)
             if len(kept) == 0:
                 count = len(clip.frames)
                 return None, f"no face found in {count} sampled frame{'s' if count > 1 else ''}"
-        return resize_frames(frames, video.size, video.channels), ""
+        # Decoders may leave pictures on the GPU; what is left of them waits in memory for its batch.
+        return resize_frames(frames, video.size, video.channels).cpu(), ""
 
 
 def _at_full_scale(clip: Clip) -> Clip:
@@ -223,6 +220,5 @@ def preprocessor_of(config: ModelConfig, **settings: Unpack[FileSettings]) -> Pr
     cropper = None
     if config.video is not None and config.video.faces == "detect":
         file = settings.get("face_model") or default_face_model()
-        if file is not None:
-            cropper = FaceCropper(file, size=max(96, config.video.size))
+        cropper = FaceCropper(file, size=max(96, config.video.size))
     return Preprocessor(config, cropper, hop, decoder, sampling)

@@ -21,8 +21,7 @@ class WindowSettings(TypedDict, total=False):
         hop: Seconds from one window's start to the next: less than `window` makes windows overlap, more
             leaves gaps; None, the default, for windows end to end.
         faces: "detect" or "whole"; None, the default, for the model's own way to take pictures.
-        face_model: YuNet face detector (ONNX); None, the default, for the one that `ter-fast data
-            fetch-models` fetched, if any. Without one, a model that asks for faces masks "video" and says so.
+        face_model: YuNet face detector (ONNX) for OpenCV; None, the default, for the built-in one.
     """
 
     window: float | None

@@ -65,7 +65,7 @@ def fit(
             used, and a tenth of the groups is held out where it has none.
         validation: Labelled clips of other speakers or sources.
         progress: Show progress bars.
-        face_model: YuNet face detector, where the model asks for faces.
+        face_model: YuNet ONNX file for OpenCV; None for the built-in face detector.
         max_unreadable: How many files may be unreadable on either side, as a number (int) or a share
             (float in [0, 1]); they are skipped, and a warning lists them.
         checkpoints: Folder for latest.ckpt, from which training goes on, and best.ckpt.
@@ -210,7 +210,7 @@ def fit_ood(
             "train" and "validation" are used, and a tenth of the groups is held out where it has none.
         validation: Labelled clips of other speakers or sources, on which it was not trained.
         progress: Show progress bars.
-        face_model: YuNet face detector, where the model asks for faces.
+        face_model: YuNet ONNX file for OpenCV; None for the built-in face detector.
         max_unreadable: As of `fit`.
 
     Raises:

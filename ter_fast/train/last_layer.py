@@ -66,7 +66,7 @@ def fit_last_layer(
         class_balance: 0 to count windows as they come, 1 to count each class of each corpus alike.
         penalty: On the squared change of the layer, 0 or more; the larger, the less it changes.
         progress: Show progress bars.
-        face_model: YuNet face detector, where the model asks for faces.
+        face_model: YuNet ONNX file for OpenCV; None for the built-in face detector.
         max_unreadable: As of `fit`.
 
     Returns:

@@ -25,7 +25,7 @@ from helpers.tiny import (
     with_threshold,
     write_wav,
 )
-from ter_fast import MediaError, Model
+from ter_fast import Model
 from ter_fast.cli import media as media_commands
 from ter_fast.media.decode import Choice
 from ter_fast.predict.predict import PredictionStream
@@ -187,6 +187,7 @@ def test_info_says_which_backends_are_active_and_why(run: Run, model: Path) -> N
     assert values["kernels"]["name"]
     assert values["kernels"]["reason"]
     assert values["cuda"]["available"] is torch.cuda.is_available()
+    assert values["face_detector"]["name"] == "built-in YuNet"
 
 
 @pytest.mark.slow
@@ -203,8 +204,13 @@ def test_info_says_what_is_wrong_with_the_face_detector_and_names_extras(
     assert "gone.onnx, which does not exist; correct or unset it." in result.out
     assert "install 'ter_fast[dali]' for GPUs" in result.out
     found = json.loads(run("info", "--json").out)
-    assert found["face_model"] is None
-    assert "which does not exist" in found["face_model_why"]
+    assert found["face_detector"]["name"] == "none"
+    assert "which does not exist" in found["face_detector"]["reason"]
+    (tmp_path / "gone.onnx").write_bytes(b"")
+    assert json.loads(run("info", "--json").out)["face_detector"] == {
+        "name": str(tmp_path / "gone.onnx"),
+        "reason": "TER_FAST_FACE_MODEL names it",
+    }
 
 
 @pytest.mark.slow
@@ -444,16 +450,6 @@ def test_experts_are_joined_and_calibrated_on_pairs(run: Run, tmp_path: Path) ->
     assert config.thresholds["audio+video"].pairing == "label-matched"
     assert config.disagreement_limit == 0.9
     assert Model.from_pretrained(tmp_path / "both").config.thresholds == {}
-
-
-def test_a_failed_download_is_one_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline() -> Path:
-        raise MediaError("the face model could not be fetched; check the network")
-
-    monkeypatch.setattr("ter_fast.media.faces.cropper.fetch_face_model", offline)
-    found = run("data", "fetch-models")
-    assert found.code == 1
-    assert found.err.strip() == "error: the face model could not be fetched; check the network"
 
 
 @pytest.mark.slow

@@ -425,8 +425,9 @@ def test_a_model_learns_from_shards(prepared: Path) -> None:
     assert model.predict([next(shard_windows(data[0].path))])[0].label in data.labels
 
 
+@pytest.mark.parametrize("built_in", [True, False])
 def test_faces_are_cropped_and_not_sought_again(
-    data_dir: Path, face_model: Path, tmp_path: Path
+    data_dir: Path, face_model: Path, tmp_path: Path, built_in: bool
 ) -> None:
     clips = tuple(
         Sample(str(data_dir / "fixtures" / name), label, "", name)
@@ -434,7 +435,9 @@ def test_faces_are_cropped_and_not_sought_again(
     )
     data = Dataset("faces", ("a", "b"), clips, "", ("audio", "video"))
     settings_ = ShardSettings("face", size=64, frames=3)
-    report = prepare_shards(data, tmp_path / "out", settings_, face_model=face_model)
+    report = prepare_shards(
+        data, tmp_path / "out", settings_, face_model=None if built_in else face_model
+    )
     stored = {s.attributes["source"]: s for s in load_shards(tmp_path / "out")}
     sample = stored["single_face.mp4"]
     assert sample.attributes["crop"] == "face"

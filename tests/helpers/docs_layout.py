@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
+import runpy
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -35,12 +35,7 @@ def laid_out(folder: Path) -> Path:
     """Write the files that pages name into a folder: clips, manifests, and a trained small model."""
     demo = folder / "examples" / "demo.mp4"
     demo.parent.mkdir(parents=True)
-    spec = importlib.util.spec_from_file_location("demo", ROOT / "examples" / "make_demo_clip.py")
-    assert spec is not None
-    assert spec.loader is not None
-    maker = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
-    maker.write(demo)
+    runpy.run_path(str(ROOT / "examples" / "make_demo_clip.py"))["write"](demo)
     for name in ("clip.mp4", "lecture.mp4", "holiday.mp4", "a.mp4"):
         shutil.copy(demo, folder / name)
     for name in ("b.wav", "clip.wav"):

@@ -1,27 +1,32 @@
-"""The largest face of each picture, on real faces; and every way in which there is no model."""
+"""The largest face of each picture, on real faces; and every way in which a model file is none."""
 
 from __future__ import annotations
 
-import hashlib
 import pickle
-import runpy
-import sys
 import threading
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from ter_fast.errors import MediaError
 from ter_fast.media import decode
-from ter_fast.media.faces import cropper as faces
-from ter_fast.media.faces.cropper import Face, FaceCropper
+from ter_fast.media.faces.cropper import (
+    MODEL_VARIABLE,
+    Face,
+    FaceCropper,
+    cut_squares,
+    default_face_model,
+)
+from ter_fast.media.faces.detectors import YuNetDetector
 
 
-@pytest.fixture(scope="module")
-def model_file(data_dir: Path) -> Path:
-    return data_dir / "models/yunet_s_dynamic.onnx"
+@pytest.fixture(scope="module", params=["built-in", "OpenCV"])
+def model_file(request: pytest.FixtureRequest, data_dir: Path) -> Path | None:
+    """What `FaceCropper` takes for the built-in detector, and a file for OpenCV's."""
+    return None if request.param == "built-in" else data_dir / "models/yunet_s_dynamic.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +36,13 @@ def speaker(data_dir: Path) -> torch.Tensor:
     return frames
 
 
+def largest(model_file: Path | None, picture: npt.NDArray[np.uint8]) -> Face | None:
+    (face,) = FaceCropper(model_file).largest(torch.from_numpy(picture.copy())[None])
+    return face
+
+
 @pytest.mark.slow
-def test_face_comes_and_goes(model_file: Path, data_dir: Path) -> None:
+def test_face_comes_and_goes(model_file: Path | None, data_dir: Path) -> None:
     clip = decode.read(data_dir / "fixtures/face_noface.mov", frames=16, audio=False)
     assert clip.frames is not None
     crops, kept = FaceCropper(model_file, size=96).crop(clip.frames)
@@ -41,7 +51,7 @@ def test_face_comes_and_goes(model_file: Path, data_dir: Path) -> None:
     assert crops.dtype == torch.uint8
 
 
-def test_no_face_gives_empty_tensors(model_file: Path, data_dir: Path) -> None:
+def test_no_face_gives_empty_tensors(model_file: Path | None, data_dir: Path) -> None:
     clip = decode.read(data_dir / "fixtures/no_face.mp4", frames=4, audio=False)
     assert clip.frames is not None
     crops, kept = FaceCropper(model_file, size=64).crop(clip.frames)
@@ -50,14 +60,13 @@ def test_no_face_gives_empty_tensors(model_file: Path, data_dir: Path) -> None:
     assert kept.dtype == torch.int64
 
 
-def test_largest_of_two_faces_wins(model_file: Path, speaker: torch.Tensor) -> None:
+def test_largest_of_two_faces_wins(model_file: Path | None, speaker: torch.Tensor) -> None:
     big = speaker[0].numpy()
     small = big[::3, ::3]
     scene = np.full((big.shape[0] + small.shape[0], big.shape[1], 3), 90, np.uint8)
     scene[: small.shape[0], : small.shape[1]] = small
     scene[small.shape[0] :] = big
-    alone = FaceCropper(model_file).largest(big)
-    both = FaceCropper(model_file).largest(scene)
+    alone, both = (largest(model_file, picture) for picture in (big, scene))
     assert alone is not None
     assert both is not None
     assert both.width == pytest.approx(alone.width, rel=0.2)
@@ -66,16 +75,16 @@ def test_largest_of_two_faces_wins(model_file: Path, speaker: torch.Tensor) -> N
 
 @pytest.mark.parametrize("scale", [1 / 8, 1 / 2, 3])
 def test_faces_are_found_at_every_scale(
-    model_file: Path, speaker: torch.Tensor, scale: float
+    model_file: Path | None, speaker: torch.Tensor, scale: float
 ) -> None:
     picture = speaker[0].numpy()
-    alone = FaceCropper(model_file).largest(picture)
+    alone = largest(model_file, picture)
     if scale < 1:
         step = round(1 / scale)
         scaled = picture[::step, ::step]
     else:
         scaled = picture.repeat(int(scale), axis=0).repeat(int(scale), axis=1)
-    found = FaceCropper(model_file).largest(scaled)
+    found = largest(model_file, scaled)
     assert alone is not None
     assert found is not None
     for name in ("x", "y", "width", "height"):
@@ -83,20 +92,22 @@ def test_faces_are_found_at_every_scale(
         assert getattr(found, name) == pytest.approx(expected, abs=0.15 * alone.width * scale)
 
 
-def test_square_leaving_the_picture_repeats_its_edge(model_file: Path) -> None:
+def test_square_leaving_the_picture_repeats_its_edge() -> None:
     picture = np.zeros((40, 60, 3), np.uint8)
     picture[0], picture[-1], picture[:, 0], picture[:, -1] = 50, 60, 70, 80
-    cropper = FaceCropper(model_file, size=100, margin=0.0)
-    crop = cropper._cut(picture, Face(-20.0, -30.0, 100.0, 100.0, 1.0))
+    frames = torch.from_numpy(np.stack([np.full_like(picture, 9), picture]))
+    (crop,) = cut_squares(frames, [1], [(30.0, 20.0, 100.0, 100.0)], 100, 0.0).numpy()
     assert crop.shape == (100, 100, 3)
     assert np.array_equal(crop[30:70, 20:80], picture)
     assert (crop[:30, 30] == 50).all()
     assert (crop[75:, 30] == 60).all()
     assert (crop[40, :20] == 70).all()
     assert (crop[40, 85:] == 80).all()
+    beside = cut_squares(frames, [1], [(500.0, 20.0, 10.0, 10.0)], 10, 0.0)
+    assert (beside[0, 1:-1] == 80).all()
 
 
-def test_margin_widens_the_square(model_file: Path, speaker: torch.Tensor) -> None:
+def test_margin_widens_the_square(model_file: Path | None, speaker: torch.Tensor) -> None:
     tight, _ = FaceCropper(model_file, margin=0.0).crop(speaker)
     wide, _ = FaceCropper(model_file, margin=0.5).crop(speaker)
     middle = torch.nn.functional.interpolate(
@@ -105,7 +116,7 @@ def test_margin_widens_the_square(model_file: Path, speaker: torch.Tensor) -> No
     assert float((middle - tight.permute(0, 3, 1, 2)).abs().mean()) < 8
 
 
-def test_threads_agree_with_one_another(model_file: Path, speaker: torch.Tensor) -> None:
+def test_threads_agree_with_one_another(model_file: Path | None, speaker: torch.Tensor) -> None:
     cropper = FaceCropper(model_file)
     expected = cropper.crop(speaker)[0]
     results: list[torch.Tensor] = []
@@ -120,13 +131,13 @@ def test_threads_agree_with_one_another(model_file: Path, speaker: torch.Tensor)
     assert all(torch.equal(result, expected) for result in results)
 
 
-def test_cropper_travels_to_other_processes(model_file: Path, speaker: torch.Tensor) -> None:
+def test_cropper_travels_to_other_processes(model_file: Path | None, speaker: torch.Tensor) -> None:
     cropper = FaceCropper(model_file, size=80)
     copy = pickle.loads(pickle.dumps(cropper))
     assert torch.equal(copy.crop(speaker)[0], cropper.crop(speaker)[0])
 
 
-def test_wrong_frames_are_refused(model_file: Path) -> None:
+def test_wrong_frames_are_refused(model_file: Path | None) -> None:
     with pytest.raises(MediaError, match=r"expected \(T, H, W, 3\) uint8"):
         FaceCropper(model_file).crop(torch.zeros(2, 3, 10, 10))
 
@@ -140,7 +151,7 @@ def test_wrong_settings_are_refused(options: dict[str, float]) -> None:
 def test_missing_and_corrupt_models_say_so(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(MediaError, match=r"none\.onnx does not exist; .*fetch-models"):
+    with pytest.raises(MediaError, match=r"none\.onnx does not exist; .*the built-in detector"):
         FaceCropper(tmp_path / "none.onnx")
     for content in (b"", b"not a model", bytes(range(256)) * 100):
         (tmp_path / "bad.onnx").write_bytes(content)
@@ -149,67 +160,81 @@ def test_missing_and_corrupt_models_say_so(
     assert capfd.readouterr().err == ""
 
 
-def test_without_opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(MediaError, match="OpenCV, which is not installed; pip install"):
-        FaceCropper(tmp_path / "any.onnx")
-
-
-def test_default_model_is_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(faces.MODEL_VARIABLE, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
-    assert faces.default_face_model() is None
-    kept = tmp_path / "ter_fast" / faces.MODEL_FILE
-    kept.parent.mkdir()
-    kept.write_bytes(b"model")
-    assert faces.default_face_model() == kept
+def test_the_variable_names_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MODEL_VARIABLE, raising=False)
+    assert default_face_model() is None
     named = tmp_path / "mine.onnx"
-    monkeypatch.setenv(faces.MODEL_VARIABLE, str(named))
+    monkeypatch.setenv(MODEL_VARIABLE, str(named))
     with pytest.raises(MediaError, match=r"names .*mine\.onnx, which does not exist"):
-        faces.default_face_model()
+        default_face_model()
     named.write_bytes(b"model")
-    assert faces.default_face_model() == named
+    assert default_face_model() == named
 
 
-def test_fetch_checks_what_arrives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arrived = tmp_path / "download"
-    arrived.write_bytes(b"official")
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: str(arrived))
-    folder = tmp_path / "models"
-    with pytest.raises(MediaError, match=r"arrived has SHA-256 .*; it was thrown away"):
-        faces.fetch_face_model(folder)
-    assert not folder.exists()
-    monkeypatch.setattr(faces, "MODEL_SHA256", hashlib.sha256(b"official").hexdigest())
-    assert faces.fetch_face_model(folder).read_bytes() == b"official"
-    assert [p.name for p in folder.iterdir()] == [faces.MODEL_FILE]
-    arrived.unlink()
-    assert faces.fetch_face_model(folder).is_file()
+class Script:
+    """A detector that finds the faces that it is given, and notes which pictures it is shown."""
+
+    def __init__(self, boxes: list[tuple[float, ...] | None]) -> None:
+        self.boxes = boxes
+        self.looked: list[list[int]] = []
+
+    def find(self, frames: torch.Tensor) -> list[npt.NDArray[np.float32]]:
+        shown = frames[:, 0, 0, 0].tolist()
+        self.looked.append(shown)
+        found = []
+        for index in shown:
+            box = self.boxes[index]
+            faces = np.zeros((int(box is not None), 15), np.float32)
+            if box is not None:
+                faces[0, :4], faces[0, -1] = box, 0.5 + index / 100
+            found.append(faces)
+        return found
 
 
-def test_fetch_without_network_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def offline(*_: str) -> str:
-        raise ConnectionError("no route to host\nlong trace")
+def follow(boxes: list[tuple[float, ...] | None]) -> tuple[list[Face | None], list[list[int]]]:
+    cropper = FaceCropper()
+    cropper.detector = script = Script(boxes)
+    frames = torch.arange(len(boxes), dtype=torch.uint8)[:, None, None, None].expand(-1, 40, 40, 3)
+    return cropper.largest(frames), script.looked
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
-    with pytest.raises(MediaError, match=r"\(no route to host\); check the network, or download"):
-        faces.fetch_face_model(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MediaError, match="huggingface_hub is not installed"):
-        faces.fetch_face_model(tmp_path)
+
+def test_a_steady_face_is_looked_for_in_every_second_picture() -> None:
+    faces, looked = follow([(10.0 + index, 20.0, 30.0, 40.0) for index in range(6)])
+    assert looked == [[0, 2, 4, 5]]
+    assert faces == [
+        Face(10.0 + index, 20.0, 30.0, 40.0, pytest.approx(0.5 + index / 100)) for index in range(6)
+    ]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_few_pictures(count: int) -> None:
+    faces, looked = follow([(1.0, 2.0, 9.0, 9.0)] * count)
+    assert len(faces) == count
+    assert all(face is not None and face.width == 9 for face in faces)
+    assert looked == [[0], [0, 1], [0, 2]][count - 1 : count] if count else looked == []
+
+
+def test_whoever_appears_moves_or_leaves_is_looked_for_in_each_picture() -> None:
+    here, there = (0.0, 0.0, 20.0, 20.0), (100.0, 0.0, 20.0, 20.0)
+    for boxes in (
+        [None, here, None, None],  # shown for one picture
+        [here, None, None, None],  # leaves
+        [None, None, here, here],  # appears
+        [here, there, there, there],  # a cut, or another face is larger
+        [here, (4.0, 0.0, 20.0, 20.0), (8.0, 0.0, 20.0, 20.0), here],  # moves fast
+    ):
+        faces, looked = follow(boxes)
+        assert looked == [[0, 2, 3], [1]]
+        assert [None if f is None else (f.x, f.y, f.width, f.height) for f in faces] == boxes
 
 
 @pytest.mark.slow
-def test_demo_clip_shows_a_face_and_speaks(model_file: Path, tmp_path: Path) -> None:
-    script = Path(__file__).parents[2] / "examples" / "make_demo_clip.py"
-    path = tmp_path / "demo.mp4"
-    runpy.run_path(str(script))["write"](path)
-    clip = decode.read(path)
+def test_halfway_boxes_are_near_those_that_are_found(data_dir: Path) -> None:
+    clip = decode.read(data_dir / "fixtures/single_face.mp4", frames=9, audio=False)
     assert clip.frames is not None
-    assert clip.frames.shape == (16, 240, 320, 3)
-    assert clip.duration == pytest.approx(4.0, abs=0.05)
-    assert not clip.is_silent(threshold_db=-30)
-    assert FaceCropper(model_file).crop(clip.frames)[1].tolist() == list(range(16))
+    for face, faces in zip(
+        FaceCropper().largest(clip.frames), YuNetDetector().find(clip.frames), strict=True
+    ):
+        assert face is not None
+        for value, other in zip((face.x, face.y, face.width, face.height), faces[0], strict=False):
+            assert value == pytest.approx(float(other), abs=0.1 * face.width)

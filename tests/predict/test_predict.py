@@ -526,34 +526,25 @@ def test_one_bad_file_raises_its_sentence(model: Model, tmp_path: Path, name: st
 # -- faces ----------------------------------------------------------------------------------------
 
 
-def test_without_a_face_detector_video_is_masked_and_says_what_to_do(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ter_fast.media.faces.cropper.default_face_model", lambda: None)
-    model = tiny_model("audio", "video", video=VideoInput(4, 32))
-    found = model.predict(folder / "film.mp4")
-    assert found.opinions["video"] is None
-    assert any("give --face-model, or run: ter-fast data fetch-models" in r for r in found.reasons)
-    assert model.predict(folder / "film.mp4", faces="whole").opinions["video"] is not None
-    with pytest.raises(ModelError, match="faces is 'ears'; expected one of detect, whole"):
-        model.predict(folder / "film.mp4", faces="ears")
-
-
 @pytest.mark.slow
+@pytest.mark.parametrize("built_in", [True, False])
 def test_faces_are_cropped_and_their_absence_is_said(
-    folder: Path, data_dir: Path, face_model: Path
+    folder: Path, data_dir: Path, face_model: Path, built_in: bool
 ) -> None:
     model = tiny_model("audio", "video", video=VideoInput(4, 32), window_seconds=10.0)
-    none = model.predict(folder / "film.mp4", face_model=face_model)
+    file = None if built_in else face_model
+    none = model.predict(folder / "film.mp4", face_model=file)
     assert none.opinions["video"] is None
     assert "video: no face found in 4 sampled frames" in none.reasons
     clip = Clip.from_file(data_dir / "fixtures" / "single_face.mp4", frames=4)
-    faces = model.predict(clip, face_model=face_model).opinions["video"]
-    crops, _ = FaceCropper(face_model, size=96).crop(clip.frames)
+    faces = model.predict(clip, face_model=file).opinions["video"]
+    crops, _ = FaceCropper(file, size=96).crop(clip.frames)
     cut = model.predict(Clip.from_arrays(crops), faces="whole").opinions["video"]
     torch.testing.assert_close(faces.evidence, cut.evidence)
     whole = model.predict(clip, faces="whole").opinions["video"]
     assert not torch.allclose(faces.evidence, whole.evidence, rtol=1e-3)
+    with pytest.raises(ModelError, match="faces is 'ears'; expected one of detect, whole"):
+        model.predict(clip, faces="ears")
 
 
 def test_a_wrong_face_model_says_so(folder: Path, tmp_path: Path) -> None:

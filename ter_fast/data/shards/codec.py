@@ -33,7 +33,7 @@ def encode_strip(frames: Tensor, quality: int) -> bytes:
     import cv2
 
     count, height, width, _ = frames.shape
-    strip = frames.numpy().reshape(count * height, width, 3)
+    strip = frames.cpu().numpy().reshape(count * height, width, 3)
     options = [
         *(cv2.IMWRITE_JPEG_QUALITY, quality),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),

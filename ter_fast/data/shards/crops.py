@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ter_fast.data.shards.settings import BLOCK, ShardSettings
 from ter_fast.media.clip import Clip
-from ter_fast.media.faces.cropper import Face, FaceCropper
+from ter_fast.media.faces.cropper import Face, FaceCropper, cut_squares
 from ter_fast.media.features import resize_frames
 
 _Pictures = npt.NDArray[np.uint8]
@@ -91,31 +91,17 @@ def _overlap(
 def _faces(
     frames: Tensor, times: Tensor, settings: ShardSettings, finder: FaceCropper
 ) -> tuple[Tensor, list[int]]:
-    pictures = frames.numpy()
-    found = [(index, finder.largest(picture)) for index, picture in enumerate(pictures)]
-    faces = [(index, face) for index, face in found if face is not None]
+    faces = [(index, face) for index, face in enumerate(finder.largest(frames)) if face is not None]
     kept = [index for index, _ in faces]
     if not kept:
         return frames[:0], kept
     boxes = np.array([_center_and_size(face) for _, face in faces])
     steady = smooth(boxes, times[kept].numpy(), settings.smoothing)
-    crops = [
-        _square(pictures[index], box, settings) for index, box in zip(kept, steady, strict=True)
-    ]
-    return torch.from_numpy(np.stack(crops)), kept
+    return cut_squares(frames, kept, steady.tolist(), settings.size, settings.margin), kept
 
 
 def _center_and_size(face: Face) -> tuple[float, float, float, float]:
     return face.x + face.width / 2, face.y + face.height / 2, face.width, face.height
-
-
-def _square(picture: _Pictures, box: npt.NDArray[np.float64], settings: ShardSettings) -> _Pictures:
-    """Cut a square about a box; beyond the picture, its edge is repeated."""
-    x, y, width, height = box.tolist()
-    side = max(2, round(max(width, height) * (1 + 2 * settings.margin)))
-    rows = np.clip(np.arange(side) + round(y - side / 2), 0, picture.shape[0] - 1)
-    columns = np.clip(np.arange(side) + round(x - side / 2), 0, picture.shape[1] - 1)
-    return _resize(picture[rows[:, None], columns], settings.size, settings.size)
 
 
 def _whole(frames: Tensor, longest: int) -> Tensor:
@@ -125,7 +111,9 @@ def _whole(frames: Tensor, longest: int) -> Tensor:
     rows, columns = (max(BLOCK, round(side * scale / BLOCK) * BLOCK) for side in (height, width))
     if (rows, columns) == (height, width):
         return frames
-    return torch.from_numpy(np.stack([_resize(each, rows, columns) for each in frames.numpy()]))
+    return torch.from_numpy(
+        np.stack([_resize(each, rows, columns) for each in frames.cpu().numpy()])
+    )
 
 
 def _resize(picture: _Pictures, rows: int, columns: int) -> _Pictures:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ter_fast.data import Sample
     from ter_fast.media.faces.cropper import FaceCropper
 
-# Faces are looked for at 640 pixels; more than twice that only costs memory.
+# Faces are looked for at up to 640 pixels; more than twice that only costs memory.
 _LONGEST_SIDE = 1280
 
 

@@ -48,15 +48,15 @@ def prepare_shards(
         dataset: Labelled clips.
         out: Folder for the shards; made where it is missing.
         settings: Crop, size, window and so on.
-        face_model: YuNet face detector for the crop ``"face"``; by default the one fetched.
+        face_model: YuNet ONNX file for OpenCV, for the crop ``"face"``; None for the built-in detector.
         workers: Threads, each of which writes a shard on a core; by default one per core, at most 8.
         failed_limit: Share of clips that may be unusable, or ten of them, before the run stops.
         progress: Show a progress bar where standard error is a terminal.
 
     Raises:
         DataError: The dataset is shards already, the folder holds other shards or is being written,
-            it cannot be written, too many clips are unusable, no face detector is at hand, or `workers`
-            is no whole number of at least 1.
+            it cannot be written, too many clips are unusable, or `workers` is no whole number of at
+            least 1.
 
     Example:
         >>> from ter_fast.data import Dataset
@@ -211,12 +211,8 @@ def _finder(
     if not seeks or all(s.attributes.get("crop") == "face" for s in dataset):
         return None, ""
     from ter_fast.media.faces.cropper import FaceCropper, default_face_model
+    from ter_fast.media.faces.yunet import WEIGHTS
 
     model = face_model or default_face_model()
-    if model is None:
-        raise DataError(
-            "The crop 'face' needs a face detector; run `ter-fast data fetch-models`, name one with "
-            "--face-model, or choose the crop 'centre' or 'whole'."
-        )
     finder = FaceCropper(model, size=settings.size, margin=settings.margin)
-    return finder, file_sha256(model)
+    return finder, file_sha256(model or WEIGHTS)

@@ -61,7 +61,7 @@ def evaluate_corrupted(
         seed: Of corruptions and bootstrap.
         resamples: Bootstrap draws of whole groups.
         progress: Show a progress bar.
-        face_model: YuNet face detector, where the model asks for faces.
+        face_model: YuNet ONNX file for OpenCV; None for the built-in face detector.
         workers: Threads, each on one core; by default one per core, at most 8.
 
     Raises:

@@ -9,7 +9,6 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
 from ter_fast.media.corrupt.suite import CORRUPTIONS
@@ -77,13 +76,13 @@ def corrupt(
     if corruption.takes("others"):
         given["others"] = [other.detach().cpu().numpy() for other in others]
     if corruption.takes("boxes") and cropper is not None and clip.frames is not None:
-        given["boxes"] = _faces(clip.frames.numpy(), cropper)
+        given["boxes"] = _faces(clip.frames, cropper)
     if corruption.on_clip:
         changed: Clip = corruption.change(clip, level, draw, **given)
         return changed
     values = clip.audio if corruption.modality == "audio" else clip.frames
     assert values is not None
-    made = torch.from_numpy(corruption.change(values.numpy(), level, draw, **given))
+    made = torch.from_numpy(corruption.change(values.cpu().numpy(), level, draw, **given))
     return (
         replace(clip, audio=made) if corruption.modality == "audio" else replace(clip, frames=made)
     )
@@ -105,8 +104,8 @@ def _holds(clip: Clip, modality: str) -> bool:
     return clip.frames is not None and clip.times is not None
 
 
-def _faces(pictures: NDArray[np.uint8], cropper: FaceCropper) -> list[Box | None]:
-    faces = (cropper.largest(picture) for picture in pictures)
+def _faces(frames: Tensor, cropper: FaceCropper) -> list[Box | None]:
+    faces = cropper.largest(frames)
     return [None if f is None else (f.x, f.y, f.width, f.height) for f in faces]
 
 

@@ -170,7 +170,7 @@ class _Writer:
     def add(self, clip: Clip) -> None:
         """Write a clip; silence where it has no sound, so that later sound stays in its place."""
         if self._film is not None and clip.frames is not None and clip.times is not None:
-            self._add_pictures(clip.frames.numpy(), clip.times.tolist())
+            self._add_pictures(clip.frames.cpu().numpy(), clip.times.tolist())
             self.seen = True
         if self._sound is not None:
             self.heard = self.heard or clip.audio is not None

@@ -113,7 +113,7 @@ class DaliMedia(PyAVMedia):
         super().__exit__(kind, error, trace)
 
     def _decode(self, cut: Excerpt, max_side: int | None) -> Tensor:
-        """Return (T, H, W, 3) uint8 pictures in the memory of the CPU, where clips are prepared."""
+        """Return (T, H, W, 3) uint8 pictures on the device that decoded them."""
         if self._pipeline is None:
             self._pipeline = _pipeline(default_device(), self.threads or 1)
         width, height = self.info.width or 1, self.info.height or 1
@@ -126,12 +126,14 @@ class DaliMedia(PyAVMedia):
                 ("size", np.array(size, np.float32)),
             ):
                 self._pipeline.feed_input(name, [value])
-            (pictures,) = self._pipeline.run()
+            # On torch's stream, so that DALI's memory is not filled again while torch works on it.
+            stream = torch.cuda.current_stream() if default_device() == "gpu" else None
+            (pictures,) = self._pipeline.run(stream)
         except RuntimeError:
             # DALI does not go on with a pipeline that has failed.
             self._pipeline = None
             raise
-        frames = from_dlpack(pictures.as_tensor())[0].cpu()
+        frames = from_dlpack(pictures.as_tensor())[0]
         if frames.shape != (len(cut.numbers), *size, 3):
             raise NotForDaliError(f"DALI gave pictures of another shape, {tuple(frames.shape)}")
         return frames

@@ -46,7 +46,7 @@ def train(
         kind: Class of the model, `ter_fast.Model` or another `Network`.
         validation_share: Of the groups held out where the data have no validation split.
         checkpoints: Folder in which a member that is cut off keeps its state after each epoch.
-        face_model: YuNet's ONNX file; None for the one that was fetched.
+        face_model: YuNet ONNX file for OpenCV; None for the built-in face detector.
         max_unreadable: Files that may be unreadable, a number or a share.
         progress: Show it.
 
