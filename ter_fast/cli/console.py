@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ter_fast.experts.config import ModelConfig
+from ter_fast.trust.baselines import baselines_of
 from ter_fast.trust.subgroups import Subgroup
 from ter_fast.trust.trusted_threshold import TrustedThreshold
 
@@ -105,7 +106,19 @@ def _thresholds(
         for name, record in records.items()
         if record.best_confidence
     ]
-    return [table, Text("\n".join(origins), "dim")]
+    parts: list[RenderableType] = [table, Text("\n".join(origins), "dim")]
+    parts += [
+        Text(
+            f"warning: {name}: the model is no better than always guessing one class: right in "
+            f"{record.scores['model_accuracy']:.3f} of these {unit}, and the most frequent class is "
+            f"{record.scores['majority_share']:.3f} of them. The threshold means little; train longer or on more "
+            "clips, and check the labels.",
+            "yellow",
+        )
+        for name, record in records.items()
+        if not record.beats_guessing
+    ]
+    return parts
 
 
 def _ranking(record: TrustedThreshold, used: str) -> str:
@@ -133,7 +146,7 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
         table.add_row(
             name.replace("_", " "), f"{figure.value:.4f}", f"{figure.low:.4f} … {figure.high:.4f}"
         )
-    parts: list[RenderableType] = [table]
+    parts: list[RenderableType] = [table, *_baselines(evaluation)]
     parts += [
         _subgroup_table(by, rows) for by, rows in evaluation.subgroups.items() if by != "group"
     ]
@@ -167,6 +180,18 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
             )
         )
     return Group(*parts)
+
+
+def _baselines(evaluation: Evaluation) -> list[RenderableType]:
+    """Say what accuracy costs nothing, and whether the model has more."""
+    base = baselines_of(evaluation.outcomes)
+    text = f"accuracy of chance {base.chance:.4f}, of always guessing {base.label} {base.share:.4f}"
+    parts: list[RenderableType] = [Text(text, "dim")]
+    if not base.beaten:
+        parts.append(Text(f"the model is no better than always guessing {base.label}", "yellow"))
+    if base.never_predicted:
+        parts.append(Text(f"never predicted: {', '.join(base.never_predicted)}", "yellow"))
+    return parts
 
 
 def comparison_table(

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
+from ter_fast.data.aliases import split_name
 from ter_fast.data.dataset import SPLITS, Dataset, Sample
 from ter_fast.data.files import modalities_of
 from ter_fast.data.messages import closest_name, counted_examples, require_label
@@ -26,7 +27,8 @@ def load_manifest(
 ) -> Dataset:
     """Read a table with the columns ``path, label[, split][, group][, start, end]``.
 
-    Paths are relative to the table's own folder. Without ``split`` every sample has the empty
+    Paths are relative to the table's own folder. Splits may go by other names, such as dev, val
+    or eval (`ter_fast.data.aliases.SPLIT_NAMES`). Without ``split`` every sample has the empty
     split (see `ter_fast.data.holdout`); without ``group`` each file is its own. With ``start``
     and ``end`` in seconds, that stretch of the file is the sample; where both cells are empty, the
     whole file is. A column that is called like a registered modality
@@ -55,6 +57,7 @@ def load_manifest(
     rows = _read_parquet(table) if table.suffix.lower() == ".parquet" else _read_csv(table)
     if not rows:
         raise DataError(f"{table} has no rows. Add one row for each clip.")
+    rows = [(number, _with_known_split(row)) for number, row in rows]
     _check_rows(table, rows)
     if check:
         _check_files(table, rows)
@@ -126,6 +129,10 @@ def _check_columns(table: Path, names: Iterable[str]) -> None:
     twice = sorted({name for name in present if present.count(name) > 1})
     if twice:
         raise DataError(f"{table} has more than one column named {twice}. Keep one of each.")
+
+
+def _with_known_split(row: dict[str, str]) -> dict[str, str]:
+    return {**row, "split": split_name(row["split"])} if "split" in row else row
 
 
 def _check_rows(table: Path, rows: Rows) -> None:
