@@ -135,7 +135,7 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     pairs = f"{evaluation.pairing} pairs" if evaluation.pairing else "clips"
     title = (
         f"{evaluation.modalities} on {evaluation.samples} {pairs} of {evaluation.name} "
-        f"({evaluation.groups} groups"
+        f"({evaluation.groups} group{'' if evaluation.groups == 1 else 's'}"
         + (f"; {evaluation.excluded} lack a modality)" if evaluation.excluded else ")")
     )
     table = new_table(
@@ -143,10 +143,9 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
         title=escape(title),
     )  # fmt: skip
     for name, figure in evaluation.figures.items():
-        table.add_row(
-            name.replace("_", " "), f"{figure.value:.4f}", f"{figure.low:.4f} … {figure.high:.4f}"
-        )
-    parts: list[RenderableType] = [table, *_baselines(evaluation)]
+        ends = "–" if math.isnan(figure.low) else f"{figure.low:.4f} … {figure.high:.4f}"
+        table.add_row(name.replace("_", " "), f"{figure.value:.4f}", ends)
+    parts: list[RenderableType] = [*_baselines(evaluation), table]
     parts += [
         _subgroup_table(by, rows) for by, rows in evaluation.subgroups.items() if by != "group"
     ]
@@ -185,13 +184,17 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
 def _baselines(evaluation: Evaluation) -> list[RenderableType]:
     """Say what accuracy costs nothing, and whether the model has more."""
     base = baselines_of(evaluation.outcomes)
-    text = f"accuracy of chance {base.chance:.4f}, of always guessing {base.label} {base.share:.4f}"
-    parts: list[RenderableType] = [Text(text, "dim")]
+    parts: list[RenderableType] = []
+    if base.never_predicted:
+        names = ", ".join(base.never_predicted)
+        parts.append(Text(f"never predicted, though in these clips: {names}", "yellow"))
     if not base.beaten:
         parts.append(Text(f"the model is no better than always guessing {base.label}", "yellow"))
-    if base.never_predicted:
-        parts.append(Text(f"never predicted: {', '.join(base.never_predicted)}", "yellow"))
-    return parts
+    text = (
+        f"right: {base.accuracy:.4f} of the clips, against {base.chance:.4f} by chance and {base.share:.4f} by always "
+        f"guessing {base.label}"
+    )
+    return [*parts, Text(text)]
 
 
 def comparison_table(

@@ -182,7 +182,7 @@ def train(
         "checkpoints": checkpoints, "face_model": face_model, "progress": not quiet,
         "exist_ok": overwrite,
     }  # fmt: skip
-    with _stop_as_sentence(data, out, checkpoints, recipe), warnings_as_sentences():
+    with _stop_as_sentence(data, rename, out, checkpoints, recipe), warnings_as_sentences():
         if recipe:
             datasets = datasets_of(data, names_in(labels), rename)
             model = train_by_recipe(Recipe.read(recipe), *datasets, out=out, kind=Model, **shared)
@@ -227,7 +227,11 @@ def _check_only_with_recipe(context: typer.Context) -> None:
 
 @contextmanager
 def _stop_as_sentence(
-    data: Sequence[str], out: Path, checkpoints: Path | None, recipe: str
+    data: Sequence[str],
+    rename: Sequence[str] | None,
+    out: Path,
+    checkpoints: Path | None,
+    recipe: str,
 ) -> Iterator[None]:
     """Say what Ctrl-C left, and how to go on; the exit code is 130, as of all that it stops."""
     from ter_fast.train import CalibrationStopped, TrainingStopped, is_first_process
@@ -238,7 +242,8 @@ def _stop_as_sentence(
         kept = isinstance(stopped, CalibrationStopped) or (stopped.best > 0 and not recipe)
         lines = [str(stopped)]
         if kept:
-            given = shlex.join(part for each in data for part in ("--data", each))
+            options = [("--data", each) for each in data] + [("--rename", r) for r in rename or ()]
+            given = shlex.join(part for option in options for part in option)
             lines += [
                 f"saved to {out}, without thresholds",
                 f"to use it as it is: ter-fast calibrate --model {shlex.quote(str(out))} {given}",

@@ -117,7 +117,7 @@ class Dataset:
             DataError: The name is none of these, or no sample carries it; the message lists
                 the splits that are there.
         """
-        name = split_name(name)
+        asked, name = name, split_name(name)
         chosen = tuple(s for s in self.samples if s.split == name)
         if not chosen:
             present = sorted({s.split for s in self.samples})
@@ -129,7 +129,7 @@ class Dataset:
             )
             there = "no splits" if present == [""] else present
             raise DataError(
-                f"{self.name} has no samples in split {name!r}; it has {there}. {advice}."
+                f"{self.name} has no samples in split {asked!r}; it has {there}. {advice}."
             )
         return replace(self, samples=chosen)
 

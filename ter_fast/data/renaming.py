@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ter_fast.data.aliases import common_labels, matching_labels, nearest_label
 from ter_fast.data.dataset import Dataset
-from ter_fast.data.messages import counted_examples
 from ter_fast.errors import DataError
 
 
@@ -78,7 +77,10 @@ def _respell(dataset: Dataset, wanted: Sequence[str]) -> Dataset:
     if names:
         said = ", ".join(f"{old} as {new}" for old, new in names.items())
         warnings.warn(
-            f"{dataset.name}: labels are read as other spellings: {said}", UserWarning, stacklevel=4
+            f"{dataset.name}: labels are taken as other spellings of the same: {said}; rename them otherwise "
+            "by --rename OLD=NEW, or rename={…} of load_dataset",
+            UserWarning,
+            stacklevel=4,
         )
     return dataset.merge_classes(names)
 
@@ -88,8 +90,10 @@ def _unknown(dataset: Dataset, unknown: Sequence[str], wanted: Sequence[str]) ->
     for label in unknown:
         having = [sample.name for sample in dataset if sample.label == label]
         nearest = nearest_label(label, wanted)
+        clips = f"{len(having)} clip{'' if len(having) == 1 else 's'}"
+        where = f", such as {having[0]}" if having else ""
         meant = f"; did you mean {nearest!r}?" if nearest else ""
-        said.append(f"{label!r} ({counted_examples(having, 'clip')}{meant})")
+        said.append(f"{label!r} ({clips}{where}{meant})")
         flags.append(f"--rename {shlex.quote(label)}={shlex.quote(nearest) if nearest else 'NAME'}")
     return (
         f"{dataset.name}: unknown label{'' if len(unknown) == 1 else 's'} {', '.join(said)}; expected "

@@ -23,6 +23,7 @@ from ter_fast.evaluate.report.formatting import (
 )
 from ter_fast.evaluate.report.tables import TrustTable, trust_table
 from ter_fast.trust.baselines import baselines_of
+from ter_fast.trust.metrics.bootstrap import MEANINGLESS
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.evaluation import Evaluation
@@ -166,7 +167,7 @@ def _lift_sentence(evaluation: Evaluation, counts: TrustTable) -> list[str]:
     lift = evaluation.figures["lift"]
     if counts.trusted == counts.whole:
         return ["This threshold trusts everything, so its trusted F1 is the baseline itself."]
-    if math.isnan(lift.low):
+    if math.isnan(lift.low) or evaluation.groups <= MEANINGLESS:
         return []
     if lift.low <= 0 <= lift.high:
         return [
