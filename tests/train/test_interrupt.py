@@ -162,22 +162,22 @@ def test_the_command_saves_the_best_epoch_and_goes_on(corpus: Path, tmp_path: Pa
         *("train", "--data", corpus, "--out", model, "--checkpoints", state, "--epochs", 60),
         *("--encoder", "audio=voice_functionals:width=8", "--patience", 60),
     )
-    process = started(*command)
-    assert process.stderr is not None
     lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if line.startswith("epoch 3/60"):
-            process.send_signal(signal.SIGINT)
-    assert process.wait() == 130
+    with started(*command) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith("epoch 3/60"):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
     said = "".join(lines)
     assert "training was stopped in epoch 4 of 60; the model has the weights of epoch" in said
     assert f"saved to {model}, without thresholds" in said
     assert "to go on: the same command" in said
     assert Model.from_pretrained(model).config.training[-1].stopped_in == 4
     # It may replace what it saved itself, without being told so.
-    again = started(*command)
-    out, err = again.communicate()
+    with started(*command) as again:
+        out, err = again.communicate()
     assert again.returncode == 0, err
     assert f"going on after epoch 3 of 60, from {state / 'latest.ckpt'}" in err
     assert f"saved to {model}" in "".join(out.split("\n"))
