@@ -161,6 +161,8 @@ def _unknown(part: str, name: str) -> str:
     advice = "Give one of these, or several joined by '+'."
     if name:
         advice = closest_name(name, _prefixes())
+    elif Path(part).suffix.lower() in (".tsv", ".txt", ".xlsx", ".xls", ".ods", ".json", ".jsonl"):
+        advice = "Save the table as comma-separated .csv in UTF-8, or as .parquet."
     elif Path(part).is_dir():
         advice = f"Say which corpus the folder holds, as in folders:{part}"
     return (

@@ -118,8 +118,8 @@ def _check_columns(table: Path, names: Iterable[str]) -> None:
     if lacking:
         raise DataError(
             f"{table} has the columns {present} and lacks {' and '.join(lacking)}; expected "
-            f"path,label[,split][,group][,start,end], separated by commas. Add or rename the "
-            f"columns."
+            f"path,label[,split][,group][,start,end], separated by commas. "
+            f"{_advice_on_columns(present, lacking)}"
         )
     if len(set(_SPAN) & set(present)) == 1:
         raise DataError(
@@ -129,6 +129,35 @@ def _check_columns(table: Path, names: Iterable[str]) -> None:
     twice = sorted({name for name in present if present.count(name) > 1})
     if twice:
         raise DataError(f"{table} has more than one column named {twice}. Keep one of each.")
+
+
+_OTHER_NAMES = {
+    "path": (
+        "file",
+        "filename",
+        "file_name",
+        "filepath",
+        "file_path",
+        "audio",
+        "video",
+        "clip",
+        "wav",
+    ),
+    "label": ("emotion", "class", "category", "target", "labels", "emotion_label"),
+}
+
+
+def _advice_on_columns(present: list[str], lacking: list[str]) -> str:
+    """Say what to rename, where the names of columns tell, or what separates them."""
+    if len(present) == 1 and (sign := next((s for s in ";\t|" if s in present[0]), "")):
+        return f"The columns are separated by {sign!r}; save the table with commas."
+    plain = {name.strip().lower(): name for name in present}
+    meant = [
+        f"{plain[other]!r} to {name!r}"
+        for name in lacking
+        if (other := next((n for n in (name, *_OTHER_NAMES[name]) if n in plain), ""))
+    ]
+    return f"Rename {' and '.join(meant)}." if meant else "Add or rename the columns."
 
 
 def _with_known_split(row: dict[str, str]) -> dict[str, str]:
