@@ -170,7 +170,7 @@ def train(
     from ter_fast.predict.prepare import parse_limit
     from ter_fast.train import SCHEDULES, Settings, is_first_process, train_model
     from ter_fast.train.encoders import parse_encoders, video_input
-    from ter_fast.train.recipes import Recipe
+    from ter_fast.train.recipes import Recipe, join_alike
     from ter_fast.train.recipes import train as train_by_recipe
 
     if recipe:
@@ -184,7 +184,7 @@ def train(
     }  # fmt: skip
     with _stop_as_sentence(data, rename, out, checkpoints, recipe), warnings_as_sentences():
         if recipe:
-            datasets = datasets_of(data, names_in(labels), rename)
+            datasets = join_alike(datasets_of(data, names_in(labels), rename))
             model = train_by_recipe(Recipe.read(recipe), *datasets, out=out, kind=Model, **shared)
         else:
             dataset = dataset_of(data, names_in(labels), rename)

@@ -174,6 +174,7 @@ def test_wrong_usage_exits_2(run: Run, arguments: list[str]) -> None:
     assert "Usage" in found.err
 
 
+@pytest.mark.slow
 def test_info_says_which_backends_are_active_and_why(run: Run, model: Path) -> None:
     found = run("info", "--model", model)
     assert found.code == 0

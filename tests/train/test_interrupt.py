@@ -100,6 +100,7 @@ def test_before_the_first_epoch_is_over_there_is_nothing_to_keep(
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 def test_calibration_that_is_stopped_leaves_the_trained_model(
     tones: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

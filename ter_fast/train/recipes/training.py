@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ter_fast.data import Dataset, with_validation
+from ter_fast.data.renaming import unify
 from ter_fast.errors import DataError
 from ter_fast.experts.config import VideoInput
 from ter_fast.experts.network import Network
@@ -48,7 +49,7 @@ def train(
 
     Args:
         recipe: What to train.
-        *datasets: One that has several modalities, or one for each; those of the same modalities are joined.
+        *datasets: One that has several modalities, or one for each; no modality may be in two (see `join_alike`).
         out: Folder for the model.
         kind: Class of the model, `ter_fast.Model` or another `Network`.
         validation_share: Of the groups held out where the data have no validation split.
@@ -76,7 +77,7 @@ def train(
     folder = Path(out)
     output = Output(folder, exist_ok, folder / "experts")
     output.check()
-    owners = _owners(recipe, join_alike(datasets))
+    owners = _owners(recipe, datasets)
     split = {id(each): with_validation(each, validation_share) for each in owners.values()}
     # All are built first: an encoder that there is not shows before hours of training.
     untrained = [
@@ -147,6 +148,8 @@ def train(
 def join_alike(datasets: Sequence[Dataset]) -> list[Dataset]:
     """Join the datasets that have the same modalities, in the order in which these come first.
 
+    Labels that are other spellings of each other are put on one, in all of them, with a warning.
+
     Args:
         datasets: One or more, each of any modalities.
 
@@ -160,7 +163,7 @@ def join_alike(datasets: Sequence[Dataset]) -> list[Dataset]:
         ['one+two', 'faces']
     """
     alike: dict[tuple[str, ...], list[Dataset]] = {}
-    for each in datasets:
+    for each in unify(datasets):
         alike.setdefault(each.modalities, []).append(each)
     joined = [reduce(add, group) for group in alike.values()]
     for each, group in zip(joined, alike.values(), strict=True):
