@@ -50,6 +50,7 @@ def test_no_command_replaces_a_model_unasked(
     assert Model.from_pretrained(kept).config.labels == ("happiness", "sadness")
 
 
+@pytest.mark.filterwarnings("always:tones")
 def test_a_model_is_calibrated_in_its_own_folder_and_labels_are_renamed(
     run: Run, model: Path, corpus: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_model_is_calibrated_in_its_own_folder_and_labels_are_renamed(
     assert Model.from_pretrained(model).config.thresholds["audio"].samples == 8
 
 
+@pytest.mark.filterwarnings("always:tones")
 def test_evaluate_says_what_guessing_would_give(
     run: Run, model: Path, corpus: Path, tmp_path: Path
 ) -> None:
