@@ -148,9 +148,7 @@ _OTHER_NAMES = {
 
 
 def _advice_on_columns(present: list[str], lacking: list[str]) -> str:
-    """Say what to rename, where the names of columns tell, or what separates them."""
-    if len(present) == 1 and (sign := next((s for s in ";\t|" if s in present[0]), "")):
-        return f"The columns are separated by {sign!r}; save the table with commas."
+    """Say what to rename, where the names of columns tell."""
     plain = {name.strip().lower(): name for name in present}
     meant = [
         f"{plain[other]!r} to {name!r}"

@@ -130,8 +130,6 @@ def test_each_mistake_gets_one_sentence(table: Write, text: str, message: str) -
 @pytest.mark.parametrize(
     ("header", "advice"),
     [
-        ("path;label", r"separated by ';'; save the table with commas"),
-        ("path\tlabel", r"separated by '\\t'; save"),
         ("Path,Label", r"Rename 'Path' to 'path' and 'Label' to 'label'\."),
         ("file,emotion", r"Rename 'file' to 'path' and 'emotion' to 'label'\."),
         ("path,x", r"lacks label; .*Add or rename the columns\."),
