@@ -32,7 +32,7 @@ from ter_fast.errors import TerFastError
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
-    from ter_fast.model import Model
+    from ter_fast.experts.network import Network
 
 # Options of `train` that say nothing which a recipe says too.
 BESIDE_RECIPE = (
@@ -185,7 +185,7 @@ def train(
     with _stop_as_sentence(data, rename, out, checkpoints, recipe), warnings_as_sentences():
         if recipe:
             datasets = join_alike(datasets_of(data, names_in(labels), rename))
-            model = train_by_recipe(Recipe.read(recipe), *datasets, out=out, kind=Model, **shared)
+            model: Network = train_by_recipe(Recipe.read(recipe), *datasets, out=out, kind=Model, **shared)
         else:
             dataset = dataset_of(data, names_in(labels), rename)
             datasets = [dataset]
@@ -202,7 +202,7 @@ def train(
         _say_saved(model, out, datasets)
 
 
-def _say_saved(model: Model, out: Path, datasets: Sequence[Dataset]) -> None:
+def _say_saved(model: Network, out: Path, datasets: Sequence[Dataset]) -> None:
     from ter_fast.cli.console import thresholds_table
 
     Console().print(thresholds_table(model.config), escape_markup(f"saved to {out}"))
