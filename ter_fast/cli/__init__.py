@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import typer
 
+from ter_fast.cli.calibration import calibrate, join
 from ter_fast.cli.card import card
 from ter_fast.cli.common import run
 from ter_fast.cli.data import check_data, prepare
 from ter_fast.cli.evaluation import evaluate, info
 from ter_fast.cli.imports import import_modules
-from ter_fast.cli.learning import calibrate, join, train
+from ter_fast.cli.learning import train
 from ter_fast.cli.listed_names import Command
 from ter_fast.cli.media import live, predict
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
@@ -74,12 +74,42 @@ def warnings_as_sentences() -> Iterator[None]:
         yield
 
 
-def dataset_of(specifications: list[str], labels: tuple[str, ...] = ()) -> Dataset:
+def dataset_of(
+    specifications: Sequence[str], labels: tuple[str, ...] = (), rename: Sequence[str] | None = None
+) -> Dataset:
     """Read the datasets that `--data` names, as one."""
     from ter_fast.data import load_dataset
 
     with warnings_as_sentences():
-        return load_dataset("+".join(specifications), labels or None)
+        return load_dataset("+".join(specifications), labels or None, rename=renamed(rename))
+
+
+def datasets_of(
+    specifications: Sequence[str], labels: tuple[str, ...] = (), rename: Sequence[str] | None = None
+) -> list[Dataset]:
+    """Read the datasets that `--data` names, each by itself."""
+    from ter_fast.data import load_datasets
+
+    with warnings_as_sentences():
+        return load_datasets(specifications, labels or None, rename=renamed(rename))
+
+
+def renamed(entries: Sequence[str] | None) -> dict[str, str]:
+    """Read the entries of `--rename`, new name by old name.
+
+    Raises:
+        TerFastError: An entry of another form, or two for one name.
+    """
+    names: dict[str, str] = {}
+    for entry in entries or ():
+        old, equals, new = (part.strip() for part in entry.partition("="))
+        if not (old and equals and new):
+            raise TerFastError(f"--rename {entry!r}: expected OLD=NEW, such as joy=happiness")
+        if names.setdefault(old, new) != new:
+            raise TerFastError(
+                f"--rename gives the label {old!r} two names, {names[old]!r} and {new!r}; give one"
+            )
+    return names
 
 
 def note_untested(*datasets: Dataset) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ter_fast.cli.common import escape_markup
 from ter_fast.experts.config import ModelConfig
+from ter_fast.trust.baselines import baselines_of
 from ter_fast.trust.subgroups import Subgroup
 from ter_fast.trust.trusted_threshold import TrustedThreshold
 
@@ -105,7 +106,19 @@ def _thresholds(
         for name, record in records.items()
         if record.best_confidence
     ]
-    return [table, Text("\n".join(origins), "dim")]
+    parts: list[RenderableType] = [table, Text("\n".join(origins), "dim")]
+    parts += [
+        Text(
+            f"warning: {name}: the model is no better than always guessing one class: right in "
+            f"{record.scores['model_accuracy']:.3f} of these {unit}, and the most frequent class is "
+            f"{record.scores['majority_share']:.3f} of them. The threshold means little; train longer or on more "
+            "clips, and check the labels.",
+            "yellow",
+        )
+        for name, record in records.items()
+        if not record.beats_guessing
+    ]
+    return parts
 
 
 def _ranking(record: TrustedThreshold, used: str) -> str:
@@ -122,7 +135,7 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     pairs = f"{evaluation.pairing} pairs" if evaluation.pairing else "clips"
     title = (
         f"{evaluation.modalities} on {evaluation.samples} {pairs} of {evaluation.name} "
-        f"({evaluation.groups} groups"
+        f"({evaluation.groups} group{'' if evaluation.groups == 1 else 's'}"
         + (f"; {evaluation.excluded} lack a modality)" if evaluation.excluded else ")")
     )
     table = new_table(
@@ -130,10 +143,9 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
         title=escape_markup(title),
     )  # fmt: skip
     for name, figure in evaluation.figures.items():
-        table.add_row(
-            name.replace("_", " "), f"{figure.value:.4f}", f"{figure.low:.4f} … {figure.high:.4f}"
-        )
-    parts: list[RenderableType] = [table]
+        ends = "–" if math.isnan(figure.low) else f"{figure.low:.4f} … {figure.high:.4f}"
+        table.add_row(name.replace("_", " "), f"{figure.value:.4f}", ends)
+    parts: list[RenderableType] = [*_baselines(evaluation), table]
     parts += [
         _subgroup_table(by, rows) for by, rows in evaluation.subgroups.items() if by != "group"
     ]
@@ -167,6 +179,22 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
             )
         )
     return Group(*parts)
+
+
+def _baselines(evaluation: Evaluation) -> list[RenderableType]:
+    """Say what accuracy costs nothing, and whether the model has more."""
+    base = baselines_of(evaluation.outcomes)
+    parts: list[RenderableType] = []
+    if base.never_predicted:
+        names = ", ".join(base.never_predicted)
+        parts.append(Text(f"never predicted, though in these clips: {names}", "yellow"))
+    if not base.beaten:
+        parts.append(Text(f"the model is no better than always guessing {base.label}", "yellow"))
+    text = (
+        f"right: {base.accuracy:.4f} of the clips, against {base.chance:.4f} by chance and {base.share:.4f} by always "
+        f"guessing {base.label}"
+    )
+    return [*parts, Text(text)]
 
 
 def comparison_table(

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, escape_markup, warnings_as_sentences
-from ter_fast.cli.options import DATA_FORMS, FaceModelOption, QuietOption
+from ter_fast.cli.common import dataset_of, escape_markup, renamed, warnings_as_sentences
+from ter_fast.cli.options import DATA_FORMS, FaceModelOption, QuietOption, RenameOption
 
 
 def check_data(
@@ -26,6 +26,7 @@ def check_data(
         str | None,
         typer.Option(help="Split it so first: {protocols}."),
     ] = None,
+    rename: RenameOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, every file named.")] = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -38,7 +39,7 @@ def check_data(
     from ter_fast.media.progress import progress_bar
 
     with warnings_as_sentences():
-        dataset = load_dataset(spec, protocol=protocol, check=False)
+        dataset = load_dataset(spec, protocol=protocol, check=False, rename=renamed(rename))
     hidden = quiet or as_json or not open_files
     with progress_bar("opening files", len(dataset), show=not hidden) as advance:
         found = check_dataset(dataset, open_files=open_files, on_file=lambda: advance(1))
@@ -70,6 +71,7 @@ def prepare(
     failed_limit: Annotated[
         float, typer.Option(min=0, max=1, help="Share of unusable clips that stops the run.")
     ] = 0.1,
+    rename: RenameOption = None,
     face_model: FaceModelOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -82,7 +84,7 @@ def prepare(
     settings = ShardSettings(
         crop, size, frames, window, quality, clips_per_shard=clips, smoothing=smoothing
     )
-    dataset = dataset_of([data])
+    dataset = dataset_of([data], rename=rename)
     report = prepare_shards(
         dataset, out, settings, face_model=face_model, workers=workers,
         failed_limit=failed_limit, progress=not quiet,

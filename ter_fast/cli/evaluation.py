@@ -6,18 +6,35 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
 
-from ter_fast.cli.common import dataset_of, escape_markup, load, names_in, warnings_as_sentences
-from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, ModelOption, QuietOption
+from ter_fast.cli.common import (
+    dataset_of,
+    datasets_of,
+    escape_markup,
+    load,
+    names_in,
+    warnings_as_sentences,
+)
+from ter_fast.cli.options import (
+    DataOption,
+    DeviceOption,
+    FaceModelOption,
+    ModelOption,
+    QuietOption,
+    RenameOption,
+)
 from ter_fast.errors import TerFastError
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.evaluation import Evaluation
+    from ter_fast.evaluate.robustness import Robustness
     from ter_fast.model import Model
+
+Measured = TypeVar("Measured", "Evaluation", "Robustness")
 
 
 def evaluate(
@@ -44,10 +61,13 @@ def evaluate(
     name: Annotated[
         str, typer.Option(help="What reports and cards call the data; else what it calls itself.")
     ] = "",
+    rename: RenameOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Folder for the report; or a .json for the figures alone."
+            "--out",
+            "-o",
+            help="Folder for the report, in which an older report is replaced; or a .json for the figures alone.",
         ),
     ] = None,
     device: DeviceOption = "cpu",
@@ -64,23 +84,37 @@ def evaluate(
                 "--corrupt measures one model as a whole; leave --by and --against out"
             )
         _evaluate_corrupted(
-            data, model, split, modalities, corrupt, seed, name, out, device, face_model, quiet
+            data,
+            model,
+            split,
+            modalities,
+            corrupt,
+            seed,
+            name,
+            rename,
+            out,
+            device,
+            face_model,
+            quiet,
         )
         return
     from ter_fast.cli.console import comparison_table, evaluation_table
+    from ter_fast.evaluate.report import check_report
 
+    if out is not None:
+        check_report(out)
     first, *others = (load(each, device) for each in (model, against) if each is not None)
 
     def measure(loaded: Model) -> Evaluation:
         found = loaded.evaluate(
-            *(dataset_of([each], loaded.config.labels).split(split) for each in data),
+            *(each.split(split) for each in datasets_of(data, loaded.config.labels, rename)),
             modalities=names_in(modalities) or None,
             by=names_in(by) or None,
             seed=seed,
             face_model=face_model,
             progress=not quiet,
         )
-        return replace(found, name=name or found.name)
+        return _named(found, name, data, split)
 
     with warnings_as_sentences():
         figures = measure(first)
@@ -103,23 +137,27 @@ def _evaluate_corrupted(
     corruptions: str,
     seed: int,
     name: str,
+    rename: list[str] | None,
     out: Path | None,
     device: str,
     face_model: Path | None,
     quiet: bool,
 ) -> None:
     from ter_fast.cli.robustness_table import robustness_table
+    from ter_fast.evaluate.report import check_report
 
+    if out is not None:
+        check_report(out, "robustness.html")
     loaded = load(model, device)
     found = loaded.evaluate_corrupted(
-        dataset_of(data, loaded.config.labels).split(split),
+        dataset_of(data, loaded.config.labels, rename).split(split),
         corruptions,
         seed=seed,
         modalities=names_in(modalities) or None,
         face_model=face_model,
         progress=not quiet,
     )
-    found = replace(found, name=name or found.name)
+    found = _named(found, name, data, split)
     Console().print(robustness_table(found))
     if out is None:
         return
@@ -127,6 +165,12 @@ def _evaluate_corrupted(
         found.to_json(out)
     else:
         Console().print(escape_markup(f"report: {found.save(out)}"))
+
+
+def _named(found: Measured, name: str, data: list[str], split: str) -> Measured:
+    """Return figures under the name that was asked for, with the data as they were given."""
+    given = f"{' and '.join(data)}, split {split}"
+    return replace(found, name=name or found.name, origin={**found.origin, "data": given})
 
 
 def info(

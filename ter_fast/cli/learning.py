@@ -1,35 +1,51 @@
-"""The commands that make models: `train`, `join` and `calibrate`."""
+"""The command `train`."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from ter_fast.cli.common import (
     dataset_of,
+    datasets_of,
     escape_markup,
-    load,
     names_in,
     note_untested,
-    number_or_name,
     options_of,
     warnings_as_sentences,
 )
-from ter_fast.cli.options import DataOption, DeviceOption, FaceModelOption, QuietOption
-from ter_fast.cli.out_of_distribution import learn_or_drop
+from ter_fast.cli.options import (
+    DataOption,
+    FaceModelOption,
+    OverwriteOption,
+    QuietOption,
+    RenameOption,
+)
 from ter_fast.errors import TerFastError
-from ter_fast.opinions.confidence_kinds import CONFIDENCE_KINDS
-from ter_fast.opinions.fusion_rules import FUSION_RULES
+
+if TYPE_CHECKING:
+    from ter_fast.data import Dataset
+    from ter_fast.experts.network import Network
+
+# Options of `train` that say nothing which a recipe says too.
+BESIDE_RECIPE = (
+    *("data", "out", "recipe", "labels", "rename", "validation_share", "checkpoints"),
+    *("max_unreadable", "face_model", "overwrite", "quiet"),
+)
 
 
 def train(
     context: typer.Context,
     data: DataOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model.")],
+    overwrite: OverwriteOption = False,
     recipe: Annotated[
         str,
         typer.Option(
@@ -43,6 +59,7 @@ def train(
     labels: Annotated[
         str, typer.Option(help="Class names, comma-separated: any other in the data is an error.")
     ] = "",
+    rename: RenameOption = None,
     encoder: Annotated[
         list[str] | None,
         typer.Option(
@@ -124,7 +141,7 @@ def train(
     checkpoints: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for the state after each epoch; the same command goes on from there after a kill."
+            help="Folder for the state after each epoch; the same command goes on from there after Ctrl-C or a kill."
         ),
     ] = None,
     devices: Annotated[
@@ -145,200 +162,110 @@ def train(
     Trains on the split "train" and stops early on "validation"; where the data have no validation
     split, a tenth of the groups is held out. Thresholds are set on the validation split.
 
+    Ctrl-C keeps the best epoch so far; with --checkpoints the same command goes on after it, or after a kill.
+
     For several processes: torchrun --nproc-per-node 2 -m ter_fast train …; the batch size is that of each.
     """
-    from ter_fast.cli.console import thresholds_table
-    from ter_fast.cli.encoders import chosen_encoders, video_input
-    from ter_fast.cli.recipes import by_recipe, only_with_recipe
-    from ter_fast.data import with_validation
     from ter_fast.model import Model
     from ter_fast.predict.prepare import parse_limit
-    from ter_fast.train import SCHEDULES, Settings, is_first_process
+    from ter_fast.train import SCHEDULES, Settings, is_first_process, train_model
+    from ter_fast.train.encoders import parse_encoders, video_input
+    from ter_fast.train.recipes import Recipe, join_alike
+    from ter_fast.train.recipes import train as train_by_recipe
 
     if recipe:
-        only_with_recipe(context)
-        by_recipe(
-            recipe, data, out, labels=names_in(labels), validation_share=validation_share, checkpoints=checkpoints,
-            max_unreadable=parse_limit(max_unreadable), face_model=face_model, progress=not quiet,
-        )  # fmt: skip
-        return
+        _check_only_with_recipe(context)
     if schedule not in SCHEDULES:
         raise TerFastError(f"--schedule is {schedule!r}; expected one of {', '.join(SCHEDULES)}")
-    limit = parse_limit(max_unreadable)
-    dataset = with_validation(dataset_of(data, names_in(labels)), validation_share, seed)
-    chosen = names_in(modalities) or dataset.modalities
-    encoders = chosen_encoders(encoder or (), chosen, 3 if color else 1)
-    video = video_input(encoders, frames, frame_size, color, faces)
-    model = Model.build(
-        dataset.labels,
-        encoders if encoder else chosen,
-        video=video,
-        seed=seed,
-        activation=activation,
-    )
-    model.fit(
-        dataset,
-        **options_of(context, (each.name for each in fields(Settings))),
-        kind=loss,
-        checkpoints=checkpoints,
-        resume=True,
-        devices=devices,
-        max_unreadable=limit,
-        face_model=face_model,
-        progress=not quiet,
-    )
-    if not is_first_process():
-        return
-    # Hours of training are not lost to a validation split that no threshold can be set on.
-    model.save_pretrained(out)
-    model.calibrate(dataset.split("validation"), face_model=face_model, progress=not quiet)
-    model.save_pretrained(out)
+    shared: dict[str, Any] = {
+        "validation_share": validation_share, "max_unreadable": parse_limit(max_unreadable),
+        "checkpoints": checkpoints, "face_model": face_model, "progress": not quiet,
+        "exist_ok": overwrite,
+    }  # fmt: skip
+    with _stop_as_sentence(data, rename, out, checkpoints, recipe), warnings_as_sentences():
+        if recipe:
+            datasets = join_alike(datasets_of(data, names_in(labels), rename))
+            model: Network = train_by_recipe(
+                Recipe.read(recipe), *datasets, out=out, kind=Model, **shared
+            )
+        else:
+            dataset = dataset_of(data, names_in(labels), rename)
+            datasets = [dataset]
+            encoders = parse_encoders(
+                encoder or (), names_in(modalities) or dataset.modalities, 3 if color else 1
+            )
+            model = train_model(
+                dataset, out, encoders, network=Model,
+                video=video_input(encoders, frames, frame_size, color, faces),
+                activation=activation, kind=loss, devices=devices,
+                **options_of(context, (each.name for each in fields(Settings))), **shared,
+            )  # fmt: skip
+    if is_first_process():
+        _say_saved(model, out, datasets)
+
+
+def _say_saved(model: Network, out: Path, datasets: Sequence[Dataset]) -> None:
+    from ter_fast.cli.console import thresholds_table
+
     Console().print(thresholds_table(model.config), escape_markup(f"saved to {out}"))
-    if said := note_untested(dataset):
+    if said := note_untested(*datasets):
         Console().print(said)
 
 
-def join(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the joined model.")],
-    audio: Annotated[
-        list[str] | None,
-        typer.Option(help="Model with an audio expert; repeated, their logits are averaged."),
-    ] = None,
-    video: Annotated[
-        list[str] | None,
-        typer.Option(help="Model with a video expert; repeated, their logits are averaged."),
-    ] = None,
-    rule: Annotated[
-        str, typer.Option(help=f"Fusion rule: {', '.join(FUSION_RULES)}.")
-    ] = "dempster",
-) -> None:
-    """Join experts, trained apart, into one model; calibrate it next."""
-    from ter_fast.model import Model
-
-    if not audio and not video:
-        raise TerFastError("there is nothing to join; give models by --audio and --video")
-    given = {"audio": audio or [], "video": video or []}
-    experts: dict[str, Any] = {
-        name: [load(each) for each in names] for name, names in given.items() if names
-    }
-    joined = Model.from_experts(rule=rule, **experts)
-    joined.save_pretrained(out)
-    Console().print(
-        escape_markup(f"saved to {out}; now: ter-fast calibrate --model {out} --data … --data …")
-    )
-
-
-def calibrate(
-    data: DataOption,
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Model folder; changed in place without --out.")
-    ],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the calibrated model.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="Split to calibrate on.")] = "validation",
-    criterion: Annotated[
-        str | None,
-        typer.Option(help="balance (the default), f1, accuracy, precision=P or coverage=Q."),
-    ] = None,
-    risk: Annotated[
-        float | None,
-        typer.Option(
-            help="In place of a criterion: guarantee that at most this share of the trusted is wrong."
-        ),
-    ] = None,
-    delta: Annotated[
-        float | None,
-        typer.Option(help="Largest probability that the guarantee is broken; 0.05 when left out."),
-    ] = None,
-    guarantee_for: Annotated[
-        str | None,
-        typer.Option(
-            help="groups: for new speakers (the default); clips: for further clips of the same."
-        ),
-    ] = None,
-    confidence: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Kind of confidence to use from now on: {', '.join(CONFIDENCE_KINDS)}; best: that of the "
-            "lowest AURC."
-        ),
-    ] = None,
-    disagreement_limit: Annotated[
-        str | None,
-        typer.Option(
-            help="Not trusted above this disagreement; youden: where it best tells right predictions from "
-            "clips whose modalities are of two labels.",
-        ),
-    ] = None,
-    disagreement_quantile: Annotated[
-        float | None,
-        typer.Option(
-            help="Set that limit so that this share of the right predictions stays within."
-        ),
-    ] = None,
-    unit: Annotated[
-        str,
-        typer.Option(
-            help="clip, or window: thresholds of the windows that long clips are cut in, kept apart."
-        ),
-    ] = "clip",
-    reliability: Annotated[
-        bool, typer.Option("--reliability", help="First learn how far to believe each modality.")
-    ] = False,
-    conformal: Annotated[
-        float | None,
-        typer.Option(
-            help="Also calibrate label sets, of which at most this share miss the true label, such as 0.1."
-        ),
-    ] = None,
-    ood: Annotated[
-        bool | None,
-        typer.Option(
-            "--ood/--no-ood",
-            help="First learn, from the splits train and --split, to discount out-of-distribution input; or drop that.",
-        ),
-    ] = None,
-    device: DeviceOption = "cpu",
-    face_model: FaceModelOption = None,
-    quiet: QuietOption = False,
-) -> None:
-    """Set the trusted thresholds on validation data.
-
-    With --risk, on data that had no part in the model: not in its training, not in stopping it, not in
-    the choice of its settings.
-
-    Give --data twice, one dataset per modality, to calibrate a model joined from two experts: clips of
-    equal label are then paired.
-    """
-    from ter_fast.cli.console import thresholds_table
-
-    loaded = load(model, device)
-    if out is None and not Path(model).is_dir():
+def _check_only_with_recipe(context: typer.Context) -> None:
+    """Refuse options that the recipe settles."""
+    given = [
+        name
+        for name in context.params
+        if name not in BESIDE_RECIPE
+        and getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    ]
+    if given:
+        options = ", ".join("--" + name.replace("_", "-") for name in given)
         raise TerFastError(
-            f"--model {model} is not a folder that can be changed; give --out FOLDER"
+            f"--recipe settles {options}; leave it out, or give a copy of the recipe's YAML that says otherwise"
         )
-    datasets = [dataset_of([each], loaded.config.labels) for each in data]
-    with warnings_as_sentences():
-        if ood is not None:
-            learn_or_drop(
-                loaded, datasets, split, learn=ood, with_risk=risk is not None,
-                face_model=face_model, progress=not quiet,
-            )  # fmt: skip
-        loaded.calibrate(
-            *(dataset.split(split) for dataset in datasets),
-            criterion=criterion,
-            risk=risk,
-            delta=delta,
-            guarantee_for=guarantee_for,
-            confidence=confidence,
-            disagreement_limit=number_or_name(disagreement_limit),
-            disagreement_quantile=disagreement_quantile,
-            unit=unit,
-            reliability=reliability,
-            conformal=conformal,
-            face_model=face_model,
-            progress=not quiet,
+
+
+@contextmanager
+def _stop_as_sentence(
+    data: Sequence[str],
+    rename: Sequence[str] | None,
+    out: Path,
+    checkpoints: Path | None,
+    recipe: str,
+) -> Iterator[None]:
+    """Say what Ctrl-C left, and how to go on; the exit code is 130, as of all that it stops."""
+    from ter_fast.train import CalibrationStopped, TrainingStopped, is_first_process
+
+    try:
+        yield
+    except (CalibrationStopped, TrainingStopped) as stopped:
+        kept = isinstance(stopped, CalibrationStopped) or (stopped.best > 0 and not recipe)
+        lines = [str(stopped)]
+        if kept:
+            options = [("--data", each) for each in data] + [("--rename", r) for r in rename or ()]
+            given = shlex.join(part for option in options for part in option)
+            lines += [
+                f"saved to {out}, without thresholds",
+                f"to use it as it is: ter-fast calibrate --model {shlex.quote(str(out))} {given}",
+            ]
+        if recipe:
+            lines.append(f"members that are finished lie in {out / 'experts'}")
+        lines.append(
+            "to go on: the same command"
+            if recipe or checkpoints is not None
+            else "to start again: the same command" + (" with --overwrite" if kept else "")
         )
-    loaded.save_pretrained(out or model)
-    Console().print(thresholds_table(loaded.config), escape_markup(f"saved to {out or model}"))
+        if checkpoints is None:
+            lines.append("with --checkpoints FOLDER it would go on after the last whole epoch")
+        if is_first_process():
+            _say_stopped(lines)
+        raise typer.Exit(130) from stopped
+    except KeyboardInterrupt as stopped:
+        _say_stopped(["stopped before training began; nothing is saved"])
+        raise typer.Exit(130) from stopped
+
+
+def _say_stopped(lines: Sequence[str]) -> None:
+    Console(stderr=True, soft_wrap=True).print(escape_markup("\n".join(lines)), highlight=False)

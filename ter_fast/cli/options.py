@@ -36,6 +36,17 @@ DataOption = Annotated[
     ),
 ]
 
+RenameOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="OLD=NEW: read the label OLD of the data as NEW, such as joy=happiness; once for each label."
+    ),
+]
+
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a model that lies in --out already.")
+]
+
 WindowOption = Annotated[
     float | None, typer.Option(help="Seconds of a window; else the model's own.")
 ]

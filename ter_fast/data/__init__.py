@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ter_fast.data import corpora
 from ter_fast.data.dataset import EMOTIONS, SPLITS, Dataset, Sample, shared_groups
 from ter_fast.data.folders import load_folders
-from ter_fast.data.loading import load_dataset
+from ter_fast.data.loading import load_dataset, load_datasets
 from ter_fast.data.manifest import load_manifest
 from ter_fast.data.protocols import with_protocol
 from ter_fast.data.registry import CORPORA, Corpus, register_dataset
@@ -32,6 +32,7 @@ __all__ = [
     "holdout",
     "kfold",
     "load_dataset",
+    "load_datasets",
     "load_folders",
     "load_manifest",
     "register_dataset",

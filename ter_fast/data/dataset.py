@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from ter_fast.data.aliases import split_name
 from ter_fast.data.files import FileKey, file_key
 from ter_fast.data.messages import require_label
 from ter_fast.data.twice import check_twice
@@ -111,18 +112,26 @@ class Dataset:
         """Return the samples of one split, with all the labels kept.
 
         Args:
-            name: ``"train"``, ``"validation"``, ``"test"`` or ``""``.
+            name: ``"train"``, ``"validation"``, ``"test"`` or ``""``, or another name of one of these,
+                such as ``"dev"``.
 
         Raises:
             DataError: The name is none of these, or no sample carries it; the message lists
                 the splits that are there.
         """
+        asked, name = name, split_name(name)
         chosen = tuple(s for s in self.samples if s.split == name)
         if not chosen:
             present = sorted({s.split for s in self.samples})
+            # Who has no splits at all is not helped by the name of the empty one.
+            advice = (
+                "Give each sample one, or split by ?protocol=5-fold-1 behind the path or ter_fast.data.holdout"
+                if present == [""]
+                else "Choose one of those, or make one with ter_fast.data.holdout"
+            )
+            there = "no splits" if present == [""] else present
             raise DataError(
-                f"{self.name} has no samples in split {name!r}; it has {present}. "
-                f"Choose one of those, or make one with ter_fast.data.holdout."
+                f"{self.name} has no samples in split {asked!r}; it has {there}. {advice}."
             )
         return replace(self, samples=chosen)
 

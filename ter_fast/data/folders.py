@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ter_fast.data.aliases import SPLIT_NAMES, split_name
 from ter_fast.data.dataset import Dataset, Sample
 from ter_fast.data.files import FILM, PICTURE, SOUND, find_media, modalities_of
 from ter_fast.data.messages import counted_examples
@@ -11,25 +12,14 @@ from ter_fast.errors import DataError
 
 TERMS = "not stated: data of the user's own folders"
 
-_SPLIT = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-
 
 def load_folders(path: str | Path) -> Dataset:
     """Read ``<class>/<file>``, or ``<split>/<class>/<file>`` where the first folders are splits.
 
     A folder between, as in ``<class>/<group>/<file>``, is the group: the speaker or source. Where
     there is none each file is its own group, and nothing can tell whether a speaker stands on
-    both sides of a split. Splits may be called train, training, val, valid, validation, dev,
-    test or testing; without them the split is empty (see `ter_fast.data.holdout`). Class names
+    both sides of a split. Splits may go by any of `ter_fast.data.aliases.SPLIT_NAMES`, such as
+    training, val, dev or testing; without them the split is empty (see `ter_fast.data.holdout`). Class names
     are the folders' own.
 
     Args:
@@ -47,7 +37,7 @@ def load_folders(path: str | Path) -> Dataset:
     files = find_media(root, FILM + SOUND + PICTURE)
     places = [file.relative_to(root).parts[:-1] for file in files]
     first = {place[0] for place in places if place}
-    splits = {name for name in first if name.lower() in _SPLIT}
+    splits = {name for name in first if name.lower() in SPLIT_NAMES}
     if splits and splits != first:
         raise DataError(
             f"{root} holds the splits {sorted(splits)} beside {sorted(first - splits)[:3]}. "
@@ -81,7 +71,7 @@ def _sample(file: Path, place: tuple[str, ...], depth: int, name: str) -> Sample
     return Sample(
         path=str(file),
         label=place[depth - 1],
-        split=_SPLIT[place[0].lower()] if depth == 2 else "",
+        split=split_name(place[0]) if depth == 2 else "",
         group=f"{name}:{place[depth]}" if len(place) > depth else str(file),
         attributes={"corpus": "folders"},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -15,6 +15,7 @@ from ter_fast.data.manifest import load_manifest
 from ter_fast.data.messages import closest_name
 from ter_fast.data.protocols import with_protocol
 from ter_fast.data.registry import CORPORA, NAME
+from ter_fast.data.renaming import put_on, rename_labels, unify
 from ter_fast.errors import DataError
 
 
@@ -34,8 +35,12 @@ def load_dataset(
     labels: Iterable[str] | None = None,
     protocol: str | None = None,
     check: bool = True,
+    rename: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Read a dataset, or the union of several, from a short description.
+
+    Labels that are other spellings of the given ones, or of those of other datasets of the union, are taken as these,
+    and a warning says so: happy and Happiness as happiness, but calm never as neutral.
 
     Args:
         spec: A registered corpus as ``"ravdess:PATH"`` (`CORPORA` names all), ``"folders:PATH"``
@@ -48,27 +53,55 @@ def load_dataset(
             description does not say.
         check: Whether to check the dataset; without, groups may stand on both sides of a split,
             and files of a manifest be missing.
+        rename: New label by old label, before anything else is done with labels.
 
     Returns:
         The dataset, checked by `Dataset.check`.
 
     Raises:
         DataError: An unknown corpus, option or kind of file (the message lists the known
-            ones), or a dataset that fails `Dataset.check`.
+            ones), a label that is not among those given, one to rename that there is not, or a dataset
+            that fails `Dataset.check`.
 
     Example:
         >>> load_dataset("ravdes:clips")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ter_fast.errors.DataError: unknown dataset 'ravdes:clips'; ... Did you mean 'ravdess'?
     """
-    wanted = None if labels is None else tuple(labels)
-    parts = [_load_one(part, wanted, protocol, check) for part in _parts(spec)]
-    dataset = reduce(add, parts)
-    if wanted is not None:
-        dataset = dataset.align(wanted)
-    if check:
-        dataset.check()
-    return dataset
+    return load_datasets([spec], labels, protocol, check, rename)[0]
+
+
+def load_datasets(
+    specs: Sequence[str],
+    labels: Iterable[str] | None = None,
+    protocol: str | None = None,
+    check: bool = True,
+    rename: Mapping[str, str] | None = None,
+) -> list[Dataset]:
+    """Read several datasets, each by itself; see `load_dataset`.
+
+    Args:
+        specs: One description a dataset.
+        labels: Class names to put each of them on.
+        protocol: How to split each corpus.
+        check: Whether to check each of them.
+        rename: New label by old label, which one of the datasets at least must have.
+
+    Raises:
+        DataError: As of `load_dataset`.
+    """
+    wanted = None if labels is None else tuple(sorted(set(labels)))
+    parts = [[_load_one(part, protocol, check) for part in _parts(spec)] for spec in specs]
+    renamed = iter(rename_labels([part for union in parts for part in union], rename or {}))
+    datasets = []
+    for union in parts:
+        dataset = reduce(add, unify([next(renamed) for _ in union]))
+        if wanted is not None:
+            dataset = put_on(dataset, wanted)
+        if check:
+            dataset.check()
+        datasets.append(dataset)
+    return datasets
 
 
 def _parts(spec: str) -> list[str]:
@@ -103,9 +136,7 @@ def _source(part: str) -> tuple[str, str, str]:
     return name, path, ""
 
 
-def _load_one(
-    part: str, labels: tuple[str, ...] | None, protocol: str | None, check: bool
-) -> Dataset:
+def _load_one(part: str, protocol: str | None, check: bool) -> Dataset:
     name, path, options = _source(part)
     if name in _prefixes() and path:
         corpus = CORPORA.get(name)
@@ -114,7 +145,7 @@ def _load_one(
         dataset = corpus.load(path, **chosen) if corpus else _FORMATS[name](path)
     elif not name and _is_table(path):
         named = _options(path, options, ("protocol",)).get("protocol", protocol)
-        dataset = load_manifest(path, labels=labels, check=check)
+        dataset = load_manifest(path, check=check)
     else:
         raise DataError(_unknown(part, name))
     return dataset if named is None else with_protocol(dataset, named)
@@ -130,6 +161,8 @@ def _unknown(part: str, name: str) -> str:
     advice = "Give one of these, or several joined by '+'."
     if name:
         advice = closest_name(name, _prefixes())
+    elif Path(part).suffix.lower() in (".tsv", ".txt", ".xlsx", ".xls", ".ods", ".json", ".jsonl"):
+        advice = "Save the table as comma-separated .csv in UTF-8, or as .parquet."
     elif Path(part).is_dir():
         advice = f"Say which corpus the folder holds, as in folders:{part}"
     return (

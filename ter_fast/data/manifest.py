@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ter_fast.data.aliases import split_name
 from ter_fast.data.dataset import SPLITS, Dataset, Sample
 from ter_fast.data.files import locate, modalities_of
 from ter_fast.data.messages import closest_name, counted_examples, require_label
@@ -29,7 +30,8 @@ def load_manifest(
 ) -> Dataset:
     """Read a table with the columns ``path, label[, split][, group][, start, end]``.
 
-    Paths are relative to the table's own folder. Without ``split`` every sample has the empty
+    Paths are relative to the table's own folder. Splits may go by other names, such as dev, val
+    or eval (`ter_fast.data.aliases.SPLIT_NAMES`). Without ``split`` every sample has the empty
     split (see `ter_fast.data.holdout`); without ``group`` each file is its own. With ``start``
     and ``end`` in seconds, that stretch of the file is the sample; where both cells are empty, the
     whole file is. A column that is called like a registered modality
@@ -58,6 +60,7 @@ def load_manifest(
     rows = _read_parquet(table) if table.suffix.lower() == ".parquet" else _read_csv(table)
     if not rows:
         raise DataError(f"{table} has no rows. Add one row for each clip.")
+    rows = [(number, _with_known_split(row)) for number, row in rows]
     _check_rows(table, rows)
     if check:
         _check_files(table, rows)
@@ -149,8 +152,8 @@ def _check_columns(table: Path, names: Iterable[str]) -> None:
     if lacking:
         raise DataError(
             f"{table} has the columns {present} and lacks {' and '.join(lacking)}; expected "
-            f"path,label[,split][,group][,start,end], separated by commas. Add or rename the "
-            f"columns."
+            f"path,label[,split][,group][,start,end], separated by commas. "
+            f"{_advice_on_columns(present, lacking)}"
         )
     if len(set(_SPAN) & set(present)) == 1:
         raise DataError(
@@ -160,6 +163,37 @@ def _check_columns(table: Path, names: Iterable[str]) -> None:
     twice = sorted({name for name in present if present.count(name) > 1})
     if twice:
         raise DataError(f"{table} has more than one column named {twice}. Keep one of each.")
+
+
+_OTHER_NAMES = {
+    "path": (
+        "file",
+        "filename",
+        "file_name",
+        "filepath",
+        "file_path",
+        "audio",
+        "video",
+        "clip",
+        "wav",
+    ),
+    "label": ("emotion", "class", "category", "target", "labels", "emotion_label"),
+}
+
+
+def _advice_on_columns(present: list[str], lacking: list[str]) -> str:
+    """Say what to rename, where the names of columns tell."""
+    plain = {name.strip().lower(): name for name in present}
+    meant = [
+        f"{plain[other]!r} to {name!r}"
+        for name in lacking
+        if (other := next((n for n in (name, *_OTHER_NAMES[name]) if n in plain), ""))
+    ]
+    return f"Rename {' and '.join(meant)}." if meant else "Add or rename the columns."
+
+
+def _with_known_split(row: dict[str, str]) -> dict[str, str]:
+    return {**row, "split": split_name(row["split"])} if "split" in row else row
 
 
 def _check_rows(table: Path, rows: Rows) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
 from ter_fast.evaluate.evaluation import Evaluation
+from ter_fast.evaluate.origin import origin_of
 from ter_fast.experts.provenance import known_groups, warn_of_known_groups
 from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.labelled_evidence import (
@@ -92,6 +93,7 @@ def evaluate(
         excluded=everything - len(data.labels),
         errors=data.errors,
         known=groups_of_training,
+        origin=origin_of(model, datasets),
     )
 
 
@@ -105,6 +107,7 @@ def measure(
     excluded: int = 0,
     errors: Sequence[str] = (),
     known: Sequence[str] = (),
+    origin: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Measure answers to labelled clips: those of a model of this package, or of any other.
 
@@ -117,6 +120,7 @@ def measure(
         excluded: Clips left out, for the record.
         errors: What was wrong with files, for the record.
         known: Groups that the model learned from, for the record.
+        origin: The model, data, date and version, for the record; None where they are not known.
 
     Raises:
         DataError: An attribute that no clip has.
@@ -149,6 +153,7 @@ def measure(
         note=bootstrap_of(answers, resamples, seed).note,
         outcomes=answers,
         known_groups=tuple(known),
+        origin=origin or {},
     )
 
 

@@ -41,6 +41,7 @@ class Evaluation:
         outcomes: Every clip's answer.
         known_groups: Speakers or sources that the model learned from, going by their names; figures on
             them flatter it.
+        origin: The model, the data, the day and the version, as far as they are known.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Evaluation:
     note: str
     outcomes: Outcomes = field(repr=False, compare=False)
     known_groups: tuple[str, ...] = ()
+    origin: Mapping[str, str] = field(default_factory=dict)
     _write: ClassVar[Callable[[Evaluation, str | Path], Path] | None] = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -85,6 +85,7 @@ class TrainingRecord:
         settings: That reproduce it.
         groups: The speakers or sources of each split, or how many, where they are too many to be named (see
             `ter_fast.experts.provenance`); without a split that names none, and empty where nothing is on record.
+        stopped_in: The epoch, counted from 1, in which someone stopped it; 0 where it ended by itself.
     """
 
     modalities: tuple[str, ...]
@@ -93,6 +94,7 @@ class TrainingRecord:
     samples: Mapping[str, int]
     settings: Mapping[str, Any]
     groups: Mapping[str, tuple[str, ...] | int] = field(default_factory=dict)
+    stopped_in: int = 0
 
 
 @dataclass(frozen=True)
@@ -225,9 +227,12 @@ class ModelConfig:
         """Return the configuration as JSON text, with further top-level entries."""
         values = asdict(self)
         for name in ("conformal", "window_conformal"):
-            # Without label sets, what is written is what older versions read.
+            # What is not used is not written, so that older versions read the rest.
             if not values[name]:
                 del values[name]
+        for record in values["training"]:
+            if not record["stopped_in"]:
+                del record["stopped_in"]
         return json.dumps({"ter_fast": FORMAT_VERSION, **extra, **values}, indent=2) + "\n"
 
     @classmethod

@@ -18,6 +18,7 @@ from ter_fast.experts.ensembles import ensemble_config, take_over
 from ter_fast.experts.expert import Expert
 from ter_fast.experts.joining import joint_config
 from ter_fast.experts.opinions import opinions_of, thresholds_of
+from ter_fast.experts.target import check_target
 from ter_fast.media.features import Batch
 from ter_fast.opinions.decision import Decision, decide
 from ter_fast.opinions.default_device import on_cpu_by_default
@@ -34,6 +35,9 @@ class Network(nn.Module):
     Args:
         config: Classes, experts, fusion rule and thresholds.
 
+    Attributes:
+        name: What it was loaded as; "" for one that was not loaded.
+
     Example:
         >>> network = Network.build(["calm", "tense"], modalities=("audio",))
         >>> network.config.modalities, network.device.type
@@ -45,6 +49,7 @@ class Network(nn.Module):
         super().__init__()
         _check_config(config, type(self).__name__)
         self.config = config
+        self.name = ""
         self.experts = nn.ModuleDict(
             {
                 name: Expert(expert, config.labels, config.activation)
@@ -235,15 +240,21 @@ class Network(nn.Module):
             disagreement_limit=self.config.disagreement_limit,
         )
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, exist_ok: bool = True) -> None:
         """Write `config.json`, `model.safetensors` and a card into a folder, each all of it or nothing.
 
         The card, `README.md`, says what is known of the model; `ter_fast.experts.saving.write_card` adds
         figures to it. One that someone else wrote is left alone.
 
+        Args:
+            folder: Made if it is not there.
+            exist_ok: Whether a model that lies there may be replaced.
+
         Raises:
+            ModelError: The folder holds a model that may not be replaced, or is a file.
             TerFastError: The folder cannot be written to.
         """
+        check_target(folder, exist_ok)
         saving.save(self.config, self.state_dict(), folder)
 
     def push_to_hub(
@@ -301,7 +312,9 @@ class Network(nn.Module):
         Raises:
             ModelError: Nothing of that name, a file is missing or altered, or the configuration is wrong.
         """
-        return saving.load(cls, name, revision)
+        model = saving.load(cls, name, revision)
+        model.name = str(name)
+        return model
 
 
 def _check_config(config: object, name: str) -> None:

@@ -29,6 +29,7 @@ from ter_fast.predict.labelled_evidence import (
 from ter_fast.train.disagreement import check_limit, choose_limit
 from ter_fast.train.label_sets import check_conformal, label_sets, still_held
 from ter_fast.train.risk_control import RiskControl, parse_risk_control, warn_of_known_clips
+from ter_fast.trust.baselines import baselines_of
 from ter_fast.trust.criterion import by_criterion, parse
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.thresholds import sweep
@@ -77,7 +78,8 @@ def calibrate(
     data must be new to the model, settings included: clips that stopped its training, or on which a
     limit or a kind of confidence was chosen before, void the guarantee. Of training data a warning tells.
 
-    Every record compares the kinds of confidence by AURC on the validation data.
+    Every record compares the kinds of confidence by AURC on the validation data, and the model's accuracy with
+    that of always guessing the most frequent class.
 
     Args:
         model: The model; changed in place.
@@ -281,7 +283,14 @@ def _thresholds(
         except DataError as error:
             refused.append(f"{part.name}: {error}")
             continue
-        records[part.name] = replace(record, aurc_by_confidence=_areas(answers))
+        base = baselines_of(answers)
+        records[part.name] = replace(
+            record,
+            scores={
+                **record.scores, "model_accuracy": base.accuracy, "majority_share": base.share
+            },
+            aurc_by_confidence=_areas(answers),
+        )  # fmt: skip
     if not records:
         raise DataError("; ".join(refused) or "no clip could be used to calibrate")
     for each in refused:

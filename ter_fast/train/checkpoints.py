@@ -191,28 +191,39 @@ class Best:
 
     Attributes:
         folder: Where to write, None for nowhere.
+        epoch: Of these weights, counted from 1; 0 for none yet.
+        scores: Of these weights on the validation clips.
     """
 
     def __init__(self, monitor: str, larger: bool, run: dict[str, Any]) -> None:
         self.monitor, self.larger, self.run = monitor, larger, run
         self.folder: Path | None = None
-        self.score = 0.0
+        self.epoch, self.score = 0, 0.0
+        self.scores: dict[str, float] = {}
         self.state: dict[str, Tensor] = {}
 
     def offer(self, scores: dict[str, float], task: torch.nn.Module, epoch: int) -> None:
-        """Keep the task's weights if their score is the best so far."""
+        """Keep the task's weights if their score is the best so far.
+
+        Args:
+            scores: By name, of the validation clips.
+            task: Whose weights they are of.
+            epoch: Counted from 1.
+        """
         # Rounded as early stopping sees it.
         score = float(np.float32(scores[self.monitor]))
         if np.isnan(score):
             score = -np.inf if self.larger else np.inf
         if self.state and not (score > self.score if self.larger else score < self.score):
             return
-        self.score = score
-        self.state = {
+        state = {
             name: value.detach().to("cpu", copy=True) for name, value in task.state_dict().items()
         }
+        self.epoch, self.score, self.scores, self.state = epoch, score, scores, state
         if self.folder is not None:
-            content = {"run": self.run, "epoch": epoch, "score": score, "state_dict": self.state}
+            content = {
+                "run": self.run, "epoch": epoch, "score": score, "scores": scores, "state_dict": state
+            }  # fmt: skip
             write_checkpoint(self.folder / BEST, content)
 
     def load(self, folder: Path) -> None:
@@ -223,12 +234,13 @@ class Best:
         """
         path = folder / BEST
         best = read_checkpoint(path)
-        if best.get("run") != self.run or "score" not in best:
+        if best.get("run") != self.run or not {"epoch", "score", "scores"} <= set(best):
             raise DataError(
                 f"{path} is not the best checkpoint of a run like this; restore it from a copy, or remove "
                 f"the folder {folder} to start again"
             )
-        self.score, self.state = best["score"], best["state_dict"]
+        self.epoch, self.score, self.scores = best["epoch"], best["score"], best["scores"]
+        self.state = best["state_dict"]
 
 
 def generator_states() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ter_fast.experts.provenance import groups_by_split
 from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.prepare import PreparedData, prepare
 from ter_fast.train.checkpoints import hold_folder
+from ter_fast.train.interrupt import TrainingStopped
 from ter_fast.train.machine import is_first_process, precision_here, processes_of
 from ter_fast.train.out_of_distribution import drop_ood, learn_ood
 from ter_fast.train.session import learn
@@ -39,6 +40,7 @@ def fit(
     resume: bool = False,
     devices: int | None = None,
     strategy: str = "auto",
+    title: str = "",
     **settings: Any,
 ) -> Network:
     """Train a model in place, from the weights it has, and return it at its best validation epoch.
@@ -59,6 +61,10 @@ def fit(
     all end: call the command again, rather than let `torchrun --max-restarts` do it, after which the
     processes do not find each other on CPUs (gloo).
 
+    Ctrl-C stops before the next step and leaves the model at its best epoch so far, with its evidence scale and
+    its record, but without OOD guards; a second Ctrl-C does not wait for the step. With `checkpoints` the
+    next call goes on after the last epoch that was over.
+
     Args:
         model: The model.
         train: Labelled clips; when `validation` is None, its own splits "train" and "validation" are
@@ -73,6 +79,7 @@ def fit(
         devices: How many processes on this machine; None for what `torchrun` started, else 1. Without
             `torchrun` Lightning starts the others by running the same command.
         strategy: Lightning's; "auto" is DistributedDataParallel for several processes.
+        title: Of what is trained, before each epoch's progress, such as "member 2 of 7".
         **settings: Fields of `Settings`.
 
     Raises:
@@ -80,6 +87,7 @@ def fit(
             unreadable files than allowed, which the message lists, or checkpoints that are damaged, of
             another run, or being written by one.
         TerFastError: Lightning is not installed.
+        TrainingStopped: Ctrl-C was pressed, as said above.
         TypeError: An unknown setting.
     """
     try:
@@ -115,23 +123,30 @@ def fit(
             )
     guarded = drop_ood(model) or chosen.ood
     folder = None if checkpoints is None else Path(checkpoints)
+    stopped = None
     with hold_folder(folder) if folder is not None and first else nullcontext():
-        learn(
-            model,
-            train_data,
-            validation_data,
-            chosen,
-            progress=progress,
-            folder=folder,
-            resume=resume,
-            devices=devices,
-            nodes=nodes,
-            strategy=strategy,
-        )
+        try:
+            learn(
+                model,
+                train_data,
+                validation_data,
+                chosen,
+                progress=progress,
+                folder=folder,
+                resume=resume,
+                devices=devices,
+                nodes=nodes,
+                strategy=strategy,
+                title=title,
+            )
+        except TrainingStopped as error:
+            if not error.best:
+                raise
+            stopped = error
     model.eval()
     if len(model.config.experts) == 1:
         fit_scale(model, validation_data)
-    if guarded:
+    if guarded and stopped is None:
         _learn_ood(model, train_data, validation_data, training.name)
     record = TrainingRecord(
         modalities=model.config.modalities,
@@ -140,8 +155,11 @@ def fit(
         samples={"train": len(train_data.clips), "validation": len(validation_data.clips)},
         settings=asdict(chosen),
         groups=groups_by_split(train=training, validation=validating),
+        stopped_in=0 if stopped is None else stopped.epoch,
     )
     model.config = replace(model.config.uncalibrated(), training=(*model.config.training, record))
+    if stopped is not None:
+        raise stopped
     return model
 
 
@@ -185,62 +203,6 @@ def fit_prepared(
     if settings.ood:
         learn_ood(model, train, validation)
     return model.eval()
-
-
-@on_cpu_by_default
-def fit_ood(
-    model: Network,
-    train: Dataset,
-    validation: Dataset | None = None,
-    *,
-    progress: bool = True,
-    face_model: str | Path | None = None,
-    max_unreadable: int | float = 0.05,
-) -> Network:
-    """Fit out-of-distribution guards: a trained model, in place, discounts its opinions on unlike inputs.
-
-    Each expert whose modality the data hold learns where the features of the training clips lie and how
-    far those of the validation clips are from there; the others keep what they have, so that a model
-    joined of two corpora takes two calls. Thresholds of these modalities are dropped, with a warning:
-    `calibrate` again.
-
-    Args:
-        model: The model.
-        train: The labelled clips that it was trained on; when `validation` is None, its own splits
-            "train" and "validation" are used, and a tenth of the groups is held out where it has none.
-        validation: Labelled clips of other speakers or sources, on which it was not trained.
-        progress: Show progress bars.
-        face_model: YuNet ONNX file for OpenCV; None for the built-in face detector.
-        max_unreadable: As of `fit`.
-
-    Raises:
-        DataError: Data that do not fit the model, one group on both sides, more unreadable files than
-            allowed, or a modality in training clips that no validation clip has.
-        TerFastError: scikit-learn is not installed.
-
-    Reference:
-        Lee et al. 2018; see `ter_fast.experts.out_of_distribution`.
-    """
-    training, validating = sides(train, validation)
-    data = [
-        prepare(
-            model, each, progress=progress, face_model=face_model, max_unreadable=max_unreadable
-        )
-        for each in (training, validating)
-    ]
-    for each in data:
-        each.report()
-    before = {**model.config.thresholds, **model.config.window_thresholds}
-    learn_ood(model, data[0], data[1], training.name)
-    after = {**model.config.thresholds, **model.config.window_thresholds}
-    if dropped := sorted(set(before) - set(after)):
-        warnings.warn(
-            f"the thresholds of {', '.join(dropped)} were set on other confidences and are dropped: "
-            "calibrate again",
-            UserWarning,
-            stacklevel=2,
-        )
-    return model
 
 
 def _learn_ood(model: Network, train: PreparedData, validation: PreparedData, data: str) -> None:

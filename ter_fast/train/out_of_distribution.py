@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ter_fast.data.splits import sides
 from ter_fast.errors import DataError
 from ter_fast.experts.out_of_distribution import OutOfDistributionConfig, OutOfDistributionGuard
-from ter_fast.predict.prepare import PreparedData
+from ter_fast.predict.prepare import PreparedData, prepare
 from ter_fast.train.encoded import Encoded, encode
 
 if TYPE_CHECKING:
+    from ter_fast.data import Dataset
     from ter_fast.experts.network import Network
 
 
@@ -81,3 +86,89 @@ def drop_ood(model: Network) -> bool:
         expert.ood = None
     model.config = model.config.with_ood(dict.fromkeys(names))
     return bool(names)
+
+
+@on_cpu_by_default
+def fit_ood(
+    model: Network,
+    train: Dataset,
+    validation: Dataset | None = None,
+    *,
+    progress: bool = True,
+    face_model: str | Path | None = None,
+    max_unreadable: int | float = 0.05,
+) -> Network:
+    """Fit out-of-distribution guards: a trained model, in place, discounts its opinions on unlike inputs.
+
+    Each expert whose modality the data hold learns where the features of the training clips lie and how
+    far those of the validation clips are from there; the others keep what they have, so that a model
+    joined of two corpora takes two calls. Thresholds of these modalities are dropped, with a warning:
+    `calibrate` again.
+
+    Args:
+        model: The model.
+        train: The labelled clips that it was trained on; when `validation` is None, its own splits
+            "train" and "validation" are used, and a tenth of the groups is held out where it has none.
+        validation: Labelled clips of other speakers or sources, on which it was not trained.
+        progress: Show progress bars.
+        face_model: YuNet face detector, where the model asks for faces.
+        max_unreadable: As of `fit`.
+
+    Raises:
+        DataError: Data that do not fit the model, one group on both sides, more unreadable files than
+            allowed, or a modality in training clips that no validation clip has.
+        TerFastError: scikit-learn is not installed.
+
+    Reference:
+        Lee et al. 2018; see `ter_fast.experts.out_of_distribution`.
+    """
+    training, validating = sides(train, validation)
+    data = [
+        prepare(
+            model, each, progress=progress, face_model=face_model, max_unreadable=max_unreadable
+        )
+        for each in (training, validating)
+    ]
+    for each in data:
+        each.report()
+    before = {**model.config.thresholds, **model.config.window_thresholds}
+    learn_ood(model, data[0], data[1], training.name)
+    after = {**model.config.thresholds, **model.config.window_thresholds}
+    if dropped := sorted(set(before) - set(after)):
+        warnings.warn(
+            f"the thresholds of {', '.join(dropped)} were set on other confidences and are dropped: "
+            "calibrate again",
+            UserWarning,
+            stacklevel=2,
+        )
+    return model
+
+
+def fit_ood_by_dataset(
+    model: Network, datasets: Sequence[Dataset], split: str = "validation", **options: Any
+) -> Network:
+    """Fit guards from each dataset's training split before thresholds are set on another of its splits.
+
+    For a model joined of experts that were trained on data of their own. Thresholds are dropped without a
+    warning, because new ones are set next.
+
+    Args:
+        model: Trained; changed in place.
+        datasets: Labelled clips with the split "train", no modality in two of them.
+        split: That says how far from the training clips new ones lie.
+        **options: `progress`, `face_model` and `max_unreadable` of `fit_ood`.
+
+    Raises:
+        DataError: Two datasets hold a modality of the model, or what `fit_ood` refuses.
+    """
+    names = [name for each in datasets for name in each.modalities if name in model.config.experts]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(
+            f"several datasets hold {', '.join(twice)}, and the guard of a modality is fitted on one: join "
+            "them as one dataset (A+B in one --data)"
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="the thresholds of .* dropped")
+        for dataset in datasets:
+            fit_ood(model, dataset.split("train"), dataset.split(split), **options)
+    return model

@@ -16,6 +16,7 @@ from ter_fast.predict.evidence import clip_evidence
 from ter_fast.predict.prepare import PreparedData
 from ter_fast.train.batches import Loader, training_loader, window_counts
 from ter_fast.train.checkpoints import LATEST, Best, find_run, run_of
+from ter_fast.train.interrupt import Stop, StopAsked, TrainingStopped, catch_interrupt
 from ter_fast.train.machine import is_first_process
 from ter_fast.train.settings import Settings
 from ter_fast.train.validation import scores
@@ -37,6 +38,7 @@ def learn(
     devices: int = 1,
     nodes: int = 1,
     strategy: str = "auto",
+    title: str = "",
 ) -> None:
     """Give a model the weights of its best validated epoch.
 
@@ -44,16 +46,18 @@ def learn(
         model: The model.
         train: What it learns from.
         validation: What it is scored on.
-        settings: how.
+        settings: How.
         progress: Show bars in a terminal, a line per epoch elsewhere.
         folder: Of the checkpoints, or None.
         resume: Go on with the run in `folder`, where there is one.
         devices: Processes on each machine.
-        nodes: machines.
+        nodes: Machines.
         strategy: Lightning's.
+        title: Of what is trained, before each epoch's line.
 
     Raises:
         DataError: Checkpoints that cannot be written or read, or are of another run.
+        TrainingStopped: Ctrl-C was pressed; the model has the best weights so far.
     """
     from ter_fast.train.resume import Latest
     from ter_fast.train.task import Task
@@ -83,7 +87,7 @@ def learn(
         return scores(model, evidence, validation)
 
     def offer(found: dict[str, float], task: Task) -> None:
-        best.offer(found, task, task.current_epoch)
+        best.offer(found, task, task.current_epoch + 1)
 
     loss = TrustedCELoss(
         settings.balance,
@@ -98,12 +102,28 @@ def learn(
     if found is None or not found["ter_fast"]["finished"]:
         # A loaded model comes in evaluation mode, in which it would train without dropout or augmentation.
         model.train()
-        with _quiet():
+        with _quiet(), catch_interrupt() as stop:
             trainer = _trainer(
-                settings, progress, latest, devices, nodes, _strategy(strategy, several, model)
-            )
+                settings, progress, latest, devices, nodes, _strategy(strategy, several, model),
+                stop, title,
+            )  # fmt: skip
             path = None if found is None or folder is None else str(folder / LATEST)
-            trainer.fit(task, ckpt_path=path, weights_only=True)
+            try:
+                trainer.fit(task, ckpt_path=path, weights_only=True)
+            # With several processes, one that stops breaks off what the others wait for.
+            except (StopAsked, Exception) as error:
+                if not stop.asked:
+                    raise
+                stopped = TrainingStopped(
+                    trainer.current_epoch + 1, settings.epochs, best.epoch, best.scores, title
+                )
+                if best.state:
+                    _take(task, best)
+                raise stopped from error
+    _take(task, best)
+
+
+def _take(task: Task, best: Best) -> None:
     task.load_state_dict(best.state)
     task.keep_reliability()
 
@@ -124,16 +144,27 @@ def _strategy(strategy: str, several: bool, model: Network) -> Any:
 
 
 def _trainer(
-    settings: Settings, progress: bool, latest: Any, devices: int, nodes: int, strategy: Any
+    settings: Settings,
+    progress: bool,
+    latest: Any,
+    devices: int,
+    nodes: int,
+    strategy: Any,
+    stop: Stop,
+    title: str,
 ) -> Any:
     import lightning
-    from lightning.pytorch.callbacks import EarlyStopping, RichProgressBar, WeightAveraging
+    from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
 
+    from ter_fast.train.callbacks import EpochBar, EpochLines, SharedStatistics, StopWhenAsked
     from ter_fast.train.resume import WholeFiles
-    from ter_fast.train.task import EpochLines, SharedStatistics, average
+    from ter_fast.train.task import average
 
     mode = {"nll": "min", "uar": "max"}[settings.monitor]
-    callbacks: list[Any] = [EarlyStopping(settings.monitor, mode=mode, patience=settings.patience)]
+    callbacks: list[Any] = [
+        StopWhenAsked(stop),
+        EarlyStopping(settings.monitor, mode=mode, patience=settings.patience),
+    ]
     if devices * nodes > 1:
         # Before the average of the weights, which takes the statistics in.
         callbacks.append(SharedStatistics())
@@ -141,7 +172,7 @@ def _trainer(
         callbacks.append(WeightAveraging(avg_fn=partial(average, settings.ema)))
     in_terminal = sys.stderr.isatty()
     if progress:
-        callbacks.append(RichProgressBar() if in_terminal else EpochLines())
+        callbacks.append(EpochBar(title) if in_terminal else EpochLines(title))
     if latest is not None:
         callbacks.append(latest)
     precision: Any = settings.precision

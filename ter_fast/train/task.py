@@ -1,14 +1,12 @@
-"""What Lightning runs: the step, its validation, the schedule, and callbacks."""
+"""What Lightning runs: the step, its validation, and the schedule."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from torch.optim import lr_scheduler
 
@@ -132,49 +130,6 @@ class LearnedReliability(torch.nn.Module):
     def forward(self) -> Tensor:
         """Return w `(V,)` in (0, 1)."""
         return torch.sigmoid(_QUICK * self.amount)
-
-
-class EpochLines(Callback):
-    """One line per epoch, for logs: a bar that redraws itself is noise in a file."""
-
-    def on_train_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        """Print the epoch and its scores on standard error."""
-        scores = "  ".join(
-            f"{name} {float(value):.4f}" for name, value in trainer.callback_metrics.items()
-        )
-        print(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {scores}",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-class SharedStatistics(Callback):
-    """Give all processes the mean of their running statistics, so that they stay one model."""
-
-    def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Average the running means and variances of batch normalization."""
-        found = [
-            buffer
-            for name, buffer in pl_module.named_buffers()
-            if name.endswith(("running_mean", "running_var"))
-        ]
-        if found:
-            joined = torch.cat([buffer.flatten() for buffer in found])
-            torch.distributed.all_reduce(joined)
-            sizes = [buffer.numel() for buffer in found]
-            parts = torch.split(joined.div_(trainer.world_size), sizes)
-            for buffer, part in zip(found, parts, strict=True):
-                buffer.copy_(part.view_as(buffer))
 
 
 def schedule_of(

@@ -18,7 +18,9 @@ class TrustedThreshold:
         samples: How many clips those were.
         pairing: "" for clips that have these modalities, "label-matched" for pairs of clips of equal
             label taken from two single-modality corpora.
-        scores: Trusted precision, recall, f1, accuracy, coverage and accept_all_f1 on that data.
+        scores: Trusted precision, recall, f1, accuracy, coverage and accept_all_f1 on that data; further the
+            model's own accuracy (model_accuracy), trusted or not, and that of always guessing the most frequent
+            class (majority_share).
         guarantee_text: What is guaranteed of predictions that it trusts, and for whom, as a sentence; "" where nothing
             is.
         guarantee: The figures behind the guarantee: risk, delta, method, unit, clips, groups, held_out,
@@ -44,3 +46,15 @@ class TrustedThreshold:
             name: area for name, area in self.aurc_by_confidence.items() if not math.isnan(area)
         }
         return min(known, key=known.__getitem__, default="")
+
+    @property
+    def beats_guessing(self) -> bool:
+        """Whether the model was right there more often than always guessing one class; True if not on record.
+
+        Example:
+            >>> scores = {"model_accuracy": 0.2, "majority_share": 0.25}
+            >>> TrustedThreshold(0.5, "balance", "mine", 40, scores=scores).beats_guessing
+            False
+        """
+        share = self.scores.get("majority_share", 0.0)
+        return share == 1 or self.scores.get("model_accuracy", 1.0) > share

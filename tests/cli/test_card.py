@@ -95,6 +95,7 @@ def test_a_card_says_what_it_is_given_and_the_command_what_is_missing(
     )
 
 
+@pytest.mark.slow
 def test_several_figures_and_folders_of_reports(run: Run, given: Given, tmp_path: Path) -> None:
     report = tmp_path / "report"
     report.mkdir()

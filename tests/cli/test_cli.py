@@ -177,6 +177,7 @@ def test_wrong_usage_exits_2(run: Run, arguments: list[str]) -> None:
     assert "Usage" in found.err
 
 
+@pytest.mark.slow
 def test_info_says_which_backends_are_active_and_why(run: Run, model: Path) -> None:
     found = run("info", "--model", model)
     assert found.code == 0
@@ -256,7 +257,7 @@ def test_train_says_that_nothing_is_kept_for_a_test(run: Run, tmp_path: Path) ->
     recipe.write_text(
         "experts: {audio: [{encoder: voice_functionals, train: {epochs: 1}}]}", "utf-8"
     )
-    said = " ".join(run(*command[:-3], "--recipe", recipe, "-q").out.split())
+    said = " ".join(run(*command[:-3], "--recipe", recipe, "--overwrite", "-q").out.split())
     assert "?protocol=5-fold-1, which keeps some." in said
 
 

@@ -13,10 +13,10 @@ import ter_fast
 from helpers.command import Result, Run
 from ter_fast import Model, ModelError, TerFastError
 from ter_fast.cli import app
-from ter_fast.cli.encoders import chosen_encoders
 from ter_fast.cli.imports import import_code
 from ter_fast.data.modalities import MODALITIES
 from ter_fast.experts.encoders.registry import ENCODERS
+from ter_fast.train.encoders import parse_encoders
 
 CODE = """
 import torch
@@ -160,7 +160,7 @@ def test_a_file_does_not_take_the_place_of_a_module(tmp_path: Path) -> None:
 
 def test_encoders_take_options() -> None:
     given = ["audio=hf_audio:./a=b,c/d,layers=weighted,frozen=false", "face=vector_mlp:size=35"]
-    assert chosen_encoders(given, ["audio", "face"], 1) == {
+    assert parse_encoders(given, ["audio", "face"], 1) == {
         "audio": ("hf_audio", {"name": "./a=b,c/d", "layers": "weighted", "frozen": False}),
         "face": ("vector_mlp", {"size": 35}),
     }

@@ -178,7 +178,10 @@ def test_load_dataset_puts_manifests_on_given_labels(manifest: Callable[..., str
         "fear",
         "neutral",
     )
-    with pytest.raises(DataError, match=r"row 3: unknown label 'fear'.*'fears'"):
+    with pytest.raises(
+        DataError,
+        match=r"'fear' \(1 clip, such as \S*b\.wav; did you mean 'fears'\?\); expected anger, fears\..*--rename fear=",
+    ):
         load_dataset(table, labels=["anger", "fears"])
 
 

@@ -127,6 +127,21 @@ def test_each_mistake_gets_one_sentence(table: Write, text: str, message: str) -
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("header", "advice"),
+    [
+        ("Path,Label", r"Rename 'Path' to 'path' and 'Label' to 'label'\."),
+        ("file,emotion", r"Rename 'file' to 'path' and 'emotion' to 'label'\."),
+        ("path,x", r"lacks label; .*Add or rename the columns\."),
+    ],
+)
+def test_columns_of_other_names_are_told_how_to_be_renamed(
+    table: Write, header: str, advice: str
+) -> None:
+    with pytest.raises(DataError, match=advice):
+        load_manifest(table(f"{header}\na.wav,x\n"))
+
+
 def test_a_label_outside_the_given_ones_is_named_with_its_row(table: Write) -> None:
     file = table("path,label\na.wav,anger\nb.wav,hapiness\n")
     with pytest.raises(

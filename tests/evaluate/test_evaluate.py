@@ -90,6 +90,7 @@ def test_an_uncalibrated_model_has_no_trusted_figures(voice: Model, tones: Datas
     assert not any(name.startswith("trusted") for name in figures.figures)
 
 
+@pytest.mark.slow
 def test_modalities_may_be_left_out(both: Model, films: Dataset) -> None:
     data = films.split("test")
     joint = both.evaluate(data, **QUIET)

@@ -20,10 +20,11 @@ from ter_fast.evaluate.evaluate import measure
 from ter_fast.evaluate.evaluation import Evaluation
 from ter_fast.evaluate.report import write_report
 from ter_fast.evaluate.report.canvas import HEAT_OPACITY
+from ter_fast.evaluate.report.clips import sure_and_wrong, unsure_and_right
 from ter_fast.evaluate.report.curves import risk_curve, thin_curve
 from ter_fast.evaluate.report.formatting import number, path_end, share, shorten, why_missing
 from ter_fast.evaluate.report.modalities import agreement, summaries_of
-from ter_fast.evaluate.report.tables import sure_and_wrong, trust_table, unsure_and_right
+from ter_fast.evaluate.report.tables import trust_table
 from ter_fast.trust.outcomes import ModalityOutcomes, Outcomes
 from ter_fast.trust.results import Estimate
 from ter_fast.trust.thresholds import sweep
@@ -327,7 +328,7 @@ def test_a_failed_run_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(28, os.strerror(28))
 
     (tmp_path / "index.html").write_text("old")
-    monkeypatch.setattr("ter_fast.evaluate.report.sections.sections_of", lambda _: [])
+    monkeypatch.setattr("ter_fast.evaluate.report.sections.sections_of", lambda *_: [])
     monkeypatch.setattr("ter_fast.evaluate.report.page.page_of", fail)
     with pytest.raises(TerFastError, match="No space left on device; make room"):
         write_report(evaluated(answers(20)), tmp_path)
@@ -522,9 +523,9 @@ def test_lists_hold_the_surprising_clips() -> None:
     found = with_modalities(answers(200, missing=0.1))
     wrong = found.confidence[(found.prediction != found.target) & ~np.isnan(found.confidence)]
     right = found.confidence[(found.prediction == found.target) & ~np.isnan(found.confidence)]
-    place = list(sure_and_wrong(found).columns).index("Confidence")
-    sure = [row[place].value for row in sure_and_wrong(found).rows]
-    unsure = [row[place].value for row in unsure_and_right(found).rows]
+    place = list(sure_and_wrong(found, Path()).columns).index("Confidence")
+    sure = [row[place].value for row in sure_and_wrong(found, Path()).rows]
+    unsure = [row[place].value for row in unsure_and_right(found, Path()).rows]
     assert sure == sorted(wrong.tolist(), reverse=True)[:10]
     assert unsure == sorted(right.tolist())[:10]
 
@@ -532,10 +533,12 @@ def test_lists_hold_the_surprising_clips() -> None:
 def test_lists_name_a_group_only_where_it_says_more_than_the_clip() -> None:
     shared = answers(200)
     alone = replace(shared, groups=shared.paths)
-    assert all(row[0].small.startswith("speaker ") for row in sure_and_wrong(shared).rows)
-    assert {row[0].small for row in sure_and_wrong(alone).rows} == {""}
+    assert all(row[0].small.startswith("speaker ") for row in sure_and_wrong(shared, Path()).rows)
+    assert {row[0].small for row in sure_and_wrong(alone, Path()).rows} == {""}
     long = replace(shared, labels=("a" * 60, "b", "c"))
-    cells = [cell for row in sure_and_wrong(long).rows for cell in row if "a…a" in cell.text]
+    cells = [
+        cell for row in sure_and_wrong(long, Path()).rows for cell in row if "a…a" in cell.text
+    ]
     assert cells
     assert all(len(cell.text) == 24 and cell.hover == "a" * 60 for cell in cells)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from playwright import sync_api as playwright
 
-from helpers.tiny import film_corpus, tiny_model, with_threshold
+from helpers.tiny import film_corpus, noisy_tone, tiny_model, with_threshold, write_wav
 from ter_fast.data import load_dataset
 from ter_fast.evaluate.evaluate import measure
 from ter_fast.evaluate.report import write_report, write_robustness
@@ -262,6 +262,32 @@ def column(shown: playwright.Page, table: str, place: int) -> list[str]:
         f"table:has(#{table}) tbody tr",
         f"rows => rows.map(r => r.cells[{place}].firstChild.data.trim())",
     )
+
+
+def test_clips_are_played_from_where_they_lie(browser: playwright.Browser, tmp_path: Path) -> None:
+    sounds = [
+        write_wav(tmp_path / name, noisy_tone(600, 0.5))
+        for name in ("a b#1 & <q>?.wav", "100%.wav", "c + d.wav")
+    ]
+    found = Outcomes.from_arrays([[0.9, 0.1]] * 3, [0, 1, 1], paths=sounds, threshold=0.5)
+    for size in SIZES:
+        shown = browser.new_page(viewport={"width": size[0], "height": size[1]})
+        said: list[str] = []
+        shown.on("console", lambda message, said=said: said.append(message.text))
+        shown.goto(write_report(measure(found, resamples=20), tmp_path / "report").as_uri())
+        lengths = shown.evaluate(
+            """() => Promise.all([...document.querySelectorAll("audio")].map((each) => new Promise((done) => {
+                each.onloadedmetadata = () => done(each.duration);
+                each.onerror = () => done(each.error.message);
+                each.preload = "metadata";
+                each.load();
+            })))"""
+        )
+        sticking_out = shown.evaluate(STICKING_OUT)
+        shown.close()
+        assert lengths == pytest.approx([0.5] * 3, abs=0.01)
+        assert sticking_out == []
+        assert said == []
 
 
 def test_numbers_sort_as_numbers_and_missing_ones_last(page: playwright.Page) -> None:

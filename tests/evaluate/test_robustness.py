@@ -259,6 +259,7 @@ def test_page_tables_and_record(found: Robustness, tmp_path: Path) -> None:
     assert again.read_bytes() == page.read_bytes()
 
 
+@pytest.mark.slow
 def test_command_line(tones: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     with_threshold(tiny_model("audio", labels=LABELS), 0.3, "audio").save_pretrained(folder)

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from helpers.tiny import noisy_tone, tone_corpus
 from ter_fast import DataError, Model, ModelError, VideoInput, cli
-from ter_fast.cli.encoders import chosen_encoders, video_input
 from ter_fast.cli.information import model_table
 from ter_fast.data import Dataset, Sample, load_dataset
 from ter_fast.experts.config import TrainingRecord
@@ -27,6 +26,7 @@ from ter_fast.experts.encoders.pretrained import loading
 from ter_fast.experts.encoders.pretrained.pictures import PictureInput
 from ter_fast.experts.encoders.registry import build_encoder
 from ter_fast.train import Settings
+from ter_fast.train.encoders import parse_encoders, video_input
 from ter_fast.train.settings import parameter_groups
 
 SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2}
@@ -574,22 +574,22 @@ def test_the_command_line_names_encoders(
 
 def test_encoders_of_the_command_line(folder_of: Callable[[str], str]) -> None:
     both = ("audio", "video")
-    assert chosen_encoders([], both, 3) == {
+    assert parse_encoders([], both, 3) == {
         "audio": ("logmel_cnn", {}),
         "video": ("frame_cnn", {"channels": 3}),
     }
-    chosen = chosen_encoders([f"video=hf_video:{folder_of('videomae')}"], both, 1)
+    chosen = parse_encoders([f"video=hf_video:{folder_of('videomae')}"], both, 1)
     assert list(chosen) == ["audio", "video"]
     assert video_input(chosen, None, None, False, "whole") == VideoInput(4, SIDE, 3, "whole")
     assert video_input(chosen, 7, 64, False, "detect") == VideoInput(7, 64, 3)
-    assert video_input(chosen_encoders([], both, 1), None, None, False, "detect") == VideoInput()
+    assert video_input(parse_encoders([], both, 1), None, None, False, "detect") == VideoInput()
     for wrong in ("hf_audio:x", "audio=", "audio=hf_audio:", "audio=voice,width=8"):
         with pytest.raises(ModelError, match="expected MODALITY=ENCODER"):
-            chosen_encoders([wrong], both, 1)
+            parse_encoders([wrong], both, 1)
     with pytest.raises(ModelError, match="the model reads audio and video, not text"):
-        chosen_encoders(["text=vector_mlp"], both, 1)
+        parse_encoders(["text=vector_mlp"], both, 1)
     with pytest.raises(ModelError, match="no built-in encoder for text; give --encoder text=ENC"):
-        chosen_encoders([], [*both, "text"], 1)
+        parse_encoders([], [*both, "text"], 1)
 
 
 # -- what cannot be used --------------------------------------------------------------------------

@@ -74,6 +74,7 @@ def test_films_calibrate_each_modality_and_both(both: Model, films: Dataset) -> 
     assert all(each.trusted is not None for each in found)
 
 
+@pytest.mark.slow
 def test_two_corpora_are_paired_by_label(both: Model, tones: Dataset, tmp_path: Path) -> None:
     mute = film_corpus(tmp_path, {"validation": 4}, sound=False, name="mute")
     faces = load_dataset(str(mute)).split("validation")

@@ -143,6 +143,7 @@ def test_too_few_clips_are_refused_and_change_nothing(voice: Model, tones: Datas
     assert voice.config == before
 
 
+@pytest.mark.slow
 def test_sets_are_kept_until_what_they_rest_on_changes(both: Model, films: Dataset) -> None:
     data = films.split("validation")
     both.calibrate(data, conformal=0.2, progress=False)
@@ -190,6 +191,7 @@ def test_saved_models_carry_their_sets(voice: Model, tones: Dataset, tmp_path: P
         ModelConfig.from_dict(values)
 
 
+@pytest.mark.slow
 def test_evaluation_and_report_measure_the_sets(
     voice: Model, tones: Dataset, tmp_path: Path
 ) -> None:
@@ -212,6 +214,7 @@ def test_evaluation_and_report_measure_the_sets(
     assert (tmp_path / "figures" / "label-set-sizes.svg").is_file()
 
 
+@pytest.mark.slow
 def test_the_command_line_calibrates_and_shows_them(run: Run, tmp_path: Path) -> None:
     manifest = tone_corpus(tmp_path / "data", {"validation": 6, "test": 2})
     folder = tmp_path / "model"

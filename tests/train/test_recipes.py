@@ -11,9 +11,9 @@ import pytest
 
 from helpers.tiny import PITCHES, QUIET, film_corpus, stripes, tone_corpus, write_manifest
 from ter_fast import DataError, Model, cli
-from ter_fast.data import load_dataset
+from ter_fast.data import Dataset, Sample, load_dataset
 from ter_fast.errors import TerFastError
-from ter_fast.train.recipes import Recipe, shipped_recipes, train
+from ter_fast.train.recipes import Recipe, join_alike, shipped_recipes, train
 
 SMALL = """
 experts:
@@ -94,6 +94,7 @@ def test_films_become_a_model_of_all_members(small: Path, tmp_path: Path) -> Non
     assert [n for n, when in trained(out).items() if when != members[n]] == ["video-1-frame_cnn"]
 
 
+@pytest.mark.slow
 def test_the_last_layer_is_learned_anew_before_experts_are_joined(
     small: Path, tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_last_layer_that_cannot_be_is_refused(small: Path, said: str, message:
         Recipe.read(small)
 
 
+@pytest.mark.slow
 def test_what_was_trained_otherwise_is_not_taken(small: Path, tmp_path: Path) -> None:
     tones = load_dataset(str(tone_corpus(tmp_path / "tones", COUNTS)))
     out = tmp_path / "model"
@@ -166,6 +168,7 @@ def test_the_command_trains_on_one_corpus_for_each_modality(
         cli.app([*command, "--epochs", "3", "--loss", "log"], standalone_mode=False)
 
 
+@pytest.mark.slow
 def test_sound_alone_makes_a_model_of_sound(small: Path, tmp_path: Path) -> None:
     tones = load_dataset(str(tone_corpus(tmp_path / "tones", COUNTS)))
     model = train(Recipe.read(small), tones, out=tmp_path / "m", progress=False)
@@ -242,3 +245,19 @@ def test_the_shipped_model_was_made_by_the_default_recipe() -> None:
         assert kept["encoder"] == member.encoder
         assert member.options.items() <= kept["options"].items()
     assert config.confidence == recipe.calibrate["confidence"]
+
+
+def test_datasets_of_one_modality_are_joined_and_spelt_alike() -> None:
+    def voices(name: str, label: str) -> Dataset:
+        clips = tuple(Sample(f"{name}{i}.wav", (label, "calm")[i], "", name) for i in range(2))
+        return Dataset(name, tuple(sorted({label, "calm"})), clips, "CC0", ("audio",))
+
+    faces = Dataset("faces", ("happiness",), (), "CC0", ("video",))
+    with pytest.warns(UserWarning, match="two: labels.*happy as happiness"):
+        found = join_alike([voices("one", "calm2"), faces, voices("two", "happy")])
+    assert [(each.name, each.labels) for each in found] == [
+        ("one+two", ("calm", "calm2", "happiness")),
+        ("faces", ("happiness",)),
+    ]
+    with pytest.raises(DataError, match="more than once"):
+        join_alike([voices("one", "x")] * 2)

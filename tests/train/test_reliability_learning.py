@@ -60,6 +60,7 @@ def test_what_is_no_reliability_is_refused(both: Model, value: Any) -> None:
         ModelConfig.from_dict(values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["dempster", "weighted"])
 @torch.no_grad()
 def test_every_way_to_predict_discounts_alike(both: Model, films: Dataset, rule: str) -> None:
@@ -125,6 +126,7 @@ def test_long_clips_and_their_windows_are_discounted(both: Model, tmp_path: Path
         torch.testing.assert_close(piece.opinion.evidence[None], expected.evidence)
 
 
+@pytest.mark.slow
 def test_calibration_learns_it_first(both: Model, films: Dataset) -> None:
     data = films.split("validation")
     expected = fit_reliabilities(both, [collect_evidence(both, data, progress=False)])
@@ -140,6 +142,7 @@ def test_calibration_learns_it_first(both: Model, films: Dataset) -> None:
     assert record.threshold != before.thresholds["audio+video"].threshold
 
 
+@pytest.mark.slow
 def test_thresholds_set_before_do_not_outlive_it(both: Model, films: Dataset) -> None:
     data = films.split("validation")
     both.calibrate(data, unit="window", progress=False)
@@ -167,6 +170,7 @@ def test_two_corpora_teach_by_their_pairs(both: Model, tones: Dataset, tmp_path:
     assert set(both.config.thresholds) == {"audio", "video", "audio+video"}
 
 
+@pytest.mark.slow
 def test_with_a_guarantee_only_what_is_held_out_teaches(both: Model, films: Dataset) -> None:
     found = collect_evidence(both, films, progress=False)
     half = tuple(row % 4 < 2 for row in range(len(found.labels)))
@@ -189,6 +193,7 @@ def test_it_is_shown(both: Model) -> None:
     assert "reliability=0.8" in repr(both.config)
 
 
+@pytest.mark.slow
 def test_the_command_line_learns_and_says_it(both: Model, tmp_path: Path) -> None:
     manifest = film_corpus(tmp_path / "films", {"validation": 4})
     both.save_pretrained(tmp_path / "model")

@@ -93,6 +93,7 @@ def test_the_record_says_what_was_done(tones: Dataset) -> None:
     assert record.settings["learning_rate"] == 1e-2
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_model(tones: Dataset) -> None:
     first, again, other = (voice().fit(tones, epochs=1, seed=seed, **QUICK) for seed in (3, 3, 4))
     assert same(state(first), state(again))
@@ -264,6 +265,7 @@ def test_a_limit_that_cannot_be_parsed_is_refused(text: str) -> None:
         parse_limit(text)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 100), st.integers(1, 10_000))
 def test_a_share_in_percent_allows_whole_files_exactly(percent: int, count: int) -> None:
     limit = parse_limit(f"{percent}%")
@@ -360,6 +362,7 @@ def test_a_modality_is_left_out_at_times_but_never_the_last() -> None:
     assert drop_views(mask[:1], 0.9).all() == mask[:1].all()
 
 
+@pytest.mark.slow
 def test_what_was_left_out_in_training_does_without_it(tmp_path: Path) -> None:
     """The thinned mask reaches the fusion, and only that: each modality learns from every window."""
     films = load_dataset(str(film_corpus(tmp_path, {"train": 6, "validation": 2})))
@@ -470,6 +473,7 @@ def norms(tones: Dataset, **options: Any) -> list[float]:
     return seen
 
 
+@pytest.mark.slow
 def test_clipping_bounds_the_norm_of_the_gradient(tones: Dataset) -> None:
     free = norms(tones, gradient_clip=0)
     assert len(free) == 4
@@ -551,6 +555,7 @@ def test_the_precision_that_was_taken_is_recorded(
         assert model.config.training[0].settings["precision"] == taken
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:this machine does not multiply in bfloat16")
 def test_mixed_precision_computes_in_bfloat16_and_keeps_float32(tones: Dataset) -> None:
     seen: set[torch.dtype] = set()

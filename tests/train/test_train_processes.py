@@ -20,13 +20,13 @@ import os, signal, sys
 import torch
 import ter_fast.train
 from ter_fast.cli import main
-from ter_fast.model import Model
 from ter_fast.train import batches
+from ter_fast.train import training as sequence
 from ter_fast.train.task import Task
 
 record = {"drawn": [], "sizes": [], "gradients": [], "validated": 0, "prepared": 0}
 drawing, stepping, training, fitting = (
-    batches.Draws.__iter__, Task.training_step, Task.on_before_optimizer_step, Model.fit
+    batches.Draws.__iter__, Task.training_step, Task.on_before_optimizer_step, sequence.fit
 )
 from ter_fast.train import session
 scoring = session.scores
@@ -49,14 +49,14 @@ def scores(*given):
     record["validated"] += 1
     return scoring(*given)
 
-def fit(self, *given, **named):
-    fitting(self, *given, **named)
-    record["state"] = {name: value.clone() for name, value in self.state_dict().items()}
-    record["config"] = self.config.to_json()
-    return self
+def fit(model, *given, **named):
+    fitting(model, *given, **named)
+    record["state"] = {name: value.clone() for name, value in model.state_dict().items()}
+    record["config"] = model.config.to_json()
+    return model
 
 batches.Draws.__iter__, Task.training_step, Task.on_before_optimizer_step = drawn, step, gradient
-Model.fit, session.scores = fit, scores
+sequence.fit, session.scores = fit, scores
 folder, sys.argv = sys.argv[1], ["ter-fast", *sys.argv[2:]]
 try:
     main()
@@ -125,7 +125,7 @@ def test_processes_that_are_killed_and_called_again_end_as_if_they_were_not(
 
     def run(**environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*command, "--checkpoints", str(folder / "run")],
+            [*command, "--overwrite", "--checkpoints", str(folder / "run")],
             env={**os.environ, **environment},
             capture_output=True,
             text=True,

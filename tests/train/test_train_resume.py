@@ -240,6 +240,7 @@ def test_a_run_that_stopped_early_stays_stopped(
     assert_same(stopped, again)
 
 
+@pytest.mark.slow
 def test_patience_and_the_best_are_kept_across_a_kill(tones: Dataset, tmp_path: Path) -> None:
     """The second of four scores is the best; two later ones end the run."""
     given = (2.0, 1.0, 3.0, 4.0, 0.5)
@@ -262,6 +263,7 @@ def test_patience_and_the_best_are_kept_across_a_kill(tones: Dataset, tmp_path: 
     assert_same(resumed, whole)
 
 
+@pytest.mark.slow
 def test_another_run_is_refused(tones: Dataset, finished: Path) -> None:
     options = {**OPTIONS, "epochs": 1}
     before = {file.name: file.read_bytes() for file in finished.iterdir()}

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from ter_fast.errors import TerFastError
 from ter_fast.evaluate.evaluation import Evaluation
+from ter_fast.evaluate.report.target import check_report, require_libraries
 from ter_fast.evaluate.robustness import Robustness
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.report.sections import Section
 
-__all__ = ["write_report", "write_robustness"]
+__all__ = ["check_report", "write_report", "write_robustness"]
 
 
 def write_report(evaluation: Evaluation, folder: str | Path) -> Path:
@@ -27,8 +28,8 @@ def write_report(evaluation: Evaluation, folder: str | Path) -> Path:
 
     Args:
         evaluation: What was measured.
-        folder: Made if it is not there. It gets `index.html`, which needs no other file,
-            `figures/` (PNG and SVG), `tables/` (CSV) and `evaluation.json`.
+        folder: Made if it is not there. It gets `index.html`, which needs no other file but the clips
+            that it links to, `figures/` (PNG and SVG), `tables/` (CSV) and `evaluation.json`.
 
     Returns:
         The page.
@@ -45,7 +46,7 @@ def write_report(evaluation: Evaluation, folder: str | Path) -> Path:
         ...     write_report(measure(answers), folder).name
         'index.html'
     """
-    return _publish(folder, "index.html", partial(_fill, evaluation))
+    return _publish(folder, "index.html", partial(_fill, evaluation, Path(folder)))
 
 
 def write_robustness(robustness: Robustness, folder: str | Path) -> Path:
@@ -66,14 +67,7 @@ def write_robustness(robustness: Robustness, folder: str | Path) -> Path:
 
 
 def _publish(folder: str | Path, page: str, fill: Callable[[Path], None]) -> Path:
-    try:
-        import jinja2
-        import matplotlib
-    except ImportError as error:
-        raise TerFastError(
-            f"a report needs {error.name}, which is not installed: pip install 'ter_fast[report]'"
-        ) from error
-    del jinja2, matplotlib
+    require_libraries()
     target = Path(folder)
     if target.exists() and not target.is_dir():
         raise TerFastError(f"{target} is a file; give a folder for the report")
@@ -90,12 +84,12 @@ def _publish(folder: str | Path, page: str, fill: Callable[[Path], None]) -> Pat
     return target / page
 
 
-def _fill(evaluation: Evaluation, folder: Path) -> None:
+def _fill(evaluation: Evaluation, target: Path, folder: Path) -> None:
     from ter_fast.evaluate.report.files import write_tables
     from ter_fast.evaluate.report.page import page_of
     from ter_fast.evaluate.report.sections import sections_of
 
-    sections = sections_of(evaluation)
+    sections = sections_of(evaluation, target)
     _write_figures(sections, folder)
     write_tables(evaluation, folder / "tables")
     evaluation.to_json(folder / "evaluation.json")

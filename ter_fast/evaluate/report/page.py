@@ -14,6 +14,7 @@ from markupsafe import Markup
 from ter_fast.evaluate.report.formatting import NOTICE
 from ter_fast.evaluate.report.sections import Section
 from ter_fast.evaluate.report.summary import facts_of
+from ter_fast.evaluate.report.target import MADE_BY
 from ter_fast.media.text import clean
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def render(
         kind=kind,
         title=title,
         notice=NOTICE,
+        made_by=MADE_BY,
         facts=facts,
         sections=sections,
         record=record,

@@ -11,6 +11,7 @@ from ter_fast.evaluate.report.files import write_rows
 from ter_fast.evaluate.report.formatting import count, interval, join_names, number, share, title_of
 from ter_fast.evaluate.report.sections import MOST_ERRORS, Section
 from ter_fast.evaluate.report.severity import change_plot, defined_estimate, severity_plot
+from ter_fast.evaluate.report.summary import origin_facts
 from ter_fast.evaluate.report.tables import Cell as Text
 from ter_fast.evaluate.report.tables import Table, number_cell, table
 from ter_fast.evaluate.robustness import Cell, Robustness, Trend
@@ -35,6 +36,7 @@ def robustness_facts(robustness: Robustness) -> list[tuple[str, str]]:
     if limit is not None:
         rule = f"the confidence is at least {number(limit, 4)}, or the threshold of what is left"
     return [
+        *origin_facts(robustness.origin),
         ("Modalities", robustness.modalities.replace("+", " + ")),
         ("Clips", clips),
         ("Groups", count(robustness.groups)),

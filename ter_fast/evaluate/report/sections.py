@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ter_fast.evaluate.report.canvas import Plot
+from ter_fast.evaluate.report.clips import sure_and_wrong, unsure_and_right
 from ter_fast.evaluate.report.curves import curve_plots
 from ter_fast.evaluate.report.distributions import (
     confidence_histogram,
@@ -23,7 +25,7 @@ from ter_fast.evaluate.report.label_sets import (
 )
 from ter_fast.evaluate.report.matrices import confusion_plots
 from ter_fast.evaluate.report.modalities import agreement, belief_plots, modality_table
-from ter_fast.evaluate.report.summary import Card, cards, verdict
+from ter_fast.evaluate.report.summary import Card, cards, never_named, verdict
 from ter_fast.evaluate.report.tables import (
     Table,
     TrustTable,
@@ -31,17 +33,12 @@ from ter_fast.evaluate.report.tables import (
     ranking_table,
     risk_table,
     subgroup_table,
-    sure_and_wrong,
     trust_table,
-    unsure_and_right,
 )
 from ter_fast.trust.thresholds import sweep
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.evaluation import Evaluation
-
-MOST_MISSED = 8
-"""Classes named that are never predicted."""
 
 MOST_ERRORS = 50
 """Unusable files named on the page; the table behind it names all."""
@@ -62,12 +59,17 @@ class Section:
     entries: Sequence[str] = ()
 
 
-def sections_of(evaluation: Evaluation) -> list[Section]:
-    """Return the sections of the page in their order."""
-    return [section for section in _sections(evaluation) if section is not None]
+def sections_of(evaluation: Evaluation, folder: Path) -> list[Section]:
+    """Return the sections of the page in their order.
+
+    Args:
+        evaluation: What was measured.
+        folder: Where the page lies, from which links to clips lead.
+    """
+    return [section for section in _sections(evaluation, folder) if section is not None]
 
 
-def _sections(evaluation: Evaluation) -> Iterator[Section | None]:
+def _sections(evaluation: Evaluation, folder: Path) -> Iterator[Section | None]:
     answers = evaluation.outcomes
     yield Section("summary", "Summary", verdict(evaluation), cards=cards(evaluation))
     yield _trust(evaluation)
@@ -86,7 +88,7 @@ def _sections(evaluation: Evaluation) -> Iterator[Section | None]:
             plots=[label_sets_plot(evaluation)], beside=label_sets_table(evaluation),
         )  # fmt: skip
     yield Section(
-        "classes", "Confusion of classes", _never_named(evaluation), plots=confusion_plots(evaluation)
+        "classes", "Confusion of classes", never_named(evaluation), plots=confusion_plots(evaluation)
     )  # fmt: skip
     yield from _subgroups(evaluation)
     if answers.modalities or answers.uncertainty is not None:
@@ -107,7 +109,7 @@ def _sections(evaluation: Evaluation) -> Iterator[Section | None]:
         "Clips to listen to and look at",
         ["The most instructive clips: where confidence misled, and where it was too modest. Errors "
          "of the labels often turn up in the first list."],
-        tables=[sure_and_wrong(answers), unsure_and_right(answers)],
+        tables=[sure_and_wrong(answers, folder), unsure_and_right(answers, folder)],
     )  # fmt: skip
     yield Section("figures", "Every figure", tables=[figures_table(evaluation.figures)])
     yield _errors(evaluation)
@@ -141,22 +143,6 @@ def _margins(counts: TrustTable) -> list[str]:
                 f"{count(counts.right_trusted)} of {count(whole)} {part}: trusted {name} {ratio}"
             )
     return [f"{'; '.join(said)}."] if said else []
-
-
-def _never_named(evaluation: Evaluation) -> list[str]:
-    """Name the classes that occur and are never predicted, which an average hides."""
-    matrix = evaluation.confusion
-    missed = [
-        label
-        for k, label in enumerate(evaluation.labels)
-        if sum(matrix[k]) and not any(row[k] for row in matrix)
-    ]
-    if not missed:
-        return []
-    known = missed[:MOST_MISSED]
-    more = [f"{len(missed) - len(known)} more"] if len(missed) > len(known) else []
-    verb = "is" if len(missed) == 1 else "are"
-    return [f"Never predicted, though in these clips, {verb} {join_names([*known, *more])}."]
 
 
 def _certain_of_nothing(evaluation: Evaluation) -> list[str]:

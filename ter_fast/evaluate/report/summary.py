@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from ter_fast.evaluate.report.formatting import (
     count,
     disagreeing,
     interval,
+    join_names,
     number,
     share,
     title_of,
@@ -21,9 +22,14 @@ from ter_fast.evaluate.report.formatting import (
     why_missing,
 )
 from ter_fast.evaluate.report.tables import TrustTable, trust_table
+from ter_fast.trust.baselines import baselines_of
+from ter_fast.trust.metrics.bootstrap import MEANINGLESS
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.evaluation import Evaluation
+
+MOST_MISSED = 8
+"""Classes named that are never predicted."""
 
 MOST_NAMES = 160
 """Letters of the classes in the head of the page; the confusion matrix names all."""
@@ -47,12 +53,24 @@ def facts_of(evaluation: Evaluation) -> list[tuple[str, str]]:
         clips += f" {evaluation.pairing} pairs"
     if evaluation.excluded:
         clips += f"; {count(evaluation.excluded)} more lack a modality"
-    facts = [("Modalities", evaluation.modalities.replace("+", " + ")), ("Clips", clips)]
+    facts = [
+        *origin_facts(evaluation.origin),
+        ("Modalities", evaluation.modalities.replace("+", " + ")),
+        ("Clips", clips),
+    ]
     facts += [("Groups", count(evaluation.groups))]
     facts += [("Confidence", confidence_of(answers.confidence_kind))]
     facts += [("Classes", _classes(evaluation.labels)), ("Trusted when", rule_of(evaluation))]
     facts += [("Guaranteed", answers.guarantee)]
     return [(name, value) for name, value in facts if value]
+
+
+def origin_facts(origin: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return what was measured, on what, when and with which version; nothing where that is not known."""
+    if not origin:
+        return []
+    made = f"{origin['date']}, ter_fast {origin['version']}"
+    return [("Model", origin["model"]), ("Data", origin["data"]), ("Measured", made)]
 
 
 def _classes(labels: Sequence[str]) -> str:
@@ -74,7 +92,7 @@ def rule_of(evaluation: Evaluation) -> str:
 def verdict(evaluation: Evaluation) -> list[str]:
     """Return what the page says first, sentence by sentence."""
     answers = evaluation.outcomes
-    sentences = []
+    sentences = [*never_named(evaluation), *_no_better_than_guessing(evaluation)]
     if (counts := trust_table(answers)) is None:
         sentences.append(
             f"{share(int(answers.correct.sum()), len(answers))} of {count(len(answers), 'clip')} are "
@@ -124,11 +142,32 @@ def verdict(evaluation: Evaluation) -> list[str]:
     return sentences
 
 
+def never_named(evaluation: Evaluation) -> list[str]:
+    """Name the classes that occur and are never predicted, which an average hides."""
+    missed = baselines_of(evaluation.outcomes).never_predicted
+    if not missed:
+        return []
+    known = missed[:MOST_MISSED]
+    more = [f"{len(missed) - len(known)} more"] if len(missed) > len(known) else []
+    verb = "is" if len(missed) == 1 else "are"
+    return [f"Never predicted, though in these clips, {verb} {join_names([*known, *more])}."]
+
+
+def _no_better_than_guessing(evaluation: Evaluation) -> list[str]:
+    base = baselines_of(evaluation.outcomes)
+    if base.beaten:
+        return []
+    return [
+        f"The model is no better than always guessing “{base.label}”: it is right in "
+        f"{100 * base.accuracy:.1f}\u00a0% of the clips, and that guess in {100 * base.share:.1f}\u00a0%."
+    ]
+
+
 def _lift_sentence(evaluation: Evaluation, counts: TrustTable) -> list[str]:
     lift = evaluation.figures["lift"]
     if counts.trusted == counts.whole:
         return ["This threshold trusts everything, so its trusted F1 is the baseline itself."]
-    if math.isnan(lift.low):
+    if math.isnan(lift.low) or evaluation.groups <= MEANINGLESS:
         return []
     if lift.low <= 0 <= lift.high:
         return [
@@ -145,7 +184,7 @@ def _lift_sentence(evaluation: Evaluation, counts: TrustTable) -> list[str]:
 
 def cards(evaluation: Evaluation) -> list[Card]:
     """Return the key figures."""
-    figures = evaluation.figures
+    figures, base = evaluation.figures, baselines_of(evaluation.outcomes)
     wanted = ["trusted_precision", "trusted_recall", "trusted_f1", "coverage", "accuracy", "uar",
               "failure_auroc", "aurc"]  # fmt: skip
     if evaluation.outcomes.guarantee:
@@ -167,7 +206,11 @@ def cards(evaluation: Evaluation) -> list[Card]:
             )
         elif name == "risk":
             beside = "observed here; what is guaranteed stands above"
-        elif name == "accuracy" and "trusted_f1" not in figures:
-            beside = f"accept-all F1 {number(figures['accept_all_f1'].value)}"
+        elif name == "accuracy":
+            beside = f"chance {number(base.chance)}, always “{base.label}” {number(base.share)}"
+            if "trusted_f1" not in figures:
+                beside += f"; accept-all F1 {number(figures['accept_all_f1'].value)}"
+        elif name == "uar":
+            beside = f"always one class {number(base.constant_recall)}"
         result.append(Card(title_of(name), number(value_of(name, figures)), small, beside))
     return result

@@ -16,9 +16,7 @@ from ter_fast.evaluate.report.formatting import (
     count,
     interval,
     number,
-    path_end,
     share,
-    shorten,
     title_of,
     value_of,
     why_missing,
@@ -34,11 +32,20 @@ if TYPE_CHECKING:
 RISKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 """Errors among accepted predictions whose coverage is told."""
 
-CLIPS = 10
-"""Clips in each list of surprising ones."""
 
-_LONGEST = 24
-"""Letters of a name in the lists of clips."""
+@dataclass(frozen=True)
+class Link:
+    """A link to a file.
+
+    Attributes:
+        href: Its address.
+        text: To read.
+        kind: "audio", "video" or "img" for what a browser plays or shows, else "".
+    """
+
+    href: str
+    text: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,14 @@ class Cell:
         small: Beneath it, an interval or a reason.
         value: A number to sort by, NaN to stand last; None to sort by the text.
         hover: The whole of a text that was cut.
+        links: In place of the text, where there are any.
     """
 
     text: str
     small: str = ""
     value: float | None = None
     hover: str = ""
+    links: Sequence[Link] = ()
 
 
 @dataclass(frozen=True)
@@ -233,57 +242,3 @@ def ranking_table(evaluation: Evaluation) -> Table:
     return table(
         "confidence-ranking", "Kinds of confidence by AURC", ("Confidence", "AURC", "Use"), rows
     )
-
-
-def sure_and_wrong(answers: Outcomes) -> Table:
-    """Return the wrong predictions with the highest confidence."""
-    wrong = np.flatnonzero(~answers.correct & ~np.isnan(answers.confidence))
-    order = wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:CLIPS]
-    return _clips("sure-and-wrong", "Most confident and wrong", answers, order)
-
-
-def unsure_and_right(answers: Outcomes) -> Table:
-    """Return the right predictions with the lowest confidence."""
-    right = np.flatnonzero(answers.correct & ~np.isnan(answers.confidence))
-    order = right[np.argsort(answers.confidence[right], kind="stable")][:CLIPS]
-    return _clips("unsure-and-right", "Least confident and right", answers, order)
-
-
-def _clips(name: str, caption: str, answers: Outcomes, rows: np.typing.NDArray[np.intp]) -> Table:
-    trusted = answers.trusted
-    columns = ["Clip", "True", "Predicted", "Confidence"]
-    columns += [] if trusted is None else ["Trusted"]
-    columns += [] if answers.disagreement is None else ["Disagreement"]
-    columns += [f"{modality.capitalize()} alone" for modality in answers.modalities]
-    said = [(modality.prediction, modality.uncertainty) for modality in answers.modalities.values()]
-    cells = []
-    for i in rows:
-        row = [
-            Cell(path_end(answers.paths[i]), _group(answers, i), hover=answers.paths[i]),
-            _label(answers, answers.target[i]),
-            _label(answers, answers.prediction[i]),
-            number_cell(float(answers.confidence[i])),
-        ]
-        row += [] if trusted is None else [Cell("yes" if trusted[i] else "no")]
-        if answers.disagreement is not None:
-            row.append(number_cell(float(answers.disagreement[i])))
-        row += [
-            Cell(NO_VALUE, "missing")
-            if label[i] < 0
-            else _label(answers, label[i], f"uncertainty {number(float(unsure[i]))}")
-            for label, unsure in said
-        ]
-        cells.append(row)
-    return table(name, caption, columns, cells)
-
-
-def _group(answers: Outcomes, row: int) -> str:
-    """Return the speaker or source; "" where each clip is its own, which the name already says."""
-    group = answers.groups[row]
-    return "" if len(set(answers.groups)) == len(answers) else shorten(group, _LONGEST)
-
-
-def _label(answers: Outcomes, label: int, small: str = "") -> Cell:
-    """Return a class, cut where it is so long that its column would push others off the page."""
-    name = answers.labels[label]
-    return Cell(shorten(name, _LONGEST), small, hover=name if len(name) > _LONGEST else "")

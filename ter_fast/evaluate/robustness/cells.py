@@ -103,6 +103,7 @@ class Robustness:
         trends: By corruption.
         errors: What was wrong with files that could not be used.
         note: What limits the intervals; "" for nothing.
+        origin: The model, the data, the day and the version, as far as they are known.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Robustness:
     trends: Mapping[str, Trend]
     errors: tuple[str, ...]
     note: str
+    origin: Mapping[str, str] = field(default_factory=dict)
     _write: ClassVar[Callable[[Robustness, str | Path], Path] | None] = None
 
     def of(self, corruption: str) -> list[Cell]:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
+from ter_fast.evaluate.origin import origin_of
 from ter_fast.evaluate.robustness.cells import Cell, Robustness, Trend
 from ter_fast.evaluate.robustness.evidence import CellName, CorruptedEvidence, corrupted_evidence
 from ter_fast.experts.opinions import thresholds_of
@@ -179,6 +180,7 @@ def _measure(
         },
         errors=evidence.errors,
         note=draws.note,
+        origin=origin_of(model, [dataset]),
     )
 
 

@@ -330,3 +330,5 @@ def _training(config: ModelConfig) -> Iterator[str]:
         yield f"{' + '.join(record.modalities)} on {record.data}:\n\n```json"
         yield json.dumps(record.settings, ensure_ascii=False, default=str)
         yield "```\n"
+        if record.stopped_in:
+            yield f"Training was stopped by hand in epoch {record.stopped_in}.\n"

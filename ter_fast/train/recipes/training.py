@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
 from ter_fast.data import Dataset, with_validation
+from ter_fast.data.renaming import unify
 from ter_fast.errors import DataError
 from ter_fast.experts.config import VideoInput
 from ter_fast.experts.network import Network
 from ter_fast.train.calibrate import calibrate
 from ter_fast.train.fitting import fit
+from ter_fast.train.interrupt import CalibrationStopped
 from ter_fast.train.last_layer import fit_last_layer
+from ter_fast.train.output import Output
 from ter_fast.train.recipes.recipe import Member, Recipe
 
 # Beside a trained member: what it and its data were.
@@ -31,17 +37,19 @@ def train(
     face_model: str | Path | None = None,
     max_unreadable: int | float = 0.05,
     progress: bool = True,
+    exist_ok: bool = True,
 ) -> Network:
     r"""Train every member that the data have a modality for, join them, and set the thresholds.
 
     Where the recipe says so, the last layer of a modality's members together is retrained before they are
     joined with the others. Members go to `out/experts`, and are not trained again when they are there; the
     model goes to `out`. Each learns from the split "train" and stops on "validation", on which thresholds
-    are set too: evaluate on other groups.
+    are set too: evaluate on other groups. A second call goes on where the first was stopped or killed, and may
+    replace what that saved.
 
     Args:
         recipe: What to train.
-        *datasets: One that has several modalities, or one for each; no modality may be in two.
+        *datasets: One that has several modalities, or one for each; no modality may be in two (see `join_alike`).
         out: Folder for the model.
         kind: Class of the model, `ter_fast.Model` or another `Network`.
         validation_share: Of the groups held out where the data have no validation split.
@@ -49,11 +57,15 @@ def train(
         face_model: YuNet ONNX file for OpenCV; None for the built-in face detector.
         max_unreadable: Files that may be unreadable, a number or a share.
         progress: Show it.
+        exist_ok: Whether a model that lies in `out` may be replaced; else that is refused before the work starts.
 
     Returns:
         The model, as it lies in `out`.
 
     Raises:
+        ModelError: `out` cannot be written to, or holds a model that may not be replaced.
+        TrainingStopped: Ctrl-C in the training of a member, which `checkpoints` go on with.
+        CalibrationStopped: Ctrl-C in calibration; the joined model is saved, without thresholds.
         DataError: Data for none of the recipe's modalities, one in two datasets, or a folder that
             holds a member trained otherwise.
 
@@ -63,6 +75,8 @@ def train(
         ter_fast.errors.DataError: the recipe default has experts of audio and video; the data have ...
     """
     folder = Path(out)
+    output = Output(folder, exist_ok, folder / "experts")
+    output.check()
     owners = _owners(recipe, datasets)
     split = {id(each): with_validation(each, validation_share) for each in owners.values()}
     # All are built first: an encoder that there is not shows before hours of training.
@@ -77,9 +91,13 @@ def train(
         for number, member in enumerate(recipe.experts[modality], 1)
     ]
     members: dict[str, list[Network]] = {}
-    for name, member, data, model in untrained:
+    for number, (name, member, data, model) in enumerate(untrained, 1):
+        title = f"member {number} of {len(untrained)} ({member.modality}, {member.encoder})"
         key, place = _key(model, member, data), folder / "experts" / name
         trained = _trained_before(kind, place, key)
+        if progress:
+            done = "training" if trained is None else f"trained before, in {place}"
+            print(f"{title}: {done}", file=sys.stderr, flush=True)
         if trained is None:
             fit(
                 model,
@@ -90,6 +108,7 @@ def train(
                 face_model=face_model,
                 max_unreadable=max_unreadable,
                 progress=progress,
+                title=title,
             )
             trained = model
             trained.save_pretrained(place)
@@ -111,15 +130,46 @@ def train(
             )
     joined = kind.from_experts(rule=recipe.rule, **experts)
     # Hours of training are not lost to a validation split that no threshold can be set on.
-    joined.save_pretrained(folder)
+    output.save(joined)
     calibration = dict(recipe.calibrate)
     # One modality has nothing to disagree with.
     if len(owners) < 2:
         calibration.pop("disagreement_quantile", None)
         calibration.pop("disagreement_limit", None)
     held = [each.split("validation") for each in split.values()]
-    calibrate(joined, *held, face_model=face_model, progress=progress, **calibration)
-    joined.save_pretrained(folder)
+    try:
+        calibrate(joined, *held, face_model=face_model, progress=progress, **calibration)
+    except KeyboardInterrupt as stopped:
+        raise CalibrationStopped from stopped
+    output.save(joined)
+    return joined
+
+
+def join_alike(datasets: Sequence[Dataset]) -> list[Dataset]:
+    """Join the datasets that have the same modalities, in the order in which these come first.
+
+    Labels that are other spellings of each other are put on one, in all of them, with a warning.
+
+    Args:
+        datasets: One or more, each of any modalities.
+
+    Raises:
+        DataError: Joined they are no dataset, such as for a clip in two of them; see `Dataset.check`.
+
+    Example:
+        >>> voices = [Dataset(name, ("a",), (), "CC0", ("audio",)) for name in ("one", "two")]
+        >>> faces = Dataset("faces", ("a",), (), "CC0", ("video",))
+        >>> [each.name for each in join_alike([voices[0], faces, voices[1]])]
+        ['one+two', 'faces']
+    """
+    alike: dict[tuple[str, ...], list[Dataset]] = {}
+    for each in unify(datasets):
+        alike.setdefault(each.modalities, []).append(each)
+    joined = [reduce(add, group) for group in alike.values()]
+    for each, group in zip(joined, alike.values(), strict=True):
+        # Each alone was checked as it was read.
+        if len(group) > 1:
+            each.check()
     return joined
 
 

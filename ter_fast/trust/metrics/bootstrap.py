@@ -23,6 +23,9 @@ COUNTS = 2**21
 """Counts that are held at once: some megabytes, whatever the number of groups and resamples."""
 CACHED = 2**16
 """Counts that are made at once: more would leave the cache, fewer cost a call each."""
+MEANINGLESS = 5
+"""Groups up to which an interval says nothing about other groups; see `Bootstrap`."""
+
 FEW_GROUPS = 20
 """Groups below which a 95 % interval covers noticeably less than it says."""
 
@@ -95,6 +98,11 @@ class Bootstrap:
         """Say what limits the intervals, in a sentence for a report; empty where nothing does."""
         if self.n_groups < 2:
             return f"no intervals: {self.n_groups} group, and variation between groups needs two"
+        if self.n_groups <= MEANINGLESS:
+            return (
+                f"intervals from {self.n_groups} groups mean nothing for other speakers or sources: they only "
+                f"show how far these {self.n_groups} are apart"
+            )
         if self.n_groups < FEW_GROUPS:
             return (
                 f"intervals from {self.n_groups} groups are too narrow, and cover the truth less "

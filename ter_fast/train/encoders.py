@@ -1,4 +1,4 @@
-"""The encoders that `train --encoder` names."""
+"""Encoders from short descriptions, and how they want pictures taken."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Any
 
 from ter_fast.errors import ModelError
 from ter_fast.experts.config import VideoInput
+from ter_fast.experts.encoders.pretrained import wanted_video
+from ter_fast.experts.network import DEFAULT_ENCODERS
 
 Encoders = Mapping[str, tuple[str, Mapping[str, Any]]]
 
 
-def chosen_encoders(
-    given: Sequence[str], modalities: Sequence[str], channels: int
+def parse_encoders(
+    given: Sequence[str], modalities: Sequence[str], channels: int = 1
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """Return the encoder of each modality: those given, else the built-in ones.
 
@@ -29,13 +31,11 @@ def chosen_encoders(
             modality without an encoder.
 
     Example:
-        >>> chosen_encoders(["audio=hf_audio:folder"], ["audio"], 1)
+        >>> parse_encoders(["audio=hf_audio:folder"], ["audio"], 1)
         {'audio': ('hf_audio', {'name': 'folder'})}
-        >>> chosen_encoders(["face=vector_mlp:size=35"], ["face"], 1)
+        >>> parse_encoders(["face=vector_mlp:size=35"], ["face"], 1)
         {'face': ('vector_mlp', {'size': 35})}
     """
-    from ter_fast.experts.network import DEFAULT_ENCODERS
-
     encoders: dict[str, tuple[str, dict[str, Any]]] = {}
     for text in given:
         modality, _, encoder = text.partition("=")
@@ -79,11 +79,25 @@ def _options(text: str) -> dict[str, Any]:
 
 
 def video_input(
-    encoders: Encoders, frames: int | None, size: int | None, color: bool, faces: str
+    encoders: Encoders,
+    frames: int | None = None,
+    size: int | None = None,
+    color: bool = False,
+    faces: str = "detect",
 ) -> VideoInput:
-    """Return how pictures are taken: as asked for, else as the encoder of "video" wants them."""
-    from ter_fast.experts.encoders.pretrained import wanted_video
+    """Return how pictures are taken: as asked for, else as the encoder of "video" wants them.
 
+    Args:
+        encoders: By modality, the name and options of a registered encoder.
+        frames: Of a window.
+        size: Side of the square frame in pixels.
+        color: RGB, whatever the encoder wants.
+        faces: "detect" or "whole".
+
+    Example:
+        >>> video_input({"video": ("frame_cnn", {})}, frames=8).frames
+        8
+    """
     wanted = wanted_video(encoders) or VideoInput()
     return VideoInput(
         frames or wanted.frames, size or wanted.size, 3 if color else wanted.channels, faces
