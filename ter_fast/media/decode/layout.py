@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ _UNKNOWN_SIZE = 0x7FFF_0000
 _EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", 0x18538067, 0x1F43B675
 _OGG_FIRST = b"OggS\0\x02"
 _FLAC_FIRST = b"fLaC\0\0\0\x22"
+_ASF_FIRST = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FACTS = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _PACK = b"\0\0\1\xba"
 _CLOCK = 90_000
 _WRAP = 1 << 33
@@ -40,8 +43,9 @@ _BACK = 1.0
 _TAGS, _TAIL, _FRAMES_IN_A_ROW = 1 << 12, 1 << 15, 4
 _MP3_KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MP3_LOW_KBITS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 # Packets of a transport stream: read at once, between tables and the clock, and which are no frames.
-_BLOCK, _NEAR, _LAST_TABLE, _PADDING = 1 << 16, 16, 0x1F, 0x1FFF
+_PACKET, _BLOCK, _NEAR, _LAST_TABLE, _PADDING = 188, 1 << 16, 16, 0x1F, 0x1FFF
 
 
 @dataclass(frozen=True)
@@ -219,10 +223,29 @@ def _au(data: Bytes) -> _Found:
     return [], length < _UNKNOWN_SIZE and begin + length > len(data)
 
 
+def _w64(data: Bytes) -> _Found:
+    return [], int.from_bytes(data[16:24], "little") > len(data)
+
+
+def _caf(data: Bytes) -> _Found:
+    at = 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at + 4 : at + 12], "big", signed=True)
+        if length < 0:
+            return [], False
+        at += 12 + length
+    return [], at > len(data)
+
+
 def _asf(data: Bytes) -> _Found:
-    at = data.find(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), 0, 1 << 16)
+    begins, at = [], data.find(_ASF_FIRST, 1)
+    while at >= 0:
+        begins.append(at)
+        at = data.find(_ASF_FIRST, at + 1)
+    last = begins[-1] if begins else 0
+    at = data.find(_ASF_FACTS, last, last + (1 << 16))
     stated = int.from_bytes(data[at + 40 : at + 48], "little") if at >= 0 else 0
-    return [], stated > len(data)
+    return begins, last + stated > len(data)
 
 
 def _ogg(data: Bytes) -> _Found:
@@ -309,8 +332,21 @@ def _mp3_frame(head: bytes) -> int:
     return (144 if version == 3 else 72) * bits * 1000 // hertz + (head[2] >> 1 & 1)
 
 
-def _adts(data: Bytes) -> _Found:
-    return [], _frame_is_cut(data, _adts_frame)
+def _frames(data: Bytes, length_of: Callable[[bytes], int]) -> _Found:
+    return [], _frame_is_cut(data, length_of)
+
+
+def _ac3_frame(head: bytes) -> int:
+    """Return the length of a frame of AC-3 or E-AC-3; 0 where it is none."""
+    if len(head) < 6 or head[:2] != b"\x0b\x77":
+        return 0
+    if head[5] >> 3 > 10:
+        return 2 * (((head[2] & 7) << 8 | head[3]) + 1)
+    rate, index = head[4] >> 6, head[4] & 63
+    if rate == 3 or index >= 2 * len(_AC3_KBITS):
+        return 0
+    kbits = _AC3_KBITS[index >> 1]
+    return 2 * (2 * kbits, kbits * 96_000 // 44_100 + index % 2, 3 * kbits)[rate]
 
 
 def _adts_frame(head: bytes) -> int:
@@ -328,7 +364,9 @@ def _frame_is_cut(data: Bytes, length_of: Callable[[bytes], int]) -> bool:
         while at < len(tail) and (length := length_of(tail[at : at + 6])):
             at, count = at + length, count + 1
         if count >= _FRAMES_IN_A_ROW:
-            return at > len(tail)
+            # Of the last frame there may be less than the bytes that state its length.
+            rest = tail[at : at + 6]
+            return at > len(tail) or (0 < len(rest) < 6 and rest[0] == tail[begin])
     return False
 
 
@@ -395,7 +433,9 @@ def _transport_stream(data: Bytes) -> _Found:
         clocks.setdefault(pid, []).append((at, clock))
     breaks = _breaks(max(clocks.values(), key=len, default=[]))
     begins = [_tables_before(data, at, first, wide) for at in breaks]
-    return begins, (len(data) - first) % wide > 0 or _ends_within_frame(data, first, wide)
+    # With a time before each packet, none stands behind the last one.
+    left = (len(data) - first) % wide
+    return begins, left not in (0, _PACKET) or _ends_within_frame(data, first, wide)
 
 
 def _programme_clocks(data: Bytes, first: int, wide: int) -> Iterator[tuple[int, int, int]]:
@@ -431,7 +471,7 @@ def _transport_packets(data: Bytes) -> tuple[int, int]:
 
 def _ends_within_frame(data: Bytes, first: int, wide: int) -> bool:
     """Say whether the last packet of a frame is full: a muxer fills up the one that ends a frame."""
-    at = first + ((len(data) - first) // wide - 1) * wide
+    at = first + (len(data) - first - _PACKET) // wide * wide
     for _ in range(_NEAR):
         if at < first:
             break
@@ -455,7 +495,11 @@ _READERS: dict[str, Callable[[Bytes], _Found]] = {
     "flac": _flac,
     "flv": _flv,
     "mp3": _mp3,
-    "aac": _adts,
+    "aac": partial(_frames, length_of=_adts_frame),
+    "ac3": partial(_frames, length_of=_ac3_frame),
+    "eac3": partial(_frames, length_of=_ac3_frame),
+    "w64": _w64,
+    "caf": _caf,
     "mpeg": _program_stream,
     "mpegts": _transport_stream,
 }

@@ -27,7 +27,14 @@ from ter_fast.media.decode.pyav_container import (
     open_container,
     points_behind_end,
 )
-from ter_fast.media.decode.pyav_duration import LATE, LONGEST_GAP, Duration, find_duration, timed_packets
+from ter_fast.media.decode.pyav_duration import (
+    LATE,
+    LONGEST_GAP,
+    PICTURES,
+    Duration,
+    find_duration,
+    timed_packets,
+)
 from ter_fast.media.decode.pyav_picture import Display, shown_size, upright_size
 from ter_fast.media.decode.pyav_video import first_frame, read_pictures
 
@@ -65,6 +72,11 @@ def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None =
     from ter_fast.media.decode.pyav_joined import open_parts
 
     return open_parts(PyAVMedia(path, sampling, threads))
+
+
+def cut_short_note(info: MediaInfo) -> str:
+    """Say of a file without its end how much of it there is."""
+    return f"the file is cut short after {info.duration:.1f} s; copy it again"
 
 
 class PyAVMedia(OpenFile):
@@ -156,7 +168,7 @@ class PyAVMedia(OpenFile):
 
     def _notes(self) -> Iterator[str]:
         if self.info.cut_short:
-            yield f"the file is cut short after {self.info.duration:.1f} s; copy it again"
+            yield cut_short_note(self.info)
         elif self._duration.jumps:
             yield (
                 f"its timestamps jump by more than {LONGEST_GAP / 60:.0f} minutes; what comes after "
@@ -230,17 +242,17 @@ class PyAVMedia(OpenFile):
         still = is_still(container)
         size = self._size()
         cut_short = self.layout.cut_short or points_behind_end(container, size)
-        if still and cut_short:
-            raise MediaError(
-                f"{self._path} is cut short: the end of the picture is missing; copy or download it "
-                "again."
-            )
         start = self._start(streams)
         if not still:
             self._duration, read_on = find_duration(
                 container, streams, start, self._path, size, cut_short
             )
             self._at_start = self._at_start and not read_on
+        if cut_short and (still or container.format.name in PICTURES) and not self._duration.seconds:
+            raise MediaError(
+                f"{self._path} is cut short: the end of the picture is missing; copy or download it "
+                "again."
+            )
         width, height = self._find_display(still)
         return MediaInfo(
             path=self._path,

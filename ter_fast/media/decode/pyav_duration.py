@@ -21,6 +21,9 @@ LONGEST_GAP = 3600.0
 _THINNEST = 1000
 # A header that says that nothing happens for so many seconds is checked.
 LATE = 1.0
+PICTURES = ("gif", "apng")
+"""Formats whose file is a picture, or a row of them."""
+
 _UNKNOWN_LENGTH = 0.04
 # FFmpeg guesses the length of these by the rate of their first packets, or by the size of the file.
 _GUESSED = (
@@ -28,6 +31,8 @@ _GUESSED = (
 )  # fmt: skip
 # These state their number of samples, and nothing tells but the last packet whether all are there.
 _COUNTED = ("flac", "tta", "wv", "ape")
+# Pictures and sound take turns in a file, each for no longer than so many seconds.
+_TURNS = 5.0
 # So many seconds before the end that is stated hold packets of every stream.
 _TAIL = 20.0
 
@@ -73,14 +78,18 @@ def find_duration(
     # Matroska states when the last picture ends, however late the first one begins.
     late = start > LATE and name == "matroska"
     thin = size < _THINNEST * stated
-    if stated <= 0 or cut_short or guessed:
+    if cut_short:
+        return Duration(_whole_end(container, streams, start, name in PICTURES) - start), True
+    if stated <= 0 or guessed:
         return _measure(container, streams, start), True
     if late or thin:
         measured = _measure(container, streams, start)
         return Duration(min(stated, measured.seconds), measured.jumps), True
-    if name in _COUNTED:
+    if name in _COUNTED or name == "mpeg":
         last = _last_end(container, streams, start + stated - _TAIL)
         measured = Duration(last - start) if last else _measure(container, streams, start)
+        if name == "mpeg":
+            return measured, True
         return Duration(min(stated, measured.seconds), missing=stated - measured.seconds), True
     unread = [s for s in container.streams if s not in streams and not is_attached(s)]
     if not unread:
@@ -129,10 +138,17 @@ def _spans(
 ) -> Iterator[tuple[float, float]]:
     """Yield when each packet begins and how long it lasts, in seconds."""
     for packet in timed_packets(container, streams):
-        begin = packet.dts if packet.pts is None else packet.pts
-        if begin is not None and not packet.is_discard:
-            length = float((packet.duration or 0) * packet.time_base) or _UNKNOWN_LENGTH
-            yield float(begin * packet.time_base), min(length, LONGEST_GAP)
+        span = _span(packet)
+        if span is not None:
+            yield span
+
+
+def _span(packet: Packet[Stream]) -> tuple[float, float] | None:
+    begin = packet.dts if packet.pts is None else packet.pts
+    if begin is None or packet.is_discard:
+        return None
+    length = float((packet.duration or 0) * packet.time_base) or _UNKNOWN_LENGTH
+    return float(begin * packet.time_base), min(length, LONGEST_GAP)
 
 
 def _last_end(container: InputContainer, streams: Sequence[Stream], since: float) -> float | None:
@@ -144,6 +160,26 @@ def _last_end(container: InputContainer, streams: Sequence[Stream], since: float
         return None
     ends = [begin + length for begin, length in _spans(container, streams)]
     return max(ends, default=None)
+
+
+def _whole_end(
+    container: InputContainer, streams: Sequence[Stream], start: float, pictures: bool
+) -> float:
+    """Return until when a file without its end has both pictures and sound.
+
+    One of them may go on for a moment, since they take turns in a file. A stream that ended long
+    before the file is cut ends there. The last one of a row of pictures is not whole.
+    """
+    spans: dict[int, list[tuple[float, float]]] = {}
+    for packet in timed_packets(container, streams):
+        span = _span(packet)
+        if span is not None:
+            spans.setdefault(packet.stream_index, []).append(span)
+    if pictures:
+        spans = {index: found[:-1] for index, found in spans.items()}
+    ends = [max((sum(span) for span in found), default=start) for found in spans.values()]
+    last = max(ends, default=start)
+    return min((end for end in ends if end > last - _TURNS), default=start)
 
 
 def _measure(container: InputContainer, streams: Sequence[Stream], start: float) -> Duration:

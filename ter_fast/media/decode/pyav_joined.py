@@ -15,7 +15,7 @@ from ter_fast.errors import MediaError
 from ter_fast.media.clip import Clip, MediaInfo
 from ter_fast.media.decode.backends import Media, OpenFile
 from ter_fast.media.decode.layout import Layout
-from ter_fast.media.decode.pyav import PyAVMedia
+from ter_fast.media.decode.pyav import PyAVMedia, cut_short_note
 from ter_fast.media.resampling import SAMPLE_RATE
 
 _MOST_OPEN = 4
@@ -142,7 +142,9 @@ class JoinedMedia(OpenFile):
                 video=asked,
                 max_side=max_side,
             )
-            notes |= dict.fromkeys(filter(None, [clip.note]))
+            # Where it is cut short counts from the beginning of the first part.
+            note = clip.note.replace(cut_short_note(info), cut_short_note(self.info))
+            notes |= dict.fromkeys(filter(None, [note]))
             if clip.audio is not None:
                 heard = True
                 _place(clip.audio.numpy(), round((since - start) * SAMPLE_RATE), sound)

@@ -10,7 +10,9 @@ import torch
 
 from ter_fast.errors import MediaError
 from ter_fast.media.clip import Clip, MediaInfo
+from ter_fast.media.decode import stills
 from ter_fast.media.decode.backends import Sampling, open_file
+from ter_fast.media.decode.layout import mapped
 from ter_fast.media.resampling import SAMPLE_RATE
 
 MAX_SECONDS = 4 * 3600.0
@@ -281,6 +283,12 @@ def _cuts(
 
 def _undecodable(info: MediaInfo) -> MediaError:
     streams = [s for s in (info.video_codec, info.audio_codec) if s is not None]
+    why = ""
+    if info.is_image:
+        with mapped(info.path) as data:
+            why = stills.why_unreadable(data)
+    if why:
+        return MediaError(f"{info.path} could not be decoded: {why}.")
     why = "the file is damaged or cut short, so copy it again or convert it with ffmpeg."
     if info.has_video and not info.width:
         # The backend reads no size where the one that is stated is beyond its limit.

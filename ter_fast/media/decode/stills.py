@@ -186,13 +186,12 @@ def _gif_lacks_end(data: Bytes) -> bool:
 
 def _tiff_lacks_end(data: Bytes) -> bool:
     tags = _first_directory(data)
-    pairs = ((_STRIP_OFFSETS, _STRIP_BYTES), (_TILE_OFFSETS, _TILE_BYTES))
-    for offsets, sizes in pairs:
-        for begin, size in zip(tags.get(offsets, []), tags.get(sizes, []), strict=False):
-            if begin + size > len(data):
-                return True
+    offsets = tags.get(_STRIP_OFFSETS) or tags.get(_TILE_OFFSETS)
+    sizes = tags.get(_STRIP_BYTES) or tags.get(_TILE_BYTES)
     # Many writers put the directory last.
-    return not tags
+    if not offsets or not sizes:
+        return True
+    return any(begin + size > len(data) for begin, size in zip(offsets, sizes, strict=False))
 
 
 def _states_more(data: Bytes, at: int, ahead: int) -> bool:
