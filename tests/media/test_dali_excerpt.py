@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from helpers.media import numbered, write_media
 from ter_fast.media import decode
 from ter_fast.media.decode.dali_excerpt import NotForDaliError, excerpt
-from ter_fast.media.decode.dali_nal import resets_decoder, nal_units, size_sets, stands_alone
+from ter_fast.media.decode.dali_nal import nal_units, resets_decoder, size_sets, stands_alone
 from ter_fast.media.decode.dali_sizes import shows_a_picture
 from ter_fast.media.decode.pyav import PyAVMedia
 

@@ -19,6 +19,7 @@ from ter_fast.media.decode import stills
 from ter_fast.media.decode.backends import Media, OpenFile, Sampling
 from ter_fast.media.decode.hdr import is_hdr
 from ter_fast.media.decode.layout import Layout, mapped, read_layout
+from ter_fast.media.decode.layout.boxes import is_tiled
 from ter_fast.media.decode.pyav_audio import read_audio
 from ter_fast.media.decode.pyav_container import (
     first_stream,
@@ -248,10 +249,19 @@ class PyAVMedia(OpenFile):
                 container, streams, start, self._path, size, cut_short
             )
             self._at_start = self._at_start and not read_on
-        if cut_short and (still or container.format.name in PICTURES) and not self._duration.seconds:
+        if (
+            cut_short
+            and (still or container.format.name in PICTURES)
+            and not self._duration.seconds
+        ):
             raise MediaError(
                 f"{self._path} is cut short: the end of the picture is missing; copy or download it "
                 "again."
+            )
+        if still and self._is_tiled():
+            raise MediaError(
+                f"{self._path} is stored in tiles, which FFmpeg gives one by one; convert it to JPEG "
+                "or PNG."
             )
         width, height = self._find_display(still)
         return MediaInfo(
@@ -269,6 +279,10 @@ class PyAVMedia(OpenFile):
             audio_codec=audio.codec_context.name if audio is not None else None,
             audio_rate=getattr(audio.codec_context, "sample_rate", None) if audio else None,
         )
+
+    def _is_tiled(self) -> bool:
+        with mapped(self._path) as data:
+            return data[4:8] == b"ftyp" and is_tiled(data)
 
     def _size(self) -> int:
         if self._span:

@@ -8,13 +8,17 @@ from av.stream import Disposition, Stream
 
 from ter_fast.errors import MediaError
 from ter_fast.media.decode.layout import Span
+from ter_fast.media.decode.layout.boxes import wave_goes_on
 
 # Headers of a few bytes can ask for pictures of gigabytes, and for sound that is none.
 MOST_PIXELS = 1 << 26
 _SAMPLE_RATES = range(1_000, 1_000_001)
 _MP4_BOXES = (b"ftyp", b"mdat", b"free", b"skip", b"wide")
 _HEIF_BRANDS = ("avif", "heic", "heix", "heim", "heis", "mif1")
-_UNTIMED = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "h263", "h261", "vc1", "obu", "cavsvideo", "dirac", "mjpeg")
+_UNTIMED = (
+    "h264", "hevc", "vvc", "m4v", "mpegvideo", "h263", "h261", "vc1", "obu", "cavsvideo", "dirac",
+    "mjpeg",
+)  # fmt: skip
 
 
 def open_container(path: str, span: Span | None = None) -> InputContainer:
@@ -35,11 +39,13 @@ def open_container(path: str, span: Span | None = None) -> InputContainer:
     if _is_text(head):
         raise MediaError(f"{path} holds text, not media; name a video, sound or picture file.")
     options = {"protocol_whitelist": "file,subfile", "max_pixels": str(MOST_PIXELS)}
+    if head[:4] == b"RIFF" and not span and wave_goes_on(path):
+        options["ignore_length"] = "1"
     if "%" in path:
         options["pattern_type"] = "none"
     within = f"subfile,,start,{span[0]},end,{span[1]},,:" if span else ""
     try:
-        return av.open(f"{within}file:{path}", options=options)
+        return av.open(f"{within}file:{path}", format=_forced_format(path), options=options)
     except (av.FFmpegError, ValueError, OSError) as error:
         if head[4:8] in _MP4_BOXES:
             raise MediaError(
@@ -51,6 +57,11 @@ def open_container(path: str, span: Span | None = None) -> InputContainer:
             f"{path} cannot be opened as media ({reason}); check the file or convert it with "
             "ffmpeg."
         ) from None
+
+
+def _forced_format(path: str) -> str | None:
+    """Return the format of a row of JPEGs, which FFmpeg would take for one."""
+    return "mjpeg" if path.lower().endswith((".mjpeg", ".mjpg")) else None
 
 
 def _is_text(head: bytes) -> bool:

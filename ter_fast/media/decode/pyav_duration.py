@@ -10,7 +10,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from ter_fast.media.decode.layout import states_its_length
+from ter_fast.media.decode.layout.frames import states_its_length
 from ter_fast.media.decode.pyav_container import is_attached, is_untimed
 
 LONGEST_GAP = 3600.0
@@ -31,6 +31,8 @@ _GUESSED = (
 )  # fmt: skip
 # These state their number of samples, and nothing tells but the last packet whether all are there.
 _COUNTED = ("flac", "tta", "wv", "ape")
+# These state, or FFmpeg finds, the length of each stream.
+_STATE_EACH = ("mov", "mpegts", "avi", "ogg", "nut")
 # Pictures and sound take turns in a file, each for no longer than so many seconds.
 _TURNS = 5.0
 # So many seconds before the end that is stated hold packets of every stream.
@@ -74,7 +76,12 @@ def find_duration(
     """
     stated = (container.duration or 0) / 1e6
     name = container.format.name.partition(",")[0]
-    guessed = name in _GUESSED or (name == "mp3" and not states_its_length(path))
+    guessed = (
+        name in _GUESSED
+        or is_untimed(container)
+        or "ignore_length" in container.options
+        or (name == "mp3" and not states_its_length(path))
+    )
     # Matroska states when the last picture ends, however late the first one begins.
     late = start > LATE and name == "matroska"
     thin = size < _THINNEST * stated
@@ -95,7 +102,7 @@ def find_duration(
     if not unread:
         return Duration(stated), False
     ends = [_stated_end(stream) for stream in streams]
-    if all(end is not None for end in ends) and name != "matroska":
+    if name in _STATE_EACH and all(end is not None for end in ends):
         return Duration(max(end for end in ends if end is not None) - start), False
     last = _last_end(container, streams, start + stated - _TAIL) if stated > _TAIL else None
     if last is not None:
@@ -117,7 +124,7 @@ def timed_packets(container: InputContainer, streams: Iterable[Stream]) -> Itera
             if not packet.size:
                 continue
             if untimed and packet.time_base:
-                packet.dts = due
+                packet.pts, packet.dts = None, due
                 rate = packet.stream.average_rate or 25
                 due += packet.duration or round(1 / (rate * packet.time_base))
             yield packet
@@ -133,9 +140,7 @@ def _stated_end(stream: Stream) -> float | None:
     return float((stream.start_time + stream.duration) * stream.time_base)
 
 
-def _spans(
-    container: InputContainer, streams: Sequence[Stream]
-) -> Iterator[tuple[float, float]]:
+def _spans(container: InputContainer, streams: Sequence[Stream]) -> Iterator[tuple[float, float]]:
     """Yield when each packet begins and how long it lasts, in seconds."""
     for packet in timed_packets(container, streams):
         span = _span(packet)

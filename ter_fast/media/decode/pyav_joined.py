@@ -169,9 +169,7 @@ class JoinedMedia(OpenFile):
         return max(0, int(np.searchsorted(self._begins, time, side="right")) - 1)
 
 
-def _place(
-    samples: npt.NDArray[np.float32], first: int, sound: npt.NDArray[np.float32]
-) -> None:
+def _place(samples: npt.NDArray[np.float32], first: int, sound: npt.NDArray[np.float32]) -> None:
     count = min(len(samples), len(sound) - first)
     sound[first : first + count] = samples[:count]
 

@@ -185,7 +185,7 @@ def _plan(
     for time in wanted:
         at = max(0, int(np.searchsorted(times, time + _TOLERANCE, side="right")) - 1)
         packet = packets[order[at]]
-        length = (packet.duration or 0) * base or _frame_seconds(stream)
+        length = _length(packet.duration, stream)
         until = times[at] + length if at == len(times) - 1 else float("inf")
         if _is_shown(time, times[at], until):
             chosen[_nearest(packets, keys, time / base) if keys_only else order[at]] = None
@@ -294,7 +294,7 @@ def _attach_times(
         earliest = heappop(clock) if clock else 0
         trusted = frame.pts is not None and _has_presentation_times(stream)
         pts = frame.pts if trusted and frame.pts is not None else earliest
-        yield _Shown(frame, pts * base, (frame.duration or 0) * base or _frame_seconds(stream))
+        yield _Shown(frame, pts * base, _length(frame.duration, stream))
 
 
 def _has_presentation_times(stream: VideoStream) -> bool:
@@ -330,6 +330,12 @@ def _is_shown(time: float, begin: float, end: float) -> bool:
     return begin - HOLD <= time <= end + HOLD
 
 
-def _frame_seconds(stream: VideoStream) -> float:
+def _length(ticks: int | None, stream: VideoStream) -> float:
+    """Return for how many seconds the last picture is shown: as long as it says, or as the others are."""
+    return max((ticks or 0) * float(stream.time_base or 0), frame_seconds(stream))
+
+
+def frame_seconds(stream: VideoStream) -> float:
+    """Return for how many seconds a picture of a stream is shown on average."""
     rate = stream.average_rate
     return float(1 / rate) if rate else 0.04

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
+from av.video.stream import VideoStream
 from torch import Tensor
 from torchcodec.decoders import VideoDecoder
 from torchcodec.transforms import Resize
@@ -14,9 +16,11 @@ from ter_fast.media.clip import Clip
 from ter_fast.media.decode.backends import Media, Sampling, check_sampling
 from ter_fast.media.decode.pyav import PyAVMedia
 from ter_fast.media.decode.pyav_joined import open_parts
-from ter_fast.media.decode.pyav_video import HOLD
+from ter_fast.media.decode.pyav_video import HOLD, frame_seconds
 
 _INSIDE = 1e-6
+# Without an index it gives the key frame after the wanted picture.
+_NO_SEEKING = ("mpegts", "mpeg")
 _JOINED = "decoded by PyAV, since several files are joined in it"
 
 _MOST_BYTES = 1 << 28
@@ -28,9 +32,7 @@ def offer() -> str:
     return "pictures on the CPU through FFmpeg's libraries, exactly sampled; sound by PyAV"
 
 
-def open_media(
-    path: str, *, sampling: Sampling = "exact", threads: int | None = None
-) -> Media:
+def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None = None) -> Media:
     """Open a file for `ter_fast.media.decode`.
 
     Times are those of PyAV. Colours differ by the rounding of the conversion, and scaled pictures
@@ -85,8 +87,12 @@ class TorchCodecMedia(PyAVMedia):
         if not (video and readable) or self.is_hdr() or self._is_turned():
             return super().read(start, end, times, audio=audio, video=video, max_side=max_side)
         try:
+            if self._container.format.name in _NO_SEEKING:
+                raise ValueError(f"it seeks wrongly in {self._container.format.name}")
             decoder = self._open(max_side)
-            frames, instants = _pictures(decoder, [t + self.info.start for t in times])
+            stream = cast(VideoStream, self.stream("video"))
+            wanted = [t + self.info.start for t in times]
+            frames, instants = _pictures(decoder, wanted, frame_seconds(stream))
         except (RuntimeError, ValueError, IndexError) as error:
             clip = super().read(start, end, times, audio=audio, video=video, max_side=max_side)
             reason = str(error).strip().partition("\n")[0]
@@ -123,7 +129,7 @@ class TorchCodecMedia(PyAVMedia):
 
 
 def _pictures(
-    decoder: VideoDecoder, wanted: Sequence[float]
+    decoder: VideoDecoder, wanted: Sequence[float], usual: float
 ) -> tuple[Tensor | None, Tensor | None]:
     first = decoder.metadata.begin_stream_seconds or 0.0
     last = decoder.metadata.end_stream_seconds
@@ -135,7 +141,7 @@ def _pictures(
     instants: list[float] = []
     left = list(wanted)
     while left:
-        data, begins, end = _frames_at(decoder, left[:most], first, last)
+        data, begins, end = _frames_at(decoder, left[:most], first, last, usual)
         left = [time for time in left[most:] if time >= end]
         kept = []
         for index, begin in enumerate(begins):
@@ -150,7 +156,7 @@ def _pictures(
 
 
 def _frames_at(
-    decoder: VideoDecoder, wanted: Sequence[float], first: float, last: float
+    decoder: VideoDecoder, wanted: Sequence[float], first: float, last: float, usual: float
 ) -> tuple[Tensor, list[float | None], float]:
     """Return the pictures at some times, when each begins (None if not shown then), and the last end."""
     inside = [max(t + _INSIDE, first) for t in wanted]
@@ -164,7 +170,7 @@ def _frames_at(
     length = torch.cat([batch.duration_seconds for batch in found])
     at = torch.tensor(wanted, dtype=torch.float64)
     # A picture is shown until the next one; only the last one has an end of its own.
-    end = torch.where(at < last, torch.inf, begin + length)
+    end = torch.where(at < last, torch.inf, begin + length.clamp_min(usual))
     shown = (begin - HOLD <= at) & (at <= end + HOLD)
     data = found[0].data if len(found) == 1 else torch.cat([batch.data for batch in found])
     times = zip(begin.tolist(), shown.tolist(), strict=True)
