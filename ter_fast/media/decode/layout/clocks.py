@@ -106,11 +106,13 @@ def _programme_clocks(data: Bytes, first: int, wide: int) -> Iterator[tuple[int,
 
 def _tables_before(data: Bytes, at: int, first: int, wide: int) -> int:
     """Return where the tables of a programme stand: just before the packets that they describe."""
-    since = max(first, at - _NEAR * wide)
-    for begin in range(since, at, wide):
-        if (data[begin + 1] & 31) << 8 | data[begin + 2] <= _LAST_TABLE:
-            return begin
-    return at
+    begin = at
+    for packet in range(at - wide, max(first, at - _NEAR * wide) - 1, -wide):
+        if (data[packet + 1] & 31) << 8 | data[packet + 2] <= _LAST_TABLE:
+            begin = packet
+        elif begin != at:
+            break
+    return begin
 
 
 def _transport_packets(data: Bytes) -> tuple[int, int]:
