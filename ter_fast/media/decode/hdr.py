@@ -76,7 +76,8 @@ def tone_map(pixels: npt.NDArray[np.uint16], transfer: int) -> npt.NDArray[np.ui
     at = (np.sqrt(brightest / np.float32(PEAK)) * (_STEPS - 1)).astype(np.int32)
     light *= _gain()[at]
     rgb = np.clip(light @ _BT2020_TO_BT709.T, 0.0, 1.0)
-    return _srgb()[(np.sqrt(rgb) * (_STEPS - 1) + 0.5).astype(np.int32)]
+    codes: npt.NDArray[np.uint8] = _srgb()[(np.sqrt(rgb) * (_STEPS - 1) + 0.5).astype(np.int32)]
+    return codes
 
 
 @cache

@@ -36,6 +36,7 @@ from ter_fast.media.decode.pyav_duration import (
     find_duration,
     timed_packets,
 )
+from ter_fast.media.decode.pyav_joined import cut_short_note, open_parts
 from ter_fast.media.decode.pyav_picture import Display, shown_size, upright_size
 from ter_fast.media.decode.pyav_video import first_frame, read_pictures
 
@@ -69,15 +70,7 @@ def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None =
         Traceback (most recent call last):
         ter_fast.errors.MediaError: ...
     """
-    # Late: it opens the parts of a file as this module opens a file.
-    from ter_fast.media.decode.pyav_joined import open_parts
-
     return open_parts(PyAVMedia(path, sampling, threads))
-
-
-def cut_short_note(info: MediaInfo) -> str:
-    """Say of a file without its end how much of it there is."""
-    return f"the file is cut short after {info.duration:.1f} s; copy it again"
 
 
 class PyAVMedia(OpenFile):
@@ -124,6 +117,10 @@ class PyAVMedia(OpenFile):
         except BaseException:
             self._container.close()
             raise
+
+    def open_part(self, part: Layout) -> PyAVMedia:
+        """Open one of the files that are joined in this one."""
+        return PyAVMedia(self._path, self.sampling, self.threads, part=part)
 
     def close(self) -> None:
         """Close the file."""

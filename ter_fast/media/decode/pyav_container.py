@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import av
-from av.container import InputContainer
+from av.container import Container, InputContainer
 from av.stream import Disposition, Stream
 
 from ter_fast.errors import MediaError
@@ -106,7 +106,7 @@ def is_still(container: InputContainer) -> bool:
     return name == "image2" or name.endswith("_pipe") or _brand(container) in _HEIF_BRANDS
 
 
-def is_untimed(container: InputContainer) -> bool:
+def is_untimed(container: Container) -> bool:
     """Say whether a file is nothing but coded pictures, one after another, without timestamps."""
     return container.format.name in _UNTIMED
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,13 +16,29 @@ from ter_fast.errors import MediaError
 from ter_fast.media.clip import Clip, MediaInfo
 from ter_fast.media.decode.backends import Media, OpenFile
 from ter_fast.media.decode.layout import Layout
-from ter_fast.media.decode.pyav import PyAVMedia, cut_short_note
 from ter_fast.media.resampling import SAMPLE_RATE
 
 _MOST_OPEN = 4
 
 
-def open_parts(media: PyAVMedia, note: str = "") -> Media:
+class Joined(Media, Protocol):
+    """An open file that knows which files are joined in it."""
+
+    layout: Layout
+
+    def open_part(self, part: Layout) -> Media:
+        """Open one of the files that are joined in this one."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+def cut_short_note(info: MediaInfo) -> str:
+    """Say of a file without its end how much of it there is."""
+    return f"the file is cut short after {info.duration:.1f} s; copy it again"
+
+
+def open_parts(media: Joined, note: str = "") -> Media:
     """Return an open file as it is, or opened part by part where files were joined in it.
 
     Args:
@@ -44,12 +61,12 @@ class JoinedMedia(OpenFile):
         info: The facts of the first part that has pictures, and the length of all together.
     """
 
-    def __init__(self, whole: PyAVMedia, note: str) -> None:
+    def __init__(self, whole: Joined, note: str) -> None:
         """Find the parts of a file that was opened as a whole."""
         self._path = whole.info.path
-        self._options = (whole.sampling, whole.threads)
+        self._whole = whole
         self._note = note
-        self._open: dict[int, PyAVMedia] = {}
+        self._open: dict[int, Media] = {}
         last = len(whole.layout.parts) - 1
         self._layouts = [
             Layout((span,), index == last and whole.layout.cut_short)
@@ -89,17 +106,17 @@ class JoinedMedia(OpenFile):
         self.close()
         return found
 
-    def _part(self, index: int) -> PyAVMedia:
+    def _part(self, index: int) -> Media:
         if index not in self._open:
             while len(self._open) >= _MOST_OPEN:
-                self._open.pop(next(iter(self._open))).close()
-            self._open[index] = PyAVMedia(self._path, *self._options, part=self._layouts[index])
+                self._open.pop(next(iter(self._open))).__exit__(None, None, None)
+            self._open[index] = self._whole.open_part(self._layouts[index])
         return self._open[index]
 
     def close(self) -> None:
         """Close the file."""
         while self._open:
-            self._open.popitem()[1].close()
+            self._open.popitem()[1].__exit__(None, None, None)
 
     def upright(self) -> MediaInfo:
         """Return `info` with the size and rotation of the upright picture, decoding one frame."""

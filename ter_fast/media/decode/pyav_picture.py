@@ -118,7 +118,7 @@ def to_rgb(
         threads=1,
     ).to_ndarray()
     if hdr:
-        pixels = tone_map(pixels, frame.color_trc)
+        pixels = tone_map(cast(npt.NDArray[np.uint16], pixels), frame.color_trc)
     rgb = cast(npt.NDArray[np.uint8], pixels)
     if turned:
         rgb = rgb.transpose(1, 0, 2)

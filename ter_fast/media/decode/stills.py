@@ -86,9 +86,24 @@ def tiff_by_opencv(data: Bytes) -> npt.NDArray[np.uint8] | None:
         return None
     import cv2
 
-    content = np.frombuffer(data, np.uint8)
+    content = np.frombuffer(_set_upright(data), np.uint8)
     picture = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return None if picture is None else np.ascontiguousarray(picture[..., ::-1])
+
+
+def _set_upright(tiff: Bytes) -> bytearray:
+    """Return a TIFF that states no orientation: OpenCV turns some of them, whatever it is asked."""
+    content = bytearray(tiff)
+    order = "<" if content[:2] == b"II" else ">"
+    (at,) = struct.unpack(f"{order}I", content[4:8])
+    (count,) = struct.unpack(f"{order}H", content[at : at + 2])
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        tag, kind = struct.unpack(f"{order}HH", content[entry : entry + 4])
+        if tag == _ORIENTATION:
+            content[entry + 8 : entry + 12] = struct.pack(
+                f"{order}{'I' if kind == 4 else 'H2x'}", 1
+            )
+    return content
 
 
 def _exif(data: Bytes) -> bytes:
