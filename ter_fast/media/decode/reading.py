@@ -55,9 +55,10 @@ def read(
     """Read sampled pictures and the sound of [start, end) of a file.
 
     The picture shown at time t is the last one whose timestamp is <= t, or the first one if the
-    video begins later. It counts as shown up to one second beyond its own end (or before its
-    beginning), so that where the video has none (it starts late, ends early, has a gap) the
-    sample is left out. Each picture appears once, however many samples fall on it. So T is at most
+    video begins later. It lasts until the next one, however long that takes, since a still screen
+    writes no pictures. The last one counts as shown up to one second beyond its end, and the first up
+    to one second before it begins; samples outside (the video starts late or ends early) are left
+    out. Pictures come as players show them: upright, with square pixels, HDR tone-mapped. Each picture appears once, however many samples fall on it. So T is at most
     the number asked for. The sound has exactly `round(16000 * (end - start))` samples: silence
     where the file has none.
 
