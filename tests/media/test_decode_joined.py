@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -152,3 +154,56 @@ def test_a_clock_that_wraps_goes_on(tmp_path: Path, before: float) -> None:
     clip = decode.read(path, frames=4)
     assert clip.frames is not None
     assert [number_of(frame) for frame in clip.frames] == pytest.approx([6, 18, 31, 43], abs=1)
+
+
+def boxes(content: bytes, since: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+    while since + 8 <= end:
+        size = int.from_bytes(content[since : since + 4], "big")
+        yield since, since + size, content[since + 4 : since + 8]
+        since += size
+
+
+def edited(content: bytes, since: int, end: int, ticks: int = 0) -> bytes:
+    """Return the boxes of an MP4 whose tracks show its first second, and then the one from 3 s on."""
+    out = b""
+    for begin, stop, kind in boxes(content, since, end):
+        body = content[begin + 8 : stop]
+        if kind == b"trak":
+            head = content.index(b"mdhd", begin)
+            ticks = int.from_bytes(content[head + 16 : head + 20], "big")
+        if kind in (b"moov", b"trak"):
+            body = edited(content, begin + 8, stop, ticks)
+        elif kind == b"edts":
+            (first,) = struct.unpack(">i", content[begin + 28 : begin + 32])
+            edits = struct.pack(">IiI", 1000, first, 65536)
+            edits += struct.pack(">IiI", 1000, first + 3 * ticks, 65536)
+            body = struct.pack(">I4sII", 16 + len(edits), b"elst", 0, 2) + edits
+        out += struct.pack(">I", 8 + len(body)) + kind + body
+    return out
+
+
+@pytest.mark.parametrize(
+    "backend", ["pyav", pytest.param("torchcodec", marks=pytest.mark.extra("torchcodec"))]
+)
+def test_an_edit_list_of_two_stretches(tmp_path: Path, backend: str) -> None:
+    sound = np.concatenate([tone(2.0, 48_000), tone(4.0, 48_000, 880.0)])
+    path = write_media(
+        tmp_path / "a.mp4",
+        frame_times=[i * 0.04 for i in range(150)],
+        video_options={"g": "30"},
+        sound=[(0.0, sound)],
+    )
+    content = path.read_bytes()
+    path.write_bytes(edited(content, 0, len(content)))
+    clip = decode.read(path, frames=8, backend=backend)
+    assert clip.duration == pytest.approx(2.0, abs=0.05)
+    assert clip.frames is not None
+    seen = [number_of(frame) for frame in clip.frames]
+    assert seen[:4] == [3, 9, 15, 21]
+    # FFmpeg puts the second stretch up to two pictures late.
+    assert seen[4:] == pytest.approx([78, 84, 90, 96], abs=2)
+    assert hertz(clip, 0.1, 0.9) == pytest.approx(440, abs=5)
+    assert hertz(clip, 1.1, 1.9) == pytest.approx(880, abs=9)
+    parts = decode.windows(path, seconds=0.5, frames=1, backend=backend)
+    seen = [number_of(part.frames[0]) for part in parts if part.frames is not None]
+    assert seen == pytest.approx([6, 18, 81, 93], abs=2)

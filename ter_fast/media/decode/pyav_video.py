@@ -155,8 +155,9 @@ def _collect(
         if keys_only and packet.is_keyframe and packet.pts is not None and packet.pts * base < last:
             # Up to there a later key frame may be nearer than this one.
             end = 2 * last - packet.pts * base
-        # A frame is never shown before it is decoded, so nothing later can be due by then.
-        if packet.dts is not None and packet.dts * base > end:
+        # A frame is never shown before it is decoded, so nothing later can be due by then. What an edit
+        # list leaves out stands in between with times of its own.
+        if packet.dts is not None and packet.dts * base > end and not packet.is_discard:
             break
     return packets
 

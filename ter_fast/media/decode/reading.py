@@ -56,11 +56,13 @@ def read(
 
     The picture shown at time t is the last one whose timestamp is <= t, or the first one if the
     video begins later. It lasts until the next one, however long that takes, since a still screen
-    writes no pictures. The last one counts as shown up to one second beyond its end, and the first up
-    to one second before it begins; samples outside (the video starts late or ends early) are left
-    out. Pictures come as players show them: upright, with square pixels, HDR tone-mapped. Each picture appears once, however many samples fall on it. So T is at most
-    the number asked for. The sound has exactly `round(16000 * (end - start))` samples: silence
-    where the file has none.
+    writes no pictures. The last one counts as shown up to one second beyond its end, and the first
+    up to one second before it begins; samples outside (the video starts late or ends early) are
+    left out. Pictures come as players show them: upright, with square pixels, HDR tone-mapped. Each
+    picture appears once, however many samples fall on it. So T is at most the number asked for. The
+    sound has exactly `round(16000 * (end - start))` samples: silence where the file has none.
+
+    Files that were joined, such as transport streams by `cat`, are read one after another, as one.
 
     Args:
         path: Any file that FFmpeg reads: video, sound or picture.
