@@ -9,9 +9,9 @@ from av.stream import Disposition, Stream
 from ter_fast.errors import MediaError
 from ter_fast.media.decode.layout import Span
 from ter_fast.media.decode.layout.boxes import wave_goes_on
+from ter_fast.media.decode.stills import MOST_PIXELS
 
-# Headers of a few bytes can ask for pictures of gigabytes, and for sound that is none.
-MOST_PIXELS = 1 << 26
+# Headers of a few bytes can ask for sound that is none.
 _SAMPLE_RATES = range(1_000, 1_000_001)
 _MP4_BOXES = (b"ftyp", b"mdat", b"free", b"skip", b"wide")
 _HEIF_BRANDS = ("avif", "heic", "heix", "heim", "heis", "mif1")

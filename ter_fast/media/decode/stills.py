@@ -13,12 +13,16 @@ _JPEG, _PNG, _RIFF = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF"
 _TIFF = (b"II*\0", b"MM\0*")
 _EXIF = b"Exif\0\0"
 
+_WIDTH, _HEIGHT = 0x100, 0x101
 _ORIENTATION, _BITS, _COMPRESSION, _PHOTOMETRIC = 0x112, 0x102, 0x103, 0x106
 _STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES = 0x111, 0x117, 0x144, 0x145
 _SAMPLE_FORMAT = 0x153
 _TIFF_WIDTHS = {1: 1, 3: 2, 4: 4}
 _JPEG_IN_TIFF, _YCBCR, _FLOAT = (6, 7), 6, 3
 _WITHOUT_LENGTH = (0x01, *range(0xD0, 0xDA))
+
+MOST_PIXELS = 1 << 26
+"""Headers of a few bytes can ask for pictures of gigabytes: larger ones are refused."""
 
 Bytes = bytes | mmap.mmap
 
@@ -58,7 +62,7 @@ def why_unreadable(data: Bytes) -> str:
         >>> why_unreadable(b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02")
         'it is an animated WebP, which FFmpeg does not decode, so convert it to GIF or MP4'
     """
-    if data[8:16] == b"WEBPVP8X" and data[20] & 2:
+    if data[8:16] == b"WEBPVP8X" and len(data) > 20 and data[20] & 2:
         return "it is an animated WebP, which FFmpeg does not decode, so convert it to GIF or MP4"
     if data[:4] not in _TIFF:
         return ""
@@ -83,6 +87,8 @@ def tiff_by_opencv(data: Bytes) -> npt.NDArray[np.uint8] | None:
         return None
     tags = _first_directory(data)
     if tags.get(_COMPRESSION, [1])[0] not in _JPEG_IN_TIFF and tags.get(_PHOTOMETRIC) != [_YCBCR]:
+        return None
+    if tags.get(_WIDTH, [0])[0] * tags.get(_HEIGHT, [0])[0] > MOST_PIXELS:
         return None
     import cv2
 
@@ -134,7 +140,7 @@ def _first_directory(tiff: Bytes) -> dict[int, list[int]]:
         for entry in range(at + 2, at + 2 + 12 * count, 12):
             tag, kind, length = struct.unpack(f"{order}HHI", tiff[entry : entry + 8])
             width = _TIFF_WIDTHS.get(kind)
-            if width is None or width * length > len(tiff):
+            if width is None or not 0 < width * length <= len(tiff):
                 continue
             value = entry + 8
             if width * length > 4:
