@@ -86,7 +86,8 @@ def find_duration(
     late = start > LATE and name == "matroska"
     thin = size < _THINNEST * stated
     if cut_short:
-        return Duration(_whole_end(container, streams, start, name in PICTURES) - start), True
+        whole = _whole_end(container, streams, start, name in PICTURES) - start
+        return Duration(min(whole, stated) if stated > 0 and not guessed else whole), True
     if stated <= 0 or guessed:
         return _measure(container, streams, start), True
     if late or thin:
