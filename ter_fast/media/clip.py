@@ -26,9 +26,9 @@ class MediaInfo:
 
     Times are in seconds. `start` is the file's own timestamp of its earliest picture or sound;
     every other time in this package counts from there. `width` and `height` are those of the
-    upright picture, and `rotation` (degrees counter-clockwise: 0, 90, 180 or 270) is what sets
-    the stored one upright. `cut_short` says that the file lacks the end that its index lists;
-    `duration` is then that of what is there.
+    upright picture as it is shown, with square pixels. `rotation` (degrees counter-clockwise: 0,
+    90, 180 or 270) is what sets the stored one upright, and a `mirrored` one is flipped left to right
+    after that. `cut_short` says that the file lacks its end; `duration` is then that of what is there.
     """
 
     path: str
@@ -42,6 +42,7 @@ class MediaInfo:
     width: int | None = None
     height: int | None = None
     rotation: int = 0
+    mirrored: bool = False
     video_codec: str | None = None
     audio_codec: str | None = None
     audio_rate: int | None = None

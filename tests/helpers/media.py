@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 BITS = 10
 TICKS = 1000
+PIXELS = {"mjpeg": "yuvj420p", "gif": "rgb8"}
 
 
 def numbered(index: int, width: int = 160, height: int = 96) -> npt.NDArray[np.uint8]:
@@ -55,6 +56,7 @@ def write_media(
     audio_codec: str = "aac",
     rate: int = 48_000,
     channels: int = 1,
+    second_sound: npt.NDArray[np.float32] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
     """Write pictures at given times and pieces of sound at given times.
@@ -70,6 +72,7 @@ def write_media(
         audio_codec: An encoder of FFmpeg.
         rate: Samples per second.
         channels: 1, or 2 with the same sound on both.
+        second_sound: What a second sound track holds from the beginning on, (samples,) at `rate`.
         container_options: Options of the container.
     """
     with av.open(str(path), "w", options=container_options or {}) as out:
@@ -78,10 +81,11 @@ def write_media(
             first = picture(0)
             video = out.add_stream(video_codec, rate=25)
             assert isinstance(video, av.VideoStream)
-            video.width, video.height, video.pix_fmt = first.shape[1], first.shape[0], "yuv420p"
-            if video_codec == "mjpeg":
-                video.pix_fmt = "yuvj420p"
-            video.codec_context.time_base = Fraction(1, TICKS)
+            video.width, video.height = first.shape[1], first.shape[0]
+            video.pix_fmt = PIXELS.get(video_codec, "yuv420p")
+            # MPEG-1 and 2 know only the rates of television.
+            fixed = video_codec.startswith(("mpeg1", "mpeg2"))
+            video.codec_context.time_base = Fraction(1, 25 if fixed else TICKS)
             video.codec_context.options = video_options or {}
             if rotation:
                 video.set_display_rotation(rotation)
@@ -92,6 +96,9 @@ def write_media(
             )
             assert isinstance(audio, av.AudioStream)
             streams.append(audio)
+        if second_sound is not None:
+            second = out.add_stream(audio_codec, rate=rate, layout="mono")
+            assert isinstance(second, av.AudioStream)
         if len(frame_times):
             for index, time in enumerate(frame_times):
                 frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
@@ -100,6 +107,8 @@ def write_media(
             out.mux(video.encode(None))
         if len(sound):
             _encode_sound(out, audio, sound, rate, channels)
+        if second_sound is not None:
+            _encode_sound(out, second, [(0.0, second_sound)], rate, 1)
     return path
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from helpers.media import numbered, write_media
 from ter_fast.media import decode
 from ter_fast.media.decode.dali_excerpt import NotForDaliError, excerpt
-from ter_fast.media.decode.dali_nal import begins_anew, nal_units, size_sets, stands_alone
+from ter_fast.media.decode.dali_nal import nal_units, resets_decoder, size_sets, stands_alone
 from ter_fast.media.decode.dali_sizes import shows_a_picture
 from ter_fast.media.decode.pyav import PyAVMedia
 
@@ -122,7 +122,7 @@ def test_nal_units_say_which_pictures_are_intra(tmp_path: Path, name: str, encod
         for packet in container.demux(stream):
             units = nal_units(codec, bytes(packet), extra) if packet.size else []
             alone |= {packet.pts} if stands_alone(codec, units) else set()
-            anew |= {packet.pts} if begins_anew(codec, units) else set()
+            anew |= {packet.pts} if resets_decoder(codec, units) else set()
             assert all(each in extra for each in size_sets(codec, units))
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
@@ -143,7 +143,7 @@ def test_no_bytes_upset_the_reading_of_units(codec: str, extra: bytes, packet: b
     assert all(units)
     assert sum(map(len, units)) <= len(packet)
     assert stands_alone(codec, units) in (True, False)
-    assert begins_anew(codec, units) in (True, False)
+    assert resets_decoder(codec, units) in (True, False)
     assert len(size_sets(codec, units)) <= len(units)
 
 

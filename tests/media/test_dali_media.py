@@ -159,8 +159,8 @@ def test_only_what_the_pictures_depend_on_is_cut_out(vp9: Path) -> None:
 def test_the_first_picture_is_decoded_once_a_file(
     vp9: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen, shape = [], pyav.picture_shape
-    monkeypatch.setattr(pyav, "picture_shape", lambda each: seen.append(1) or shape(each))
+    seen, first = [], pyav.first_frame
+    monkeypatch.setattr(pyav, "first_frame", lambda each: seen.append(1) or first(each))
     assert len(list(decode.windows(vp9, seconds=0.5, frames=2, backend="dali"))) > 3
     assert len(seen) == 1
 

@@ -153,7 +153,9 @@ def test_image_is_a_clip_of_one_frame(tmp_path: Path, name: str) -> None:
     assert [numbers(window) for window in decode.windows(path, seconds=2)] == [[77]]
 
 
-def test_late_video_and_gaps_leave_samples_out(tmp_path: Path) -> None:
+def test_samples_outside_the_video_are_left_out_and_pauses_show_the_last_picture(
+    tmp_path: Path,
+) -> None:
     late = write_media(
         tmp_path / "late.mp4",
         frame_times=[2.0 + t for t in THREE_SECONDS],
@@ -171,7 +173,7 @@ def test_late_video_and_gaps_leave_samples_out(tmp_path: Path) -> None:
     assert clip.audio is not None
     assert not clip.is_silent()
     parts = list(decode.windows(gap, seconds=4.0, frames=4))
-    assert [part.frames is None for part in parts] == [False, True, True, False]
+    assert [numbers(part) for part in parts] == [[12, 37, 62, 74], [74], [74], [74, 87, 112, 137]]
     assert all(part.audio is not None and not part.is_silent() for part in parts)
 
 

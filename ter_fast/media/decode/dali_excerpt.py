@@ -40,6 +40,9 @@ class NotForDaliError(MediaError):
     """Says in one phrase why a film is left to PyAV."""
 
 
+JOINED = NotForDaliError("several files are joined in it")
+
+
 @dataclass(frozen=True)
 class Excerpt:
     """Hold a film of the packets that T pictures depend on.
@@ -128,8 +131,11 @@ def _check(media: PyAVMedia, device: str) -> None:
             else "needs a GPU for"
         )
         raise NotForDaliError(f"DALI {gpu} {codec}")
-    if media.upright().rotation:
+    shown = media.upright()
+    if shown.rotation or shown.mirrored:
         raise NotForDaliError("its pictures are stored turned")
+    if media.is_hdr():
+        raise NotForDaliError("its pictures are HDR")
 
 
 def _close_gaps(
@@ -138,16 +144,16 @@ def _close_gaps(
     """Close the gap before a run whose key frame does not make the decoder forget the run before."""
     joined: list[tuple[int, int]] = []
     for first, last in runs:
-        if joined and not _begins_anew(packets[first]):
+        if joined and not _resets_decoder(packets[first]):
             joined[-1] = joined[-1][0], last
         else:
             joined.append((first, last))
     return joined
 
 
-def _begins_anew(packet: Packet[Stream]) -> bool:
+def _resets_decoder(packet: Packet[Stream]) -> bool:
     codec = _context(packet).name
-    return codec not in dali_nal.CODECS or dali_nal.begins_anew(codec, _units(packet))
+    return codec not in dali_nal.CODECS or dali_nal.resets_decoder(codec, _units(packet))
 
 
 def _units(packet: Packet[Stream]) -> list[bytes]:
@@ -206,7 +212,7 @@ class _Film:
         if len(self._sets) > 1 or (known and not all(each in known for each in self._sets)):
             raise NotForDaliError("its pictures may change size")
         alone = dali_nal.stands_alone(codec, _units(run[0]))
-        if not alone or (self._runs and not _begins_anew(run[0])):
+        if not alone or (self._runs and not _resets_decoder(run[0])):
             raise NotForDaliError("its key frames do not stand alone")
 
     def finish(self) -> npt.NDArray[np.uint8]:

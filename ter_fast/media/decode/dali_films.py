@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,13 @@ from ter_fast.media.decode.dali import (
     stream_of,
     to_batch,
 )
-from ter_fast.media.decode.dali_excerpt import Excerpt, NotForDaliError, excerpt, left_to_pyav
+from ter_fast.media.decode.dali_excerpt import (
+    JOINED,
+    Excerpt,
+    NotForDaliError,
+    excerpt,
+    left_to_pyav,
+)
 from ter_fast.media.decode.dali_graph import Node, pad_rows, square_frames
 from ter_fast.media.decode.pyav import PyAVMedia
 from ter_fast.media.decode.reading import read
@@ -120,8 +126,12 @@ class FilmLoader:
     def _cut(self, path: str) -> _Row | None:
         """Cut out what DALI decodes, and decode the sound; None leaves all of it to PyAV."""
         with open_file(path, None, "exact", 1) as opened:
-            media = cast(PyAVMedia, opened)
+            if not isinstance(opened, PyAVMedia):
+                raise JOINED
+            media = opened
             info = media.info
+            if self.video and media.display.aspect != 1:
+                raise NotForDaliError("its pixels are not square")
             plain = info.has_video and not info.is_image and 0 < info.duration <= _LONGEST
             if not (self.video and plain):
                 return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from torch import Tensor
 from torch.utils.dlpack import from_dlpack
 
 from ter_fast.media.clip import Clip
-from ter_fast.media.decode.backends import Sampling, check_sampling
+from ter_fast.media.decode.backends import Media, Sampling, check_sampling
 from ter_fast.media.decode.dali_excerpt import (
     CPU_CODECS,
     GPU_CODECS,
+    JOINED,
     Excerpt,
     NotForDaliError,
     default_device,
@@ -30,6 +30,7 @@ from ter_fast.media.decode.dali_excerpt import (
     left_to_pyav,
 )
 from ter_fast.media.decode.pyav import PyAVMedia
+from ter_fast.media.decode.pyav_joined import open_parts
 
 
 def offer() -> str:
@@ -40,7 +41,7 @@ def offer() -> str:
     return f"DALI {__version__}, pictures on {where}: {', '.join(codecs)}; all else, and the sound, by PyAV"
 
 
-def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None = None) -> DaliMedia:
+def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None = None) -> Media:
     """Open a file for `ter_fast.media.decode`.
 
     Times are those of PyAV. Colours differ by the conversion from YUV, and scaled pictures by the
@@ -60,7 +61,7 @@ def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None =
         ter_fast.errors.MediaError: ...
     """
     check_sampling("dali", sampling)
-    return DaliMedia(path, sampling, threads)
+    return open_parts(DaliMedia(path, sampling, threads), left_to_pyav(JOINED))
 
 
 class DaliMedia(PyAVMedia):
@@ -102,15 +103,10 @@ class DaliMedia(PyAVMedia):
             return clip
         return replace(clip, frames=frames, times=torch.from_numpy(cut.times - self.info.start))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the file, and end the pipeline's threads."""
         self._pipeline = None
-        super().__exit__(kind, error, trace)
+        super().close()
 
     def _decode(self, cut: Excerpt, max_side: int | None) -> Tensor:
         """Return (T, H, W, 3) uint8 pictures on the device that decoded them."""

@@ -15,7 +15,7 @@ _START = b"\0\0\1"
 _H264_SLICE, _H264_IDR, _H264_SPS = 1, 5, 7
 _H264_CODED = range(1, 6)
 _INTRA = (2, 4)
-_HEVC_CODED, _HEVC_IRAP, _HEVC_ANEW = range(32), range(16, 24), range(16, 21)
+_HEVC_CODED, _HEVC_IRAP, _HEVC_RESET = range(32), range(16, 24), range(16, 21)
 _HEVC_SPS = 33
 _HEAD = 24
 
@@ -72,15 +72,15 @@ def stands_alone(codec: str, units: list[bytes]) -> bool:
     )
 
 
-def begins_anew(codec: str, units: list[bytes]) -> bool:
+def resets_decoder(codec: str, units: list[bytes]) -> bool:
     r"""Say whether a decoder forgets what came before: an IDR picture, or in HEVC a broken link.
 
     Example:
-        >>> begins_anew("h264", [b"\x06\x05", b"\x65\x88"]), begins_anew("hevc", [b"\x2a\x01"])
+        >>> resets_decoder("h264", [b"\x06\x05", b"\x65\x88"]), resets_decoder("hevc", [b"\x2a\x01"])
         (True, False)
     """
     kinds = {_kind(codec, unit) for unit in units}
-    return _H264_IDR in kinds if codec == "h264" else any(kind in _HEVC_ANEW for kind in kinds)
+    return _H264_IDR in kinds if codec == "h264" else any(kind in _HEVC_RESET for kind in kinds)
 
 
 def size_sets(codec: str, units: list[bytes]) -> set[bytes]:

@@ -6,33 +6,46 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from types import TracebackType
-from typing import Self
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard, Disposition, Stream
+from av.stream import Discard, Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from ter_fast.errors import MediaError
 from ter_fast.media.clip import Clip, MediaInfo
-from ter_fast.media.decode.backends import Sampling
+from ter_fast.media.decode import stills
+from ter_fast.media.decode.backends import Media, OpenFile, Sampling
+from ter_fast.media.decode.hdr import is_hdr
+from ter_fast.media.decode.layout import Layout, mapped, read_layout
+from ter_fast.media.decode.layout.boxes import is_tiled
 from ter_fast.media.decode.pyav_audio import read_audio
-from ter_fast.media.decode.pyav_video import picture_shape, read_pictures
+from ter_fast.media.decode.pyav_container import (
+    first_stream,
+    is_still,
+    is_untimed,
+    open_container,
+    points_behind_end,
+)
+from ter_fast.media.decode.pyav_duration import (
+    LATE,
+    LONGEST_GAP,
+    PICTURES,
+    Duration,
+    find_duration,
+    timed_packets,
+)
+from ter_fast.media.decode.pyav_joined import cut_short_note, open_parts
+from ter_fast.media.decode.pyav_picture import Display, shown_size, upright_size
+from ter_fast.media.decode.pyav_video import first_frame, read_pictures
 
-# Below this many bytes a second a stated duration is more likely wrong than the stream that thin,
-# and to measure it costs little, because the file is small.
-_THINNEST = 1000
-# Damaged timestamps jump by days, and every window of such a void would be searched for nothing.
-_LONGEST_GAP = 60.0
-# Headers of a few bytes can ask for pictures of gigabytes, and for sound that is none.
-_MOST_PIXELS = 1 << 26
-_SAMPLE_RATES = range(1_000, 1_000_001)
 _SEEK_FROM = 2.0
-# A header that says that nothing happens for so many seconds is checked, by so many packets.
-_LATE, _FIRST_PACKETS = 1.0, 64
-_UNKNOWN_LENGTH = 0.04
-_MP4_BOXES = (b"ftyp", b"mdat", b"free", b"skip", b"wide")
+_FIRST_PACKETS = 64
+# Pixels of another shape than these are a damaged header.
+_ASPECTS = (0.1, 10.0)
+# Seconds of sound that a header may state too many, for a last packet that is not full.
+_MISSING = 0.5
 
 
 def offer() -> str:
@@ -40,7 +53,7 @@ def offer() -> str:
     return "pictures and sound of every container on the CPU, exactly or by key frames"
 
 
-def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None = None) -> PyAVMedia:
+def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None = None) -> Media:
     """Open a file for `ter_fast.media.decode`.
 
     Args:
@@ -57,16 +70,19 @@ def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None =
         Traceback (most recent call last):
         ter_fast.errors.MediaError: ...
     """
-    return PyAVMedia(path, sampling, threads)
+    return open_parts(PyAVMedia(path, sampling, threads))
 
 
-class PyAVMedia:
+class PyAVMedia(OpenFile):
     """Keep a media file open between reads.
 
     Attributes:
         info: The file's facts, all but those of the upright picture.
         sampling: "exact" or "keyframe".
         threads: Threads that decode pictures; None lets FFmpeg decide.
+        display: How its stored pixels are shown.
+        picture: A photograph that FFmpeg would decode wrongly, None for any other file.
+        layout: Where the files lie that were joined to this one, and whether its end is missing.
 
     Example:
         >>> PyAVMedia(__file__)
@@ -74,42 +90,53 @@ class PyAVMedia:
         ter_fast.errors.MediaError: ...
     """
 
-    def __init__(self, path: str, sampling: Sampling = "exact", threads: int | None = None) -> None:
-        """Open `path` and find its streams."""
+    def __init__(
+        self,
+        path: str,
+        sampling: Sampling = "exact",
+        threads: int | None = None,
+        *,
+        part: Layout | None = None,
+    ) -> None:
+        """Open `path`, or one of the files that are joined in it, and find its streams."""
         self._path = path
+        self._span = part.parts[0] if part else None
         self.sampling: Sampling = sampling
         self.threads = threads
-        self._container = _open_container(path)
+        self.display = Display()
+        self.picture: VideoFrame | None = None
+        self._container = open_container(path, self._span)
         self._at_start = True
-        self._jumps = False
+        self._duration = Duration(0.0)
         self._upright: MediaInfo | None = None
         try:
-            self._video = _first(self._container, "video")
-            self._audio = _first(self._container, "audio")
+            self._video = first_stream(self._container, "video")
+            self._audio = first_stream(self._container, "audio")
+            self.layout = part or read_layout(path, self._container.format.name)
             self.info = self._describe()
         except BaseException:
             self._container.close()
             raise
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
+    def open_part(self, part: Layout) -> PyAVMedia:
+        """Open one of the files that are joined in this one."""
+        return PyAVMedia(self._path, self.sampling, self.threads, part=part)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the file."""
         self._container.close()
 
     def upright(self) -> MediaInfo:
         """Return `info` with the upright picture's size and its rotation; decodes one frame."""
         if self._upright is None:
-            shape = None if self._video is None else picture_shape(self)
-            width, height, rotation = shape or (self.info.width, self.info.height, 0)
-            self._upright = replace(self.info, width=width, height=height, rotation=rotation)
+            self._upright = self.info
+            frame = None if self._video is None else first_frame(self)
+            if frame is not None:
+                width, height = upright_size(frame, None, self.display)
+                rotation, mirrored = self.display.turn(frame)
+                self._upright = replace(
+                    self.info, width=width, height=height, rotation=rotation, mirrored=mirrored
+                )
         return self._upright
 
     def read(
@@ -133,20 +160,28 @@ class PyAVMedia:
                 instants = instants - origin
         if audio and self._audio is not None:
             sound, level = read_audio(self, start + origin, end + origin)
-        note = ""
+        notes = list(self._notes())
+        if self.sampling == "keyframe" and frames is not None and not self.info.is_image:
+            notes.append("pictures are the nearest key frames")
+        if level:
+            notes.append(f"the sound: {level}")
+        return Clip(self._path, frames, instants, sound, start, end, "; ".join(notes))
+
+    def _notes(self) -> Iterator[str]:
         if self.info.cut_short:
-            note = f"the file is cut short after {self.info.duration:.1f} s; copy it again"
-        elif self._jumps:
-            note = (
-                f"its timestamps jump by more than {_LONGEST_GAP:.0f} s; what comes after "
+            yield cut_short_note(self.info)
+        elif self._duration.jumps:
+            yield (
+                f"its timestamps jump by more than {LONGEST_GAP / 60:.0f} minutes; what comes after "
                 f"{self.info.duration:.1f} s is left out"
             )
-        if self.sampling == "keyframe" and frames is not None and not self.info.is_image:
-            note = f"{note}; " if note else ""
-            note += "pictures are the nearest key frames"
-        if level:
-            note = "; ".join(filter(None, (note, f"the sound: {level}")))
-        return Clip(self._path, frames, instants, sound, start, end, note)
+        if self.is_hdr():
+            yield "HDR pictures were tone-mapped"
+
+    def is_hdr(self) -> bool:
+        """Say whether pictures have a high dynamic range, which `read` maps to the standard one."""
+        video = self._video
+        return isinstance(video, VideoStream) and is_hdr(video.codec_context.color_trc)
 
     def stream(self, kind: str) -> Stream:
         """Return the stream in use of a kind, `"video"` or `"audio"`."""
@@ -167,18 +202,13 @@ class PyAVMedia:
         for other in self._container.streams:
             other.discard = Discard.default if other is stream else Discard.all
         self._at_start = False
-        try:
-            for packet in self._container.demux(stream):
-                if packet.size:
-                    yield packet
-        except (av.FFmpegError, IndexError):
-            # At the end PyAV may look for a stream that it does not know, where a damaged program
-            # table made FFmpeg find one on the way.
-            return
+        return timed_packets(self._container, [stream])
 
     def seeks(self, since: float | None) -> bool:
         """Say whether reading from a timestamp on seeks, rather than begins with the file."""
         first = self.info.start if hasattr(self, "info") else 0.0
+        if is_untimed(self._container):
+            return False
         return since is not None and since - first > _SEEK_FROM
 
     def _go_to(self, kind: str, since: float | None) -> None:
@@ -196,9 +226,9 @@ class PyAVMedia:
             # Not every container can seek back to its first packet with the decoder's priming
             # intact; a fresh one always begins there.
             self._container.close()
-            self._container = _open_container(self._path)
-            self._video = _first(self._container, "video")
-            self._audio = _first(self._container, "audio")
+            self._container = open_container(self._path, self._span)
+            self._video = first_stream(self._container, "video")
+            self._audio = first_stream(self._container, "audio")
             self._at_start = True
 
     def _describe(self) -> MediaInfo:
@@ -210,33 +240,82 @@ class PyAVMedia:
                 f"{self._path} holds neither pictures nor sound{' of a rate that can be' * unheard} "
                 f"(format {container.format.name}); name a video, sound or picture file."
             )
-        names = container.format.name.split(",")
-        still = names[0] == "image2" or names[0].endswith("_pipe")
+        still = is_still(container)
+        size = self._size()
+        cut_short = self.layout.cut_short or points_behind_end(container, size)
+        start = self._start(streams)
+        if not still:
+            self._duration, read_on = find_duration(
+                container, streams, start, self._path, size, cut_short
+            )
+            self._at_start = self._at_start and not read_on
+        if (
+            cut_short
+            and (still or container.format.name in PICTURES)
+            and not self._duration.seconds
+        ):
+            raise MediaError(
+                f"{self._path} is cut short: the end of the picture is missing; copy or download it "
+                "again."
+            )
+        if still and self._is_tiled():
+            raise MediaError(
+                f"{self._path} is stored in tiles, which FFmpeg gives one by one; convert it to JPEG "
+                "or PNG."
+            )
+        width, height = self._find_display(still)
+        return MediaInfo(
+            path=self._path,
+            duration=self._duration.seconds,
+            start=start,
+            has_video=video is not None,
+            has_audio=audio is not None,
+            is_image=still,
+            cut_short=cut_short or self._duration.missing > _MISSING,
+            frame_rate=float(video.average_rate) if video and video.average_rate else None,
+            width=width,
+            height=height,
+            video_codec=video.codec_context.name if video is not None else None,
+            audio_codec=audio.codec_context.name if audio is not None else None,
+            audio_rate=getattr(audio.codec_context, "sample_rate", None) if audio else None,
+        )
+
+    def _is_tiled(self) -> bool:
+        with mapped(self._path) as data:
+            return data[4:8] == b"ftyp" and is_tiled(data)
+
+    def _size(self) -> int:
+        if self._span:
+            return self._span[1] - self._span[0]
+        return os.path.getsize(self._path)
+
+    def _find_display(self, still: bool) -> tuple[int | None, int | None]:
+        """Find how pixels are shown, and return (width, height) of a picture before it is turned."""
+        if not isinstance(self._video, VideoStream):
+            return None, None
+        context = self._video.codec_context
+        if still:
+            # Those who view photographs take no notice of pixels that are not square.
+            with mapped(self._path) as data:
+                self.display = Display(orientation=stills.orientation_of(data))
+                pixels = stills.tiff_by_opencv(data)
+                self.picture = None if pixels is None else VideoFrame.from_ndarray(pixels)
+        else:
+            aspect = float(self._video.sample_aspect_ratio or 1)
+            if _ASPECTS[0] <= aspect <= _ASPECTS[1]:
+                self.display = Display(aspect)
+        if not context.width or not context.height:
+            return None, None
+        return shown_size(context.width, context.height, self.display.aspect)
+
+    def _start(self, streams: Sequence[Stream]) -> float:
         starts = [
             float(s.start_time * s.time_base)
             for s in streams
             if s.start_time is not None and s.time_base is not None
         ]
         start = min(starts, default=0.0)
-        if start > _LATE:
-            start = self._first_time(streams, start)
-        duration = 0.0 if still else self._duration(start)
-        context = video.codec_context if video is not None else None
-        return MediaInfo(
-            path=self._path,
-            duration=duration,
-            start=start,
-            has_video=video is not None,
-            has_audio=audio is not None,
-            is_image=still,
-            cut_short=_is_cut_short(container, os.path.getsize(self._path)),
-            frame_rate=float(video.average_rate) if video and video.average_rate else None,
-            width=getattr(context, "width", None) or None,
-            height=getattr(context, "height", None) or None,
-            video_codec=context.name if context is not None else None,
-            audio_codec=audio.codec_context.name if audio is not None else None,
-            audio_rate=getattr(audio.codec_context, "sample_rate", None) if audio else None,
-        )
+        return self._first_time(streams, start) if start > LATE else start
 
     def _first_time(self, streams: Sequence[Stream], start: float) -> float:
         """Return when the first packets say that the file begins, if earlier than its header does.
@@ -245,105 +324,7 @@ class PyAVMedia:
         """
         self._at_start = False
         times = [start]
-        try:
-            for packet in islice(self._container.demux(*streams), _FIRST_PACKETS):
-                if packet.pts is not None and packet.size:
-                    times.append(float(packet.pts * packet.time_base))
-        except (av.FFmpegError, IndexError):
-            # What can be read of it says when it begins.
-            pass
+        for packet in islice(timed_packets(self._container, streams), _FIRST_PACKETS):
+            if packet.pts is not None:
+                times.append(float(packet.pts * packet.time_base))
         return min(t for t in times if t >= 0)
-
-    def _duration(self, start: float) -> float:
-        container = self._container
-        size = os.path.getsize(self._path)
-        if container.duration is None or container.duration <= 0:
-            return self._measure_duration(start)
-        stated = container.duration / 1e6
-        # Matroska states when the last picture ends, however late the first one begins.
-        late = start > _LATE and container.format.name.startswith("matroska")
-        if late or size < _THINNEST * stated or _is_cut_short(container, size):
-            return min(stated, self._measure_duration(start))
-        return stated
-
-    def _measure_duration(self, start: float) -> float:
-        shown: list[tuple[float, float]] = []
-        self._at_start = False
-        try:
-            for packet in self._container.demux(*(s for s in (self._video, self._audio) if s)):
-                if packet.pts is not None and packet.size:
-                    length = float((packet.duration or 0) * packet.time_base) or _UNKNOWN_LENGTH
-                    shown.append((float(packet.pts * packet.time_base), min(length, _LONGEST_GAP)))
-        except (av.FFmpegError, IndexError):
-            # The file ends here, whatever its header says; as in `packets`.
-            pass
-        last = start
-        for time, length in sorted(shown):
-            if time - last > _LONGEST_GAP:
-                self._jumps = True
-                break
-            last = max(last, time + length)
-        return last - start
-
-
-def _open_container(path: str) -> InputContainer:
-    with open(path, "rb") as file:
-        head = file.read(4096)
-    # FFmpeg would follow a playlist to other files and draw plain text as pictures.
-    if _is_text(head):
-        raise MediaError(f"{path} holds text, not media; name a video, sound or picture file.")
-    options = {"protocol_whitelist": "file", "max_pixels": str(_MOST_PIXELS)}
-    if "%" in path:
-        options["pattern_type"] = "none"
-    try:
-        return av.open(f"file:{path}", options=options)
-    except (av.FFmpegError, ValueError, OSError) as error:
-        if head[4:8] in _MP4_BOXES:
-            raise MediaError(
-                f"{path} is cut short: its index (the moov atom) is missing, so nothing in it can "
-                "be found; copy or download it again."
-            ) from None
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError(
-            f"{path} cannot be opened as media ({reason}); check the file or convert it with "
-            "ffmpeg."
-        ) from None
-
-
-def _is_text(head: bytes) -> bool:
-    try:
-        head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.start <= len(head) - 4:
-            return False
-    return b"\0" not in head
-
-
-def _first(container: InputContainer, kind: str) -> Stream | None:
-    """Return FFmpeg's best stream of a kind; a sleeve picture in a sound file is no video."""
-    best = container.streams.best(kind)  # type: ignore[arg-type]
-    candidates = ([best] if best is not None else []) + [
-        s for s in container.streams if s.type == kind
-    ]
-    for stream in candidates:
-        # A stream whose codec FFmpeg does not know has no context, whatever its type says.
-        if getattr(stream, "codec_context", None) is None:
-            continue
-        context = stream.codec_context
-        if kind == "audio" and getattr(context, "sample_rate", 0) not in _SAMPLE_RATES:
-            continue
-        if not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails):
-            context.options = {"max_pixels": str(_MOST_PIXELS)}
-            return stream
-    return None
-
-
-def _is_cut_short(container: InputContainer, size: int) -> bool:
-    """Say whether the index points behind the end of the file."""
-    for stream in container.streams:
-        entries = stream.index_entries
-        if len(entries):
-            last = entries[len(entries) - 1]
-            if last.pos + last.size > size:
-                return True
-    return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Protocol, cast
 
 import av
@@ -19,10 +19,11 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from ter_fast.media.decode.backends import Sampling
-from ter_fast.media.decode.pyav_picture import to_rgb, upright_size
+from ter_fast.media.decode.pyav_container import is_untimed
+from ter_fast.media.decode.pyav_picture import Display, to_rgb, upright_size
 
 HOLD = 1.0
-"""Seconds for which a picture still counts as shown before its beginning and beyond its end."""
+"""Seconds for which the first picture counts as shown before it begins, and the last beyond its end."""
 
 _TOLERANCE = 1e-6
 _GROUP_GAP = 15.0
@@ -32,6 +33,8 @@ _GROUP_SPAN = 60.0
 class _Source(Protocol):
     sampling: Sampling
     threads: int | None
+    display: Display
+    picture: VideoFrame | None
 
     def stream(self, kind: str) -> Stream: ...
 
@@ -65,14 +68,15 @@ def read_pictures(
 
     Example:
         >>> class Nothing:
-        ...     sampling, threads = "exact", None
+        ...     sampling, threads, picture = "exact", None, None
         ...     def stream(self, kind): ...
         ...     def packets(self, kind, since): return iter(())
         >>> read_pictures(Nothing(), [], False, None)
         (None, None)
     """
     if still:
-        found = [(shown.frame, 0.0) for shown in islice(_decode_all(source), 1)]
+        frame = first_frame(source)
+        found = [] if frame is None else [(frame, 0.0)]
     else:
         found = []
         for group in group_timestamps(wanted):
@@ -81,18 +85,18 @@ def read_pictures(
                     found.append((frame, time))
     if not found:
         return None, None
-    size = upright_size(found[0][0], max_side)
+    size = upright_size(found[0][0], max_side, source.display)
     converter = VideoReformatter()
-    pictures = torch.from_numpy(np.stack([to_rgb(frame, size, converter) for frame, _ in found]))
-    return pictures, torch.tensor([time for _, time in found], dtype=torch.float64)
+    pictures = [to_rgb(frame, size, converter, source.display) for frame, _ in found]
+    times = torch.tensor([time for _, time in found], dtype=torch.float64)
+    return torch.from_numpy(np.stack(pictures)), times
 
 
-def picture_shape(source: _Source) -> tuple[int, int, int] | None:
-    """Return (width, height, rotation in degrees) of the first picture set upright, or None."""
-    for shown in _decode_all(source):
-        width, height = upright_size(shown.frame, None)
-        return width, height, shown.frame.rotation % 360
-    return None
+def first_frame(source: _Source) -> VideoFrame | None:
+    """Return the first picture that decodes, or None."""
+    if source.picture is not None:
+        return source.picture
+    return next((shown.frame for shown in _decode_all(source)), None)
 
 
 def group_timestamps(wanted: Sequence[float]) -> list[list[float]]:
@@ -151,8 +155,9 @@ def _collect(
         if keys_only and packet.is_keyframe and packet.pts is not None and packet.pts * base < last:
             # Up to there a later key frame may be nearer than this one.
             end = 2 * last - packet.pts * base
-        # A frame is never shown before it is decoded, so nothing later can be due by then.
-        if packet.dts is not None and packet.dts * base > end:
+        # A frame is never shown before it is decoded, so nothing later can be due by then. What an edit
+        # list leaves out stands in between with times of its own.
+        if packet.dts is not None and packet.dts * base > end and not packet.is_discard:
             break
     return packets
 
@@ -181,7 +186,9 @@ def _plan(
     for time in wanted:
         at = max(0, int(np.searchsorted(times, time + _TOLERANCE, side="right")) - 1)
         packet = packets[order[at]]
-        if _is_shown(time, times[at], (packet.duration or 0) * base or _frame_seconds(stream)):
+        length = _length(packet.duration, stream)
+        until = times[at] + length if at == len(times) - 1 else float("inf")
+        if _is_shown(time, times[at], until):
             chosen[_nearest(packets, keys, time / base) if keys_only else order[at]] = None
     runs: list[tuple[int, int]] = []
     for index in sorted(chosen):
@@ -288,11 +295,13 @@ def _attach_times(
         earliest = heappop(clock) if clock else 0
         trusted = frame.pts is not None and _has_presentation_times(stream)
         pts = frame.pts if trusted and frame.pts is not None else earliest
-        yield _Shown(frame, pts * base, (frame.duration or 0) * base or _frame_seconds(stream))
+        yield _Shown(frame, pts * base, _length(frame.duration, stream))
 
 
 def _has_presentation_times(stream: VideoStream) -> bool:
     """Say whether packets carry display times; AVI numbers them in decoding order instead."""
+    if is_untimed(stream.container):
+        return False
     return stream.container.format.name != "avi" or not stream.codec_context.has_b_frames
 
 
@@ -305,9 +314,8 @@ def _sample_in_order(source: _Source, wanted: list[float]) -> list[tuple[VideoFr
     def settle(until: float) -> None:
         while current is not None and pending and pending[0] + _TOLERANCE < until:
             time = pending.pop(0)
-            if _is_shown(time, current.begin, current.length) and (
-                not kept or current.begin > kept[-1][1]
-            ):
+            end = current.begin + current.length if until == float("inf") else until
+            if _is_shown(time, current.begin, end) and (not kept or current.begin > kept[-1][1]):
                 kept.append((current.frame, current.begin))
 
     for shown in _decode_all(source):
@@ -319,10 +327,16 @@ def _sample_in_order(source: _Source, wanted: list[float]) -> list[tuple[VideoFr
     return kept
 
 
-def _is_shown(time: float, begin: float, length: float) -> bool:
-    return begin - HOLD <= time <= begin + length + HOLD
+def _is_shown(time: float, begin: float, end: float) -> bool:
+    return begin - HOLD <= time <= end + HOLD
 
 
-def _frame_seconds(stream: VideoStream) -> float:
+def _length(ticks: int | None, stream: VideoStream) -> float:
+    """Return for how many seconds the last picture is shown: as long as it says, or as the others are."""
+    return max((ticks or 0) * float(stream.time_base or 0), frame_seconds(stream))
+
+
+def frame_seconds(stream: VideoStream) -> float:
+    """Return for how many seconds a picture of a stream is shown on average."""
     rate = stream.average_rate
     return float(1 / rate) if rate else 0.04

@@ -10,7 +10,9 @@ import torch
 
 from ter_fast.errors import MediaError
 from ter_fast.media.clip import Clip, MediaInfo
+from ter_fast.media.decode import stills
 from ter_fast.media.decode.backends import Sampling, open_file
+from ter_fast.media.decode.layout import mapped
 from ter_fast.media.resampling import SAMPLE_RATE
 from ter_fast.opinions.default_device import on_cpu_by_default
 
@@ -55,11 +57,14 @@ def read(
     """Read sampled pictures and the sound of [start, end) of a file.
 
     The picture shown at time t is the last one whose timestamp is <= t, or the first one if the
-    video begins later. It counts as shown up to one second beyond its own end (or before its
-    beginning), so that where the video has none (it starts late, ends early, has a gap) the
-    sample is left out. Each picture appears once, however many samples fall on it. So T is at most
-    the number asked for. The sound has exactly `round(16000 * (end - start))` samples: silence
-    where the file has none.
+    video begins later. It lasts until the next one, however long that takes, since a still screen
+    writes no pictures. The last one counts as shown up to one second beyond its end, and the first
+    up to one second before it begins; samples outside (the video starts late or ends early) are
+    left out. Pictures come as players show them: upright, with square pixels, HDR tone-mapped. Each
+    picture appears once, however many samples fall on it. So T is at most the number asked for. The
+    sound has exactly `round(16000 * (end - start))` samples: silence where the file has none.
+
+    Files that were joined, such as transport streams by `cat`, are read one after another, as one.
 
     Args:
         path: Any file that FFmpeg reads: video, sound or picture.
@@ -283,6 +288,12 @@ def _cuts(
 
 def _undecodable(info: MediaInfo) -> MediaError:
     streams = [s for s in (info.video_codec, info.audio_codec) if s is not None]
+    why = ""
+    if info.is_image:
+        with mapped(info.path) as data:
+            why = stills.why_unreadable(data)
+    if why:
+        return MediaError(f"{info.path} could not be decoded: {why}.")
     why = "the file is damaged or cut short, so copy it again or convert it with ffmpeg."
     if info.has_video and not info.width:
         # The backend reads no size where the one that is stated is beyond its limit.

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
+from typing import cast
 
 import torch
+from av.video.stream import VideoStream
 from torch import Tensor
 from torchcodec.decoders import VideoDecoder
 from torchcodec.transforms import Resize
 
 from ter_fast.media.clip import Clip
-from ter_fast.media.decode.backends import Sampling, check_sampling
+from ter_fast.media.decode.backends import Media, Sampling, check_sampling
 from ter_fast.media.decode.pyav import PyAVMedia
-from ter_fast.media.decode.pyav_video import HOLD
+from ter_fast.media.decode.pyav_joined import open_parts
+from ter_fast.media.decode.pyav_video import HOLD, frame_seconds
 
 _INSIDE = 1e-6
+# Without an index it gives the key frame after the wanted picture.
+_NO_SEEKING = ("mpegts", "mpeg")
+_JOINED = "decoded by PyAV, since several files are joined in it"
 
 _MOST_BYTES = 1 << 28
 """Pixels decoded at once, for torchcodec returns a picture as often as it is asked for it."""
@@ -27,9 +32,7 @@ def offer() -> str:
     return "pictures on the CPU through FFmpeg's libraries, exactly sampled; sound by PyAV"
 
 
-def open_media(
-    path: str, *, sampling: Sampling = "exact", threads: int | None = None
-) -> TorchCodecMedia:
+def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None = None) -> Media:
     """Open a file for `ter_fast.media.decode`.
 
     Times are those of PyAV. Colours differ by the rounding of the conversion, and scaled pictures
@@ -49,14 +52,15 @@ def open_media(
         ter_fast.errors.MediaError: ...
     """
     check_sampling("torchcodec", sampling)
-    return TorchCodecMedia(path, sampling, threads)
+    return open_parts(TorchCodecMedia(path, sampling, threads), _JOINED)
 
 
 class TorchCodecMedia(PyAVMedia):
     """Keep a media file open between reads.
 
-    What torchcodec does not do as PyAV does (photographs, turned pictures, damaged files, video
-    without timestamps) is left to PyAV; for a file that it fails on, the clip's note says so.
+    What torchcodec does not do as PyAV does (photographs, turned or mirrored pictures, HDR, damaged
+    files, video without timestamps) is left to PyAV; for a file that it fails on, the clip's note says
+    so.
 
     Example:
         >>> TorchCodecMedia(__file__)
@@ -80,13 +84,15 @@ class TorchCodecMedia(PyAVMedia):
         """Return the pictures shown at `times` and the sound of [start, end)."""
         # PyAV states no size for pictures beyond its limit, and refuses them.
         readable = self._video is not None and self.info.width and not self.info.is_image
-        if not (video and readable):
+        if not (video and readable) or self.is_hdr() or self._is_turned():
             return super().read(start, end, times, audio=audio, video=video, max_side=max_side)
         try:
+            if self._container.format.name in _NO_SEEKING:
+                raise ValueError(f"it seeks wrongly in {self._container.format.name}")
             decoder = self._open(max_side)
-            if decoder.metadata.rotation:
-                return super().read(start, end, times, audio=audio, video=video, max_side=max_side)
-            frames, instants = _pictures(decoder, [t + self.info.start for t in times])
+            stream = cast(VideoStream, self.stream("video"))
+            wanted = [t + self.info.start for t in times]
+            frames, instants = _pictures(decoder, wanted, frame_seconds(stream))
         except (RuntimeError, ValueError, IndexError) as error:
             clip = super().read(start, end, times, audio=audio, video=video, max_side=max_side)
             reason = str(error).strip().partition("\n")[0]
@@ -97,15 +103,14 @@ class TorchCodecMedia(PyAVMedia):
         clip = super().read(start, end, times, audio=audio, video=False, max_side=max_side)
         return replace(clip, frames=frames, times=instants)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Close the file, which torchcodec holds open as long as its decoder lives."""
         self._decoder = None
-        super().__exit__(kind, error, trace)
+        super().close()
+
+    def _is_turned(self) -> bool:
+        shown = self.upright()
+        return shown.mirrored or shown.rotation != 0
 
     def _open(self, max_side: int | None) -> VideoDecoder:
         if self._decoder is None or self._side != max_side:
@@ -117,14 +122,14 @@ class TorchCodecMedia(PyAVMedia):
                 stream_index=None if self._video is None else self._video.index,
                 dimension_order="NHWC",
                 num_ffmpeg_threads=self.threads or 0,
-                transforms=[Resize(size)] if scale < 1.0 else None,
+                transforms=[Resize(size)] if scale < 1.0 or self.display.aspect != 1 else None,
             )
             self._side = max_side
         return self._decoder
 
 
 def _pictures(
-    decoder: VideoDecoder, wanted: Sequence[float]
+    decoder: VideoDecoder, wanted: Sequence[float], usual: float
 ) -> tuple[Tensor | None, Tensor | None]:
     first = decoder.metadata.begin_stream_seconds or 0.0
     last = decoder.metadata.end_stream_seconds
@@ -136,7 +141,7 @@ def _pictures(
     instants: list[float] = []
     left = list(wanted)
     while left:
-        data, begins, end = _frames_at(decoder, left[:most], first, last)
+        data, begins, end = _frames_at(decoder, left[:most], first, last, usual)
         left = [time for time in left[most:] if time >= end]
         kept = []
         for index, begin in enumerate(begins):
@@ -151,7 +156,7 @@ def _pictures(
 
 
 def _frames_at(
-    decoder: VideoDecoder, wanted: Sequence[float], first: float, last: float
+    decoder: VideoDecoder, wanted: Sequence[float], first: float, last: float, usual: float
 ) -> tuple[Tensor, list[float | None], float]:
     """Return the pictures at some times, when each begins (None if not shown then), and the last end."""
     inside = [max(t + _INSIDE, first) for t in wanted]
@@ -164,7 +169,9 @@ def _frames_at(
     begin = torch.cat([batch.pts_seconds for batch in found]).to(torch.float64)
     length = torch.cat([batch.duration_seconds for batch in found])
     at = torch.tensor(wanted, dtype=torch.float64)
-    shown = (begin - HOLD <= at) & (at <= begin + length + HOLD)
+    # A picture is shown until the next one; only the last one has an end of its own.
+    end = torch.where(at < last, torch.inf, begin + length.clamp_min(usual))
+    shown = (begin - HOLD <= at) & (at <= end + HOLD)
     data = found[0].data if len(found) == 1 else torch.cat([batch.data for batch in found])
     times = zip(begin.tolist(), shown.tolist(), strict=True)
     return data, [time if seen else None for time, seen in times], float(begin[-1] + length[-1])
