@@ -139,7 +139,7 @@ def calibrate(
     if wanted:
         # Before they are paired, so that no clip that is tested stands in a pair that is held out.
         evidence = wanted.hold_out(evidence)
-    evidence = with_pairs(model, evidence, seed)
+    evidence = with_pairs(model, evidence, wanted.pairing_seed(evidence) if wanted else seed)
     before = model.config
     try:
         if reliability:
