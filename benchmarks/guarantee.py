@@ -341,7 +341,7 @@ POWER: Mapping[str, tuple[Population, Sequence[int]]] = {
 
 def power_table(draws: int) -> Iterator[str]:
     """Yield the lines of a table of how much the product finds, beside bets in an order drawn anew."""
-    yield "| population | speakers | found by the product | by bets in turn | covered by the product | by bets in turn |"
+    yield "| population | speakers | found: product | bets in turn | coverage: product | bets in turn |"
     yield "|---|---|---|---|---|---|"
     for where, (population, sizes) in POWER.items():
         for size in sizes:

@@ -93,10 +93,6 @@ class RiskControl:
         size = min(max(1, round(self.share * len(names))), len(names) - 1)
         return frozenset(names[:size])
 
-    def pairing_seed(self, datasets: Sequence[LabelledEvidence]) -> int:
-        """Return the seed of pairs, which likewise every set of clips has of its own."""
-        return int(_hash(self.seed, *map(fingerprint, datasets)), 16)
-
     def rows(self, data: LabelledEvidence, held: frozenset[str]) -> tuple[bool, ...]:
         """Say which clips of the data, or of a part of them, are held out, (N,)."""
         return tuple(name in held for name in self._names(data))
@@ -186,6 +182,11 @@ class RiskControl:
         if self.unit == "groups":
             text += "; guarantee_for='clips' asks for less: it is about further clips of the same speakers"
         return text
+
+
+def seed_by_clips(seed: int, datasets: Sequence[LabelledEvidence]) -> int:
+    """Return a seed that every set of clips has of its own, so that their places decide nothing."""
+    return int(_hash(seed, *map(fingerprint, datasets)), 16)
 
 
 def fingerprint(data: LabelledEvidence) -> str:
