@@ -226,7 +226,7 @@ def test_names_that_tell_the_corpus_do_not_break_the_guarantee() -> None:
 @pytest.mark.parametrize("name", MIXTURES)
 def test_speakers_made_to_break_the_guarantee_do_not(name: str) -> None:
     limit = guarantee_groups.DELTA
-    assert shares_broken(MIXTURES[name], 200, seed=1)[0] <= allowed(200, limit)
+    assert shares_broken(MIXTURES[name], 100, seed=1)[0] <= allowed(100, limit)
 
 
 def test_every_mixture_has_a_level_that_would_break_the_guarantee() -> None:
