@@ -149,7 +149,7 @@ def scores(
         >>> found["accuracy"], found["aurc"]
         (1.0, 0.0)
     """
-    from ter_fast.trust.metrics.calibration_error import reliability
+    from ter_fast.trust.metrics.calibration_error import calibration_curve
     from ter_fast.trust.thresholds import sweep
 
     prediction = probability.argmax(1)
@@ -161,7 +161,7 @@ def scores(
     return {
         "accuracy": float(correct.mean()),
         "nll": float(-np.log(np.maximum(chance, 1e-12)).mean()),
-        "ece": float(reliability(probability.max(1), correct).ece),
+        "ece": float(calibration_curve(probability.max(1), correct).ece),
         "aurc": float(found.aurc),
         "failure_auroc": float(found.failure_auroc),
     }

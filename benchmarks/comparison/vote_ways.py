@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,17 +10,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.comparison.votes import Floats, Votes, log_loss, shares
+from benchmarks.experiments.answers import Answer
 from ter_fast.opinions.fusion import fuse
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS, RULES, Opinion
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Hold what one way of fusing says: (N, K) probabilities, and (N,) confidences by kind."""
-
-    probability: Floats
-    confidence: Mapping[str, Floats]
-
 
 Way = Callable[[Votes, Votes], tuple[Answer, Mapping[str, float]]]
 """From clips of some actors, to fit on, and of others: answers for the latter, and what was fitted."""
@@ -41,7 +32,7 @@ def of_probability(probability: Floats) -> Answer:
     """Return an answer with the kinds of confidence that probabilities (N, K) alone have.
 
     Example:
-        >>> round(float(of_probability(np.array([[0.75, 0.25]])).confidence["margin"][0]), 6)
+        >>> round(float(of_probability(np.array([[0.75, 0.25]])).scores["margin"][0]), 6)
         0.5
     """
     # Evidence so large that the expected probability is the probability.

@@ -118,10 +118,10 @@ def _joined(parts: list[Answer], order: Labels | None = None) -> Answer:
         joined = np.concatenate(values)
         return joined if order is None else joined[order]
 
-    kinds = parts[0].confidence
+    kinds = parts[0].scores
     return Answer(
         put([part.probability for part in parts]),
-        {kind: put([part.confidence[kind] for part in parts]) for kind in kinds},
+        {kind: put([part.scores[kind] for part in parts]) for kind in kinds},
     )
 
 
@@ -167,7 +167,7 @@ def _kinds(votes: Votes, fused: Mapping[str, Fused], resamples: int) -> Figures:
             kind: draws.trust(
                 values[clear], way.answer.probability[clear].argmax(1) == true[clear]
             )["aurc"]
-            for kind, values in way.answer.confidence.items()
+            for kind, values in way.answer.scores.items()
         }
         for name, way in fused.items()
     }

@@ -1,4 +1,4 @@
-"""Clips decoded once, their folds, and the strangers among which a model should trust nothing."""
+"""Clips decoded once, their folds, and the out-of-distribution clips among which a model should trust nothing."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class Material:
         data: The clips that could be used.
         dataset: Their entries.
         folds: How they are split.
-        strangers: By name.
+        ood: By name.
         pictures: Where corrupted pictures come from.
     """
 
     data: PreparedData
     dataset: Dataset
     folds: tuple[MaterialFold, ...]
-    strangers: dict[str, OutOfDistributionClips]
+    ood: dict[str, OutOfDistributionClips]
     pictures: Pictures
 
 
@@ -78,7 +78,7 @@ def locate(description: str, folder: Path) -> str:
 
 
 def load(experiment: Experiment, dataset: Dataset, model: Model, folder: Path) -> Material:
-    """Decode an experiment's clips and strangers as a model reads them.
+    """Decode an experiment's clips and out-of-distribution clips as a model reads them.
 
     Args:
         experiment: Says what to read and how to split it.
@@ -93,11 +93,11 @@ def load(experiment: Experiment, dataset: Dataset, model: Model, folder: Path) -
     data.report()
     kept = replace(dataset, samples=data.samples)
     folds = split(experiment, kept)
-    strangers = {
+    ood = {
         name: _ood_clips(experiment, what, model, folder, data)
-        for name, what in experiment.strangers.items()
+        for name, what in experiment.ood.items()
     }
-    return Material(data, kept, folds, strangers, Pictures(kept, model.preprocessor()))
+    return Material(data, kept, folds, ood, Pictures(kept, model.preprocessor()))
 
 
 def split(experiment: Experiment, dataset: Dataset) -> tuple[MaterialFold, ...]:
@@ -171,7 +171,7 @@ def _ood_clips(
         if sounds
         else SAMPLE_RATE
     )
-    count = experiment.stranger_clips
+    count = experiment.ood_clips
     if what.startswith("signal:"):
         made = [signal(what[7:], size, seed) for seed in range(count)]
         windows = [[Window({"audio": sound}, {}, 0.0, size / SAMPLE_RATE)] for sound in made]

@@ -107,7 +107,7 @@ def _experiment(plan: Plan, experiment: Experiment, lines: Sequence[Line]) -> li
         text += ["", "Published, by others:", "", *table(["", "figure", ""], cells)]
     text += _failure(_of(lines, "failure"))
     text += under_corruptions(_of(lines, "corruption"))
-    text += _strangers(_of(lines, "stranger"))
+    text += _ood(_of(lines, "ood"))
     return text + _groups(_of(lines, "group"))
 
 
@@ -149,18 +149,18 @@ def _failure(lines: Sequence[Line]) -> list[str]:
     ]  # fmt: skip
 
 
-def _strangers(lines: Sequence[Line]) -> list[str]:
+def _ood(lines: Sequence[Line]) -> list[str]:
     if not lines:
         return []
-    names = list(dict.fromkeys(line["stranger"] for line in lines))
+    names = list(dict.fromkeys(line["ood"] for line in lines))
     rows = list(dict.fromkeys(line["row"] for line in lines))
-    found = {(line["row"], line["stranger"]): line for line in lines}
+    found = {(line["row"], line["ood"]): line for line in lines}
     cells = [
         [row, *(_with_interval(_figure(found.get((row, name)), "trusted"), 100) for name in names)]
         for row in rows
     ]
-    text = ["", "### Strangers that are trusted", "", "Share of clips that are none of these data and are "
-            "trusted all the same; 0 is right.", "", *table(["", *names], cells)]  # fmt: skip
+    text = ["", "### Out-of-distribution clips that are trusted", "", "Share of clips that are none of these data and "
+            "are trusted all the same; 0 is right.", "", *table(["", *names], cells)]  # fmt: skip
     cells = []
     for row in rows:
         for kind in dict.fromkeys(
@@ -177,7 +177,7 @@ def _strangers(lines: Sequence[Line]) -> list[str]:
                 ]
             )
     return [
-        *text, "", "### Telling strangers from test clips", "",
+        *text, "", "### Telling out-of-distribution clips from test clips", "",
         "AUROC / false positive rate where 95 % of the test clips pass, by score.", "",
         *table(["", "score", *names], cells),
     ]  # fmt: skip

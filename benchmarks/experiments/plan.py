@@ -32,8 +32,8 @@ class Experiment:
             reads; about those between sound and pictures if it reads both.
         severities: Of each.
         corrupted: Most test clips of a fold that are corrupted, drawn evenly; 0 for all.
-        strangers: By name, clips that are none of these data: a description, or "signal:NAME".
-        stranger_clips: Most clips of each.
+        ood: By name, clips that are none of these data: a description, or "signal:NAME".
+        ood_clips: Most clips of each.
         by: Attributes of clips by which trust is broken down.
     """
 
@@ -48,8 +48,8 @@ class Experiment:
     corruptions: tuple[str, ...] = ()
     severities: tuple[int, ...] = (1, 3, 5)
     corrupted: int = 0
-    strangers: Mapping[str, str] = field(default_factory=dict)
-    stranger_clips: int = 200
+    ood: Mapping[str, str] = field(default_factory=dict)
+    ood_clips: int = 200
     by: tuple[str, ...] = ()
 
 
@@ -163,13 +163,13 @@ class Plan:
         for row in self.rows.values():
             if row.family not in FAMILIES:
                 raise DataError(f"row {row.name!r}: family {row.family!r} is none of {FAMILIES}")
-            if strange := sorted(set(row.only) - set(self.experiments)):
-                raise DataError(f"row {row.name!r}: there is no experiment {strange[0]!r}")
+            if unknown := sorted(set(row.only) - set(self.experiments)):
+                raise DataError(f"row {row.name!r}: there is no experiment {unknown[0]!r}")
         for experiment in self.experiments.values():
             read = {self.modalities_of(experiment, row) for row in self.rows_of(experiment)}
             asked = {name for names in read for name in suite(names)}
             known = [name for name in CORRUPTIONS if name in asked]
-            signals = [s[7:] for s in experiment.strangers.values() if s.startswith("signal:")]
+            signals = [s[7:] for s in experiment.ood.values() if s.startswith("signal:")]
             for what, given, possible in (
                 ("corruption of what a row reads", experiment.corruptions, known),
                 ("severity", experiment.severities, SEVERITIES),

@@ -22,13 +22,13 @@ class Pooled:
     """Answers of one method to one condition, over folds and seeds.
 
     Attributes:
-        target: (N,) true classes; -1 for strangers.
+        target: (N,) true classes; -1 for out-of-distribution clips.
         group: (N,) speakers or sources.
         probability: (N, K).
         scores: By kind, (N,).
         threshold: (N,) of each clip's own model.
         by: Attributes of each clip.
-        path: (N,) names of the clips, numbers of strangers.
+        path: (N,) names of the clips, numbers of out-of-distribution clips.
     """
 
     target: NDArray[np.int64]
@@ -131,7 +131,7 @@ def pool_ensembles(condition: str, whole: Mapping[int, Sequence[Kept]]) -> Poole
 def _one(kept: Kept, condition: str, answer: Answer, threshold: float) -> Pooled:
     arrays, size = kept.arrays, len(answer.probability)
     limits = np.full(size, threshold)
-    if condition.startswith("stranger "):
+    if condition.startswith("ood "):
         group = arrays[f"{condition}/group"]
         return Pooled(
             np.full(size, -1), group, answer.probability, answer.scores, limits, {},

@@ -104,7 +104,7 @@ def training_settings(plan: Plan, unit: Unit) -> dict[str, Any]:
 
 def evaluation_settings(experiment: Experiment) -> dict[str, Any]:
     """Return all that decides what is measured."""
-    names = ("corruptions", "severities", "corrupted", "strangers", "stranger_clips", "by")
+    names = ("corruptions", "severities", "corrupted", "ood", "ood_clips", "by")
     return _plain({name: getattr(experiment, name) for name in names})
 
 
@@ -221,9 +221,9 @@ def measure(
         for severity in experiment.severities:
             clips = corrupted(some, name, severity, voices, material.pictures)
             note(f"{name}-{severity}", judge.answers(encode(model, clips, test.empty)))
-    for name, strangers in material.strangers.items() if "audio" in model.config.modalities else ():
-        note(f"stranger {name}", judge.answers(encode(model, strangers.clips, test.empty)))
-        arrays[f"stranger {name}/group"] = np.array(strangers.groups)
+    for name, clips in material.ood.items() if "audio" in model.config.modalities else ():
+        note(f"ood {name}", judge.answers(encode(model, clips.clips, test.empty)))
+        arrays[f"ood {name}/group"] = np.array(clips.groups)
     return arrays, dict(judge.thresholds)
 
 

@@ -35,7 +35,7 @@ Line = dict[str, Any]
 def summarize(plan: Plan, work: Path) -> Iterator[Line]:
     """Yield every line of figures that the kept answers give, finished or not.
 
-    Lines have "table" (main, failure, corruption, stranger or group), "experiment", "row" and
+    Lines have "table" (main, failure, corruption, ood or group), "experiment", "row" and
     "figures": by name a value and the ends of its 95 % interval, resampled by group.
 
     Args:
@@ -129,9 +129,9 @@ def _method(
             "table": "corruption", **common, "corruption": "", "severity": 0,
             "clips": clean.clips, "figures": _rounded(trust_figures(clean)),
         }  # fmt: skip
-    for name in experiment.strangers:
-        if (strange := pooled(f"stranger {name}")) is not None:
-            yield {"table": "stranger", **common, "stranger": name, **_strange(test, strange)}
+    for name in experiment.ood:
+        if (ood := pooled(f"ood {name}")) is not None:
+            yield {"table": "ood", **common, "ood": name, **_ood_figures(test, ood)}
     for name, values in test.by.items():
         for value in sorted(set(values.tolist()) - {""}):
             rows = values == value
@@ -181,19 +181,19 @@ def trust_figures(answers: Pooled) -> dict[str, Replicates]:
     return {**found, **{name: decided[name] for name in ("coverage", "trusted_precision")}}
 
 
-def _strange(known: Pooled, strange: Pooled) -> Line:
-    """Return how many strangers are trusted, and how well each score tells them from test clips."""
-    names = np.concatenate([known.group, np.char.add("stranger ", strange.group)])
+def _ood_figures(known: Pooled, ood: Pooled) -> Line:
+    """Return how many out-of-distribution clips are trusted, and how well each score tells them from test clips."""
+    names = np.concatenate([known.group, np.char.add("ood ", ood.group)])
     draws = Bootstrap(len(names), names, resamples=RESAMPLES // 4)
     own = np.arange(len(names)) < len(known.group)
     scores = {}
     for kind, values in known.scores.items():
         if kind != TRUST:
-            found = draws.trust(np.concatenate([values, strange.scores[kind]]), own)
+            found = draws.trust(np.concatenate([values, ood.scores[kind]]), own)
             scores[kind] = _rounded({"auroc": found["failure_auroc"], "fpr95": found["fpr95"]})
-    there = Bootstrap(len(strange.group), strange.group, resamples=RESAMPLES // 4)
-    figures = _rounded(there.means(trusted=strange.trusted))
-    return {"clips": strange.clips, "figures": figures, "scores": scores}
+    there = Bootstrap(len(ood.group), ood.group, resamples=RESAMPLES // 4)
+    figures = _rounded(there.means(trusted=ood.trusted))
+    return {"clips": ood.clips, "figures": figures, "scores": scores}
 
 
 def _rounded(found: Mapping[str, Replicates]) -> dict[str, list[float | None]]:

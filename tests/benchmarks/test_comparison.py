@@ -886,7 +886,7 @@ def test_votes_are_fused_as_the_formulas_say(tmp_path: Path) -> None:
         answer, _ = WAYS[f"{rule}, votes as evidence"](known, asked)
         expected = (evidence + 1) / (evidence + 1).sum(1, keepdims=True)
         np.testing.assert_allclose(answer.probability, expected)
-        np.testing.assert_allclose(answer.confidence["max_probability"], expected.max(1))
+        np.testing.assert_allclose(answer.scores["max_probability"], expected.max(1))
     target = (asked.voice + 1) * (asked.face + 1)
     answer, _ = WAYS["product of shares, one vote added"](known, asked)
     np.testing.assert_allclose(answer.probability, target / target.sum(1, keepdims=True))

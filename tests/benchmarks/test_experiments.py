@@ -63,8 +63,8 @@ CONTENT: dict[str, Any] = {
             "corruptions": ["white_noise"],
             "severities": [5],
             "corrupted": 4,
-            "strangers": {"hiss": "signal:white_noise", "same": "tones.csv"},
-            "stranger_clips": 6,
+            "ood": {"hiss": "signal:white_noise", "same": "tones.csv"},
+            "ood_clips": 6,
             "by": ["sex"],
         }
     },
@@ -145,7 +145,7 @@ def test_a_plan_merges_settings_from_the_common_to_the_row(tones: Path) -> None:
         ({"experiments": {"t": {"data": "x.csv", "corruptions": ["blur"]}}}, "corruption of what"),
         ({"experiments": {"t": {"data": "x.csv", "corruptions": ["other_sound"]}}}, "row reads"),
         ({"experiments": {"t": {"data": "x.csv", "severities": [9]}}}, "severity"),
-        ({"experiments": {"t": {"data": "x.csv", "strangers": {"s": "signal:hum"}}}}, "signal"),
+        ({"experiments": {"t": {"data": "x.csv", "ood": {"s": "signal:hum"}}}}, "signal"),
     ],
 )
 def test_plans_that_say_what_there_is_not_are_refused(
@@ -203,12 +203,12 @@ def test_a_published_split_keeps_its_test_clips_and_needs_one() -> None:
         split(Experiment("x", "", folds=0), train)
 
 
-def test_strangers_are_no_longer_than_the_clips(plan: Plan, tones: Path) -> None:
+def test_ood_clips_are_no_longer_than_the_clips(plan: Plan, tones: Path) -> None:
     material = material_of(plan, tones)
     lengths = [len(w.values["audio"]) for clip in material.data.clips for w in clip]
-    for strangers in material.strangers.values():
-        assert len(strangers.clips) == len(strangers.groups) == 6
-        assert max(len(clip[0].values["audio"]) for clip in strangers.clips) <= np.median(lengths)
+    for clips in material.ood.values():
+        assert len(clips.clips) == len(clips.groups) == 6
+        assert max(len(clip[0].values["audio"]) for clip in clips.clips) <= np.median(lengths)
 
 
 def test_clips_without_what_a_row_reads_are_left_out(plan: Plan, tones: Path) -> None:
@@ -627,9 +627,7 @@ def test_a_run_goes_on_and_refuses_other_settings(tones: Path, plan: Plan, work:
     unit = next(units(plan, work))
     with np.load(unit.answers) as file:
         before = {name: file[name] for name in file.files}
-    assert {"test/target", "white_noise-5//probability", "stranger hiss//probability"} <= set(
-        before
-    )
+    assert {"test/target", "white_noise-5//probability", "ood hiss//probability"} <= set(before)
     weights = (unit.folder / "model" / "model.safetensors").stat().st_mtime_ns
     # Answers that were lost are given again, by the model that is kept.
     unit.answers.unlink()
@@ -675,7 +673,7 @@ def test_figures_are_those_of_the_answers(
     plan: Plan, work: Path, lines: list[dict[str, Any]]
 ) -> None:
     tables = {line["table"] for line in lines}
-    assert tables == {"main", "failure", "corruption", "stranger", "group"}
+    assert tables == {"main", "failure", "corruption", "ood", "group"}
     rows = {line["row"] for line in lines}
     assert rows == {
         "evidential", "evidential, density guard", "softmax", "softmax, temperature",
@@ -689,8 +687,8 @@ def test_figures_are_those_of_the_answers(
         with np.load(unit.answers) as file:
             right.append(file["test//probability"].argmax(1) == file["test/target"])
             known.append(file["test//score/max_probability"])
-            strange.append(file["stranger hiss//score/max_probability"])
-            trusted.append(file["stranger hiss//score/confidence"] >= np.float32(threshold))
+            strange.append(file["ood hiss//score/max_probability"])
+            trusted.append(file["ood hiss//score/confidence"] >= np.float32(threshold))
     accuracy, low, high = main["evidential"]["figures"]["accuracy"]
     assert accuracy == pytest.approx(np.concatenate(right).mean(), abs=1e-4)
     assert low <= accuracy <= high
@@ -700,7 +698,7 @@ def test_figures_are_those_of_the_answers(
     assert main["softmax"]["differences"]["aurc"] == [0.0, 0.0, 0.0]
     assert main["softmax, ensemble of 2"]["differences"] == {}
     assert main["evidential"]["groups"] == 9
-    (line,) = [x for x in lines if x["row"] == "evidential" and x.get("stranger") == "hiss"]
+    (line,) = [x for x in lines if x["row"] == "evidential" and x.get("ood") == "hiss"]
     scores = np.concatenate([*known, *strange])
     inside = np.arange(len(scores)) < 36
     assert line["scores"]["max_probability"]["auroc"][0] == pytest.approx(
@@ -711,9 +709,9 @@ def test_figures_are_those_of_the_answers(
 
 def test_clips_are_counted_once(lines: list[dict[str, Any]]) -> None:
     counts = {
-        line["stranger"]: line["clips"]
+        line["ood"]: line["clips"]
         for line in lines
-        if line["table"] == "stranger" and line["row"] == "evidential"
+        if line["table"] == "ood" and line["row"] == "evidential"
     }
     # Six clips of one corpus, whose speakers are fewer.
     assert counts == {"hiss": 6, "same": 6}

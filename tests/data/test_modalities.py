@@ -132,6 +132,7 @@ def test_without_registration_columns_are_attributes_as_before(data: Dataset, fo
     assert "text: nothing reads it; call register_modality('text', …) first" in found.reasons
 
 
+@pytest.mark.slow
 def test_train_calibrate_evaluate_and_predict_with_three(data: Dataset, tmp_path: Path) -> None:
     model = three(activation="exp")
     model.fit(data, epochs=8, learning_rate=2e-2, batch_size=2, ema=0.5, progress=False, patience=8)
@@ -213,6 +214,7 @@ def test_a_bad_file_costs_only_itself(data: Dataset, folder: Path, kind: str) ->
         same_evidence(mine, theirs)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::ResourceWarning")
 def test_missing_values_and_readers_that_fail_mask_with_a_note(data: Dataset, folder: Path) -> None:
     cells = {0: {"text": ""}, 1: {"text": "unspeakable"}, 2: {"text": "   "}, 3: {"pulse": ""}}

@@ -37,6 +37,7 @@ def logits(model: Model) -> torch.Tensor:
     return model.evidence(sounds())[0][0, :3].log()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_logits_are_the_mean_of_those_of_the_members(tmp_path: Path) -> None:
     members = [

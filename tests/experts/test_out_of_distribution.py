@@ -418,6 +418,7 @@ def learner() -> Model:
     return Model.build(LABELS, {"audio": AUDIO}, window_seconds=2.0)
 
 
+@pytest.mark.slow
 def test_training_learns_it_last_and_again(data: Dataset) -> None:
     plain, model = learner().fit(data, **HOW), learner().fit(data, ood=True, **HOW)
     assert plain.config.experts["audio"].ood is None
@@ -467,6 +468,7 @@ def test_thresholds_of_other_confidences_are_dropped_and_others_kept(data: Datas
         model.fit_ood(data.split("train"), data.split("train"), progress=False)
 
 
+@pytest.mark.slow
 def test_the_command_line_learns_and_forgets_it(corpus: Path, tmp_path: Path) -> None:
     def run(*arguments: object) -> Any:
         return CliRunner().invoke(app, [str(argument) for argument in arguments])

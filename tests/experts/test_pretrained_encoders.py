@@ -339,6 +339,7 @@ def test_the_top_layers_learn_when_asked_for(name: str, folder_of: Callable[[str
         encoder_of(kind, folder_of(name), trainable_layers=3)
 
 
+@pytest.mark.slow
 def test_backbones_learn_at_a_rate_of_their_own(
     folder_of: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -430,6 +431,7 @@ def rounding_products(encoder: nn.Module) -> Iterator[None]:
             handle.remove()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["wav2vec2", "whisper", "ast", "w2v-bert"])
 def test_mixed_precision_costs_what_rounding_costs(
@@ -555,6 +557,7 @@ def test_it_trains_on_real_speech_and_predicts_a_clip(
     assert [record.data for record in again.config.training][1] == "ravdess"
 
 
+@pytest.mark.slow
 def test_the_command_line_names_encoders(
     folder_of: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

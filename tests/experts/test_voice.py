@@ -57,6 +57,7 @@ def test_standardization_learns_from_sounds_and_not_from_missing_ones() -> None:
     assert torch.equal(before, mean)
 
 
+@pytest.mark.slow
 def test_single_sounds_teach_the_mean_and_variance_of_all_of_them() -> None:
     torch.manual_seed(0)
     steps = 40
@@ -102,6 +103,7 @@ def test_an_empty_batch_has_no_features(name: str, training: bool, samples: int)
     assert all(torch.equal(before[key], value) for key, value in encoder.state_dict().items())
 
 
+@pytest.mark.slow
 def test_features_are_those_of_one_alone_or_half_of_both() -> None:
     torch.manual_seed(0)
     audio, lengths = sounds(*[0.5] * 16)

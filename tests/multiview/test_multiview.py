@@ -183,6 +183,7 @@ def test_a_failing_view_is_outvoted(
     assert scores[0.1] > scores[0.0] + 0.05
 
 
+@pytest.mark.slow
 def test_a_missing_view_is_masked(
     fitted: TrustedClassifier, halves: tuple[dict[str, Any], Any, dict[str, Any], Any]
 ) -> None:
@@ -394,6 +395,7 @@ def test_parameters_that_make_no_sense_are_refused(options: dict[str, Any], mess
         TrustedClassifier(**options).fit(np.zeros((4, 3)), [0, 1, 0, 1])
 
 
+@pytest.mark.slow
 def test_views_that_do_not_fit_are_refused(fitted: TrustedClassifier) -> None:
     with pytest.raises(NotFittedError):
         TrustedClassifier().predict(np.zeros((2, 2)))
@@ -434,6 +436,7 @@ def test_a_run_of_ten_steps_learns_and_widths_may_be_numpys() -> None:
     assert model.score(table, labels) > 0.8
 
 
+@pytest.mark.slow
 def test_a_new_fit_forgets_the_threshold_of_the_last(
     halves: tuple[dict[str, Any], Any, dict[str, Any], Any],
 ) -> None:

@@ -79,7 +79,7 @@ def errors_of(
 @given(tied, some_bins, st.sampled_from(STRATEGIES))
 def test_curves_equal_the_definition(pairs: list[tuple[int, bool]], bins: int, how: Any) -> None:
     values, outcome = [count / 20 for count, _ in pairs], [right for _, right in pairs]
-    curve = metrics.reliability(values, outcome, bins, how)
+    curve = metrics.calibration_curve(values, outcome, bins, how)
     ece, mce = errors_of(values, outcome, bins, how)
     assert curve.ece == pytest.approx(ece, abs=1e-12)
     assert curve.mce == pytest.approx(mce, abs=1e-12)
@@ -95,7 +95,7 @@ def test_equal_confidences_share_a_bin_of_equal_mass(
     pairs: list[tuple[int, bool]], bins: int
 ) -> None:
     values = np.array([count / 20 for count, _ in pairs])
-    curve = metrics.reliability(values, [right for _, right in pairs], bins, "mass")
+    curve = metrics.calibration_curve(values, [right for _, right in pairs], bins, "mass")
     assert curve.count.sum() == values.size
     assert curve.count.min() > 0
     assert len(curve.count) <= min(bins, np.unique(values).size)
@@ -108,7 +108,9 @@ def test_equal_confidences_share_a_bin_of_equal_mass(
 
 def test_bins_of_equal_mass_are_equal_without_ties() -> None:
     generator = np.random.default_rng(3)
-    curve = metrics.reliability(generator.random(1005), generator.random(1005) < 0.5, 10, "mass")
+    curve = metrics.calibration_curve(
+        generator.random(1005), generator.random(1005) < 0.5, 10, "mass"
+    )
     assert sorted(set(curve.count.tolist())) == [100, 101]
 
 
@@ -120,7 +122,7 @@ def test_curves_equal_scikit_learn(bins: int, how: Any, peer: str) -> None:
     confidence = generator.random(105 * 4)
     correct = generator.random(confidence.size) < confidence**2
     observed, predicted = calibration_curve(correct, confidence, n_bins=bins, strategy=peer)
-    curve = metrics.reliability(confidence, correct, bins, how)
+    curve = metrics.calibration_curve(confidence, correct, bins, how)
     full = curve.count > 0
     np.testing.assert_allclose(curve.accuracy[full], observed, rtol=1e-12)
     np.testing.assert_allclose(curve.confidence[full], predicted, rtol=1e-12)
@@ -142,7 +144,7 @@ def test_figures_of_probabilities_equal_the_definition(bins: int, how: Any) -> N
         for k in range(probability.shape[1])
     ]
     assert metrics.classwise_calibration_error(*args) == pytest.approx(np.mean(each), rel=1e-12)
-    assert metrics.reliability(*args).ece == metrics.expected_calibration_error(*args)
+    assert metrics.calibration_curve(*args).ece == metrics.expected_calibration_error(*args)
 
 
 def test_true_probabilities_are_calibrated_and_shifted_ones_are_not() -> None:
@@ -155,7 +157,7 @@ def test_true_probabilities_are_calibrated_and_shifted_ones_are_not() -> None:
             # A bin of n samples strays by about sqrt(1 / 4 n); 15 bins of 40,000 in all.
             assert error(probability, target, 15, how) < 0.01
             assert error(sharp, target, 15, how) > 0.05
-        curve = metrics.reliability(sharp, target, 15, how)
+        curve = metrics.calibration_curve(sharp, target, 15, how)
         assert curve.gap[-1] < -0.05
 
 
@@ -193,14 +195,14 @@ def test_brier_parts_are_murphys_where_a_bin_holds_one_probability() -> None:
 
 @pytest.mark.parametrize("how", STRATEGIES)
 def test_nan_confidences_are_counted_and_never_flatter(how: Any) -> None:
-    curve = metrics.reliability([0.5, math.nan, 0.5, math.nan], [1, 0, 0, 1], 4, how)
+    curve = metrics.calibration_curve([0.5, math.nan, 0.5, math.nan], [1, 0, 0, 1], 4, how)
     assert curve.nan_count == 2
     assert curve.count.sum() == 2
     assert math.isnan(curve.ece)
     assert math.isnan(curve.mce)
     np.testing.assert_array_equal(curve.gap[curve.count > 0], [0])
     probability = [[0.5, 0.5], [math.nan, 0.5]]
-    assert metrics.reliability(probability, [0, 1], 4, how).nan_count == 1
+    assert metrics.calibration_curve(probability, [0, 1], 4, how).nan_count == 1
     for error in ERRORS:
         assert math.isnan(error(probability, [0, 1], 4, how))
 
@@ -208,9 +210,9 @@ def test_nan_confidences_are_counted_and_never_flatter(how: Any) -> None:
 @pytest.mark.parametrize("how", STRATEGIES)
 def test_no_samples_give_empty_bins_and_nan(how: Any) -> None:
     for curve in (
-        metrics.reliability([], [], 5, how),
-        metrics.reliability(np.empty((0, 3)), [], 5, how),
-        metrics.reliability([math.nan], [True], 5, how),
+        metrics.calibration_curve([], [], 5, how),
+        metrics.calibration_curve(np.empty((0, 3)), [], 5, how),
+        metrics.calibration_curve([math.nan], [True], 5, how),
     ):
         assert curve.count.sum() == 0
         assert np.isnan(curve.gap).all()
@@ -223,11 +225,11 @@ def test_no_samples_give_empty_bins_and_nan(how: Any) -> None:
 @pytest.mark.parametrize("how", STRATEGIES)
 def test_all_right_all_wrong_and_constant(how: Any) -> None:
     constant = np.full(10, 0.75)
-    assert metrics.reliability(constant, np.ones(10), 5, how).ece == pytest.approx(0.25)
-    assert metrics.reliability(constant, np.zeros(10), 5, how).ece == pytest.approx(0.75)
-    assert (metrics.reliability(constant, np.ones(10), 5, how).count > 0).sum() == 1
-    assert metrics.reliability([0.0, 1.0], [False, True], 5, how).ece == 0
-    assert metrics.reliability([0.0, 1.0], [True, False], 5, how).mce == 1
+    assert metrics.calibration_curve(constant, np.ones(10), 5, how).ece == pytest.approx(0.25)
+    assert metrics.calibration_curve(constant, np.zeros(10), 5, how).ece == pytest.approx(0.75)
+    assert (metrics.calibration_curve(constant, np.ones(10), 5, how).count > 0).sum() == 1
+    assert metrics.calibration_curve([0.0, 1.0], [False, True], 5, how).ece == 0
+    assert metrics.calibration_curve([0.0, 1.0], [True, False], 5, how).mce == 1
     # One class, always said with certainty.
     sure = np.eye(3)[[1, 1, 1]]
     assert metrics.classwise_calibration_error(sure, [1, 1, 1], 5, how) == 0
@@ -235,7 +237,7 @@ def test_all_right_all_wrong_and_constant(how: Any) -> None:
 
 
 def test_a_million_ties() -> None:
-    curve = metrics.reliability(np.full(1_000_000, 0.5), np.arange(1_000_000) % 2, 15, "mass")
+    curve = metrics.calibration_curve(np.full(1_000_000, 0.5), np.arange(1_000_000) % 2, 15, "mass")
     assert curve.count.tolist() == [1_000_000]
     assert curve.ece == 0
 
@@ -252,17 +254,20 @@ def test_tensors_and_half_precision_are_welcome() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: metrics.reliability([0.5], [True, False]), "1 confidences but 2 correct flags"),
-        (lambda: metrics.reliability([1.5], [True]), "a confidence is 1.5"),
-        (lambda: metrics.reliability([math.inf], [True]), "a confidence is inf"),
-        (lambda: metrics.reliability([0.5, 0.5], [0, 2]), r"correct holds 2.*labels go with"),
-        (lambda: metrics.reliability([0.5, 0.5], [0.0, math.nan]), "correct holds nan"),
-        (lambda: metrics.reliability([0.5], ["yes"]), "correct has dtype <U3"),
-        (lambda: metrics.reliability([0.5, None], [0, 1]), "prediction has dtype object"),
-        (lambda: metrics.reliability(np.ones((2, 2, 2)), [0, 1]), r"shape \(2, 2, 2\)"),
-        (lambda: metrics.reliability([[0.5, 0.5]], [2]), "label 2, but probability has 2"),
-        (lambda: metrics.reliability([0.5], [True], bins=0), "bins is 0"),
-        (lambda: metrics.reliability([0.5], [True], 5, "area"), "unknown strategy 'area'"),  # type: ignore[arg-type]
+        (
+            lambda: metrics.calibration_curve([0.5], [True, False]),
+            "1 confidences but 2 correct flags",
+        ),
+        (lambda: metrics.calibration_curve([1.5], [True]), "a confidence is 1.5"),
+        (lambda: metrics.calibration_curve([math.inf], [True]), "a confidence is inf"),
+        (lambda: metrics.calibration_curve([0.5, 0.5], [0, 2]), r"correct holds 2.*labels go with"),
+        (lambda: metrics.calibration_curve([0.5, 0.5], [0.0, math.nan]), "correct holds nan"),
+        (lambda: metrics.calibration_curve([0.5], ["yes"]), "correct has dtype <U3"),
+        (lambda: metrics.calibration_curve([0.5, None], [0, 1]), "prediction has dtype object"),
+        (lambda: metrics.calibration_curve(np.ones((2, 2, 2)), [0, 1]), r"shape \(2, 2, 2\)"),
+        (lambda: metrics.calibration_curve([[0.5, 0.5]], [2]), "label 2, but probability has 2"),
+        (lambda: metrics.calibration_curve([0.5], [True], bins=0), "bins is 0"),
+        (lambda: metrics.calibration_curve([0.5], [True], 5, "area"), "unknown strategy 'area'"),  # type: ignore[arg-type]
         (lambda: metrics.expected_calibration_error([0.5, 0.5], [0, 1]), r"shape \(2,\)"),
         (lambda: metrics.maximum_calibration_error([[2.0, 1.0]], [0]), "not a distribution"),
         (lambda: metrics.classwise_calibration_error([[1.0]], [0], 0), "bins is 0"),

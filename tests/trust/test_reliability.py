@@ -129,6 +129,7 @@ def test_confident_noise_is_not_believed() -> None:
     assert found.nll < found.nll_before - 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loud", [1e2, 1e6])
 def test_noise_is_not_believed_however_loud(loud: float) -> None:
     views, mask, label = made(3, 300, 4, (0.9, 0.0))
@@ -140,6 +141,7 @@ def test_noise_is_not_believed_however_loud(loud: float) -> None:
     assert found.nll == pytest.approx(without.nll, abs=0.01)
 
 
+@pytest.mark.slow
 def test_calibrated_independent_modalities_are_believed() -> None:
     """Each modality counts draws of its own from the clip's class probabilities, p ~ Dir(1).
 
@@ -161,6 +163,7 @@ def test_calibrated_independent_modalities_are_believed() -> None:
     assert shouting.nll_before - shouting.nll > 0.05
 
 
+@pytest.mark.slow
 def test_what_is_masked_does_not_matter() -> None:
     views, mask, label = made(5)
     plain = fit_reliability(views, mask, label)
@@ -173,6 +176,7 @@ def test_what_is_masked_does_not_matter() -> None:
     np.testing.assert_allclose(kept.weights, plain.weights, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_modality_without_samples_keeps_its_word() -> None:
     views, mask, label = made(6)
     mask[2] = False
@@ -182,6 +186,7 @@ def test_a_modality_without_samples_keeps_its_word() -> None:
     np.testing.assert_allclose(found.weights[:2], pair.weights, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_order_of_modalities_and_kind_of_target_do_not_matter() -> None:
     views, mask, label = made(7)
     found = fit_reliability(views, mask, label)
@@ -191,6 +196,7 @@ def test_order_of_modalities_and_kind_of_target_do_not_matter() -> None:
     np.testing.assert_allclose(fit_reliability(views, mask, votes).weights, found.weights)
 
 
+@pytest.mark.slow
 def test_groups_count_alike() -> None:
     """One speaker with nine times as many clips counts as the other: as if each clip came nine times."""
     views, mask, label = made(8, 200, 3, (0.8, 0.4))
@@ -203,6 +209,7 @@ def test_groups_count_alike() -> None:
     assert found.nll == pytest.approx(alike.nll)
 
 
+@pytest.mark.slow
 def test_it_says_how_the_search_went() -> None:
     views, mask, label = made(9)
     found = fit_reliability(views, mask, label)

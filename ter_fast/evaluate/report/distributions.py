@@ -24,8 +24,8 @@ from ter_fast.evaluate.report.canvas import (
     legend,
 )
 from ter_fast.evaluate.report.formatting import confidence_of, disagreeing, number
-from ter_fast.trust.metrics import ReliabilityCurve
-from ter_fast.trust.metrics.calibration_error import reliability
+from ter_fast.trust.metrics import CalibrationCurve
+from ter_fast.trust.metrics.calibration_error import calibration_curve
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.evaluation import Evaluation
@@ -42,7 +42,7 @@ FEW = 10
 def reliability_plot(evaluation: Evaluation) -> Plot:
     """Return accuracy against probability, over the bins of the expected calibration error."""
     answers = evaluation.outcomes
-    curve = reliability(answers.probability, answers.target)
+    curve = calibration_curve(answers.probability, answers.target)
     return draw(
         "reliability",
         "Reliability",
@@ -157,7 +157,7 @@ def edges_of(values: Numbers, limit: float | None) -> Numbers:
     return np.linspace(low, high if high > low else low + step, BINS + 1)
 
 
-def _reliability(curve: ReliabilityCurve, error: float, figure: Drawing) -> None:
+def _reliability(curve: CalibrationCurve, error: float, figure: Drawing) -> None:
     ax, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     ax.set_title("share that is right")
     ax.plot([0, 1], [0, 1], color=MUTED, ls=(0, (1, 1.5)), label="as sure as right")

@@ -14,7 +14,7 @@ from ter_fast.evaluate.report.label_sets import sizes_of
 from ter_fast.evaluate.report.modalities import ModalitySummary, beliefs_of, summaries_of
 from ter_fast.evaluate.report.sections import subgroup_names
 from ter_fast.evaluate.report.tables import RISKS, trust_table
-from ter_fast.trust.metrics.calibration_error import reliability
+from ter_fast.trust.metrics.calibration_error import calibration_curve
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.results import Estimate
 from ter_fast.trust.thresholds import sweep
@@ -98,7 +98,7 @@ def _write_curves(evaluation: Evaluation, folder: Path) -> None:
 
 def _write_bins(evaluation: Evaluation, folder: Path) -> None:
     answers = evaluation.outcomes
-    bins = reliability(answers.probability, answers.target)
+    bins = calibration_curve(answers.probability, answers.target)
     write_rows(
         folder / "reliability.csv",
         ("probability_from", "probability_to", "clips", "mean_probability", "accuracy"),

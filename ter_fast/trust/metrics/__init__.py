@@ -10,15 +10,15 @@ The classes are the same figures for training loops, as `torchmetrics.Metric`: s
 from typing import TYPE_CHECKING, Any
 
 from ter_fast.errors import TerFastError
-from ter_fast.trust.metrics.binning import ReliabilityCurve
+from ter_fast.trust.metrics.binning import CalibrationCurve
 from ter_fast.trust.metrics.bootstrap import Bootstrap
 from ter_fast.trust.metrics.calibration_error import (
     BrierDecomposition,
     brier_decomposition,
+    calibration_curve,
     classwise_calibration_error,
     expected_calibration_error,
     maximum_calibration_error,
-    reliability,
 )
 from ter_fast.trust.metrics.generic import bootstrap_interval
 from ter_fast.trust.metrics.labels import (
@@ -64,6 +64,7 @@ __all__ = [
     "Bootstrap",
     "BrierDecomposition",
     "BrierScore",
+    "CalibrationCurve",
     "ClasswiseCalibrationError",
     "Comparison",
     "Coverage",
@@ -72,7 +73,6 @@ __all__ = [
     "FailureAUROC",
     "Interval",
     "NegativeLogLikelihood",
-    "ReliabilityCurve",
     "Replicates",
     "RiskAtCoverage",
     "RiskCoverageCurve",
@@ -86,6 +86,7 @@ __all__ = [
     "bootstrap_interval",
     "brier",
     "brier_decomposition",
+    "calibration_curve",
     "classwise_calibration_error",
     "compare",
     "confusion_matrix",
@@ -93,7 +94,6 @@ __all__ = [
     "macro_f1",
     "maximum_calibration_error",
     "negative_log_likelihood",
-    "reliability",
     "unweighted_average_recall",
     "weighted_f1",
 ]

@@ -18,7 +18,7 @@ Strategy = Literal["width", "mass"]
 
 
 @dataclass(frozen=True, eq=False)
-class ReliabilityCurve:
+class CalibrationCurve:
     """Hold, for each of M bins of confidence, how sure and how right its samples are.
 
     Attributes:
@@ -59,7 +59,7 @@ class ReliabilityCurve:
 
 def bin_samples(
     confidence: Floats, correct: Flags, bins: int, strategy: Strategy
-) -> ReliabilityCurve:
+) -> CalibrationCurve:
     """Sort samples of confidence in [0, 1] or NaN, (N,), and whether each is correct into bins.
 
     Raises:
@@ -74,7 +74,7 @@ def bin_samples(
     with np.errstate(invalid="ignore"):
         mean = np.bincount(place, weights=values, minlength=size) / count
         accuracy = np.bincount(place, weights=outcome, minlength=size) / count
-    return ReliabilityCurve(edges, count, mean, accuracy, int(known.size - known.sum()))
+    return CalibrationCurve(edges, count, mean, accuracy, int(known.size - known.sum()))
 
 
 def bin_of(values: Floats, edges: Floats) -> NDArray[np.intp]:

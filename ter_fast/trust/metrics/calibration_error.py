@@ -14,8 +14,8 @@ import numpy as np
 from ter_fast.errors import DataError
 from ter_fast.trust._arrays import Vector, as_array, as_vector
 from ter_fast.trust.metrics.binning import (
+    CalibrationCurve,
     Flags,
-    ReliabilityCurve,
     Strategy,
     bin_of,
     bin_samples,
@@ -32,13 +32,13 @@ from ter_fast.trust.metrics.probabilities import (
 
 __all__ = [
     "BrierDecomposition",
-    "ReliabilityCurve",
+    "CalibrationCurve",
     "Strategy",
     "brier_decomposition",
+    "calibration_curve",
     "classwise_calibration_error",
     "expected_calibration_error",
     "maximum_calibration_error",
-    "reliability",
 ]
 
 
@@ -63,9 +63,9 @@ class BrierDecomposition(NamedTuple):
         return self.reliability - self.resolution + self.uncertainty + self.within_bin
 
 
-def reliability(
+def calibration_curve(
     prediction: Vector, target: Vector, bins: int = 15, strategy: Strategy = "width"
-) -> ReliabilityCurve:
+) -> CalibrationCurve:
     """Compare confidence with accuracy, bin by bin.
 
     Equal confidences always share a bin. So with `strategy="mass"` the upper border of bin b is the
@@ -92,7 +92,7 @@ def reliability(
         Fienberg 1983, "The comparison and evaluation of forecasters".
 
     Example:
-        >>> curve = reliability([0.75, 0.75, 0.25, 0.25], [True, True, False, True], bins=2)
+        >>> curve = calibration_curve([0.75, 0.75, 0.25, 0.25], [True, True, False, True], bins=2)
         >>> curve.accuracy.tolist(), curve.gap.tolist(), curve.ece
         ([0.5, 1.0], [0.25, 0.25], 0.25)
     """

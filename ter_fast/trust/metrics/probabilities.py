@@ -65,7 +65,7 @@ def expected_calibration_error(
     """Return the mean gap between the largest probability and how often it is right.
 
     ECE = sum_b |B_b| / N * |accuracy(B_b) - mean probability(B_b)| over bins that are closed on
-    the right. For confidences of another kind, take `reliability(confidence, correct).ece`.
+    the right. For confidences of another kind, take `calibration_curve(confidence, correct).ece`.
 
     Args:
         probability: (N, K) probabilities; NaN in a row makes the figure NaN.

@@ -16,7 +16,7 @@ from ter_fast.errors import DataError
 from ter_fast.opinions.opinion import Opinion
 from ter_fast.opinions.reference.fusion import wide_dtype
 from ter_fast.trust.metrics.binning import Strategy
-from ter_fast.trust.metrics.calibration_error import classwise_calibration_error, reliability
+from ter_fast.trust.metrics.calibration_error import calibration_curve, classwise_calibration_error
 from ter_fast.trust.metrics.modules.base import (
     CollectingMetric,
     TrustMetric,
@@ -156,7 +156,7 @@ class EqualMassCalibrationError(CollectingMetric):
     def compute(self) -> Tensor:
         """Return the error over all samples since the last reset, 0-d; NaN without samples."""
         pairs = self._all("top_probability"), self._all("top_correct")
-        return self._scalar(reliability(*pairs, self.bins, "mass").ece)
+        return self._scalar(calibration_curve(*pairs, self.bins, "mass").ece)
 
 
 class ClasswiseCalibrationError(CollectingMetric):
