@@ -151,19 +151,19 @@ def is_broken(mixture: Mixture, draw: Draw, kind: Codes) -> bool:
         draw: The calibration data.
         kind: (N,) predicted classes, or subgroups of clips whose speaker has none.
     """
-    given: Any = (draw.confidence, draw.correct)
+    confidence, correct = draw.confidence, draw.correct
     rest: Any = {"risk": mixture.risk, "delta": DELTA, "grid": mixture.grid}
     if mixture.test != "clips":
         rest["groups"] = draw.speaker
     if mixture.test == "classes":
-        of_class = guaranteed_by_class(*given, kind, labels=range(2), **rest)
+        of_class = guaranteed_by_class(confidence, correct, kind, labels=range(2), **rest)
         return any(mixture.breaks(each.threshold) for each in of_class.values())
     if mixture.test == "subgroups":
         own = np.array([-1 if each.subgroup is None else each.subgroup for each in mixture.types])
         part = np.where(own[draw.type] < 0, kind, own[draw.type])
-        threshold = guaranteed_worst_group(*given, part, **rest).threshold
+        threshold = guaranteed_worst_group(confidence, correct, part, **rest).threshold
         return mixture.breaks(threshold, 0) or mixture.breaks(threshold, 1)
-    return mixture.breaks(guaranteed(*given, **rest).threshold)
+    return mixture.breaks(guaranteed(confidence, correct, **rest).threshold)
 
 
 def shares_broken(
@@ -179,7 +179,7 @@ def shares_broken(
             for number, order in enumerate(orders):
                 with bets_in(order) if order else nullcontext():
                     broken[number] += is_broken(mixture, draw, kind)
-    return (broken / draws).tolist()
+    return [float(share) for share in broken / draws]
 
 
 @contextmanager
