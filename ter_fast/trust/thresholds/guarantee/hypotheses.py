@@ -142,8 +142,8 @@ class GroupLevels:
 
     The shares run up to 1 from the best one for groups that are each all right or all wrong, at the error
     rate that G groups can just tell from r: groups that vary less want more. Bets that learn from one
-    group after another win more where some of few groups are all wrong, but for the luck of the order:
-    it must be drawn anew for each data set, and the mean over all orders wins less than this product.
+    group after another find a little more, but by the luck of the order, which must then be drawn anew for
+    each data set; their mean over many orders finds less than the product where groups differ much.
 
     Betting, because group means of a good model vary little, which it turns to use: with 30 to 100
     groups, Hoeffding-Bentkus found few and the empirical Bernstein bound almost none of the levels
