@@ -28,7 +28,12 @@ from ter_fast.predict.labelled_evidence import (
 )
 from ter_fast.train.disagreement import check_limit, choose_limit
 from ter_fast.train.label_sets import check_conformal, label_sets, still_held
-from ter_fast.train.risk_control import RiskControl, parse_risk_control, warn_of_known_clips
+from ter_fast.train.risk_control import (
+    RiskControl,
+    parse_risk_control,
+    seed_by_clips,
+    warn_of_known_clips,
+)
 from ter_fast.trust.baselines import baselines_of
 from ter_fast.trust.criterion import by_criterion, parse
 from ter_fast.trust.outcomes import Outcomes
@@ -109,7 +114,8 @@ def calibrate(
             The coverage is over clips that are exchangeable with these: further clips of the same speakers.
             It takes 1 / conformal - 1 clips or more; of windows each clip counts alike. None keeps the label
             sets of before, unless what they rest on changes.
-        seed: Of the pairing and of what is held out.
+        seed: Of the pairing and of what is held out. With a risk or label sets, the names of all clips go into
+            both draws, so that neither hangs on the places of clips in sorted lists.
         **options: `progress`, `face_model`, `workers` (see `ter_fast.predict.prepare.prepare`).
 
     Returns:
@@ -143,7 +149,9 @@ def calibrate(
     if wanted:
         # Before they are paired, so that no clip that is tested stands in a pair that is held out.
         evidence = wanted.hold_out(evidence)
-    evidence = with_pairs(model, evidence, seed)
+    # A guarantee is about pairs drawn at random, not by the places of clips in sorted lists.
+    promised = wanted is not None or conformal is not None
+    evidence = with_pairs(model, evidence, seed_by_clips(seed, evidence) if promised else seed)
     before = model.config
     try:
         if reliability:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import warnings
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
+from ter_fast.media.corrupt.apply import clip_key
 from ter_fast.predict.labelled_evidence import LabelledEvidence
 from ter_fast.trust.criterion import scores_to_record
 from ter_fast.trust.outcomes import Outcomes
@@ -74,10 +76,22 @@ class RiskControl:
     def choose_held_out(
         self, data: LabelledEvidence, seen: frozenset[str] = frozenset()
     ) -> frozenset[str]:
-        """Choose, of those not seen before, groups or files that choose the levels and are not tested."""
-        names = np.array(sorted(set(self._names(data)) - seen), object)
+        """Choose, of those not seen before, groups or files that choose the levels and are not tested.
+
+        Sorted names may tell who is alike (`nemo:…`, `ravdess:…`), so that places drawn among them by a
+        seed are always the same share of a corpus of some size, and what is tested is no fair sample.
+        Here SHA-256 draws, of the seed, the name and all clips together: the same clips have the same
+        part held out, in any order and folder, and every other set of clips has a draw of its own.
+        """
+        clips = fingerprint(data)
+
+        def lot(name: str) -> str:
+            key = name if self.unit == "groups" else clip_key(name)
+            return _hash(self.seed, clips, key)
+
+        names = sorted(set(self._names(data)) - seen, key=lambda name: (lot(name), name))
         size = min(max(1, round(self.share * len(names))), len(names) - 1)
-        return frozenset(np.random.default_rng(self.seed).permutation(names)[:size].tolist())
+        return frozenset(names[:size])
 
     def rows(self, data: LabelledEvidence, held: frozenset[str]) -> tuple[bool, ...]:
         """Say which clips of the data, or of a part of them, are held out, (N,)."""
@@ -168,6 +182,21 @@ class RiskControl:
         if self.unit == "groups":
             text += "; guarantee_for='clips' asks for less: it is about further clips of the same speakers"
         return text
+
+
+def seed_by_clips(seed: int, datasets: Sequence[LabelledEvidence]) -> int:
+    """Return a seed that every set of clips has of its own, so that their places decide nothing."""
+    return int(_hash(seed, *map(fingerprint, datasets)), 16)
+
+
+def fingerprint(data: LabelledEvidence) -> str:
+    """Return what tells these clips from others, in whatever order and folder they lie."""
+    clips = zip(data.groups, map(clip_key, data.paths), strict=True)
+    return _hash(*sorted(clips))
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def parse_risk_control(

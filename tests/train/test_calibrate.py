@@ -29,7 +29,7 @@ from ter_fast.predict.labelled_evidence import (
 )
 from ter_fast.train import calibrate
 from ter_fast.train.disagreement import mismatch_clips
-from ter_fast.train.risk_control import RiskControl
+from ter_fast.train.risk_control import RiskControl, seed_by_clips
 from ter_fast.trust.criterion import between, by_criterion
 from ter_fast.trust.outcomes import Outcomes
 from ter_fast.trust.thresholds import sweep
@@ -156,6 +156,43 @@ def test_who_stands_in_two_corpora_is_held_out_of_both_or_of_neither() -> None:
         assert [sum(each.held) for each in found] == [3 + 5, 3]
     alone = control.hold_out([voices])[0].held
     assert alone == control.rows(voices, control.choose_held_out(voices))
+
+
+def test_how_much_of_a_corpus_is_held_out_is_a_draw_though_names_tell_it() -> None:
+    """With places drawn among the sorted names, it is the same in every set of so many speakers."""
+    random = np.random.default_rng(0)
+    control = RiskControl(0.2, 0.1, "groups", 0.2, 0)
+    held = []
+    for _ in range(200):
+        number = random.permutation(10_000)[:50]
+        names = [f"{'b' if row < 15 else 'a'}:{each:04d}" for row, each in enumerate(number)]
+        chosen = control.choose_held_out(labelled("v", 0, [0] * 50, names))
+        held.append(sum(name.startswith("b") for name in chosen))
+    # Hypergeometric: 10 of 50, of which 15 are of the corpus.
+    assert np.mean(held) == pytest.approx(3, abs=0.4)
+    assert np.std(held) == pytest.approx(1.31, abs=0.25)
+
+
+@pytest.mark.parametrize("unit", ["groups", "clips"])
+def test_the_same_clips_have_the_same_held_out_in_any_order_and_folder(unit: str) -> None:
+    random = np.random.default_rng(0)
+    data = labelled("v", 0, [0, 1] * 20, [f"s{row // 2}" for row in range(40)])
+    moved = replace(data, paths=tuple(f"/elsewhere/corpus/{path}.wav" for path in data.paths))
+    data = replace(data, paths=tuple(f"/data/corpus/{path}.wav" for path in data.paths))
+    control = RiskControl(0.2, 0.1, unit, 0.2, 3)
+    first = np.array(control.hold_out([data])[0].held)
+    assert np.array_equal(control.hold_out([moved])[0].held, first)
+    rows = random.permutation(40)
+    shuffled = replace(
+        data,
+        groups=tuple(data.groups[row] for row in rows),
+        paths=tuple(data.paths[row] for row in rows),
+    )
+    assert np.array_equal(control.hold_out([shuffled])[0].held, first[rows])
+    assert seed_by_clips(3, [data]) == seed_by_clips(3, [shuffled])
+    other = RiskControl(0.2, 0.1, unit, 0.2, 4)
+    assert not np.array_equal(other.hold_out([data])[0].held, first)
+    assert seed_by_clips(4, [data]) != seed_by_clips(3, [data])
 
 
 def test_a_set_that_meets_no_criterion_loses_its_older_threshold(

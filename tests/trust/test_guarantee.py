@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
+from benchmarks import guarantee_groups
 from benchmarks.guarantee import (
     CLIP_POPULATIONS,
     CLIPS,
@@ -31,6 +31,7 @@ from benchmarks.guarantee import (
     uncorrected,
     worst_group,
 )
+from benchmarks.guarantee_groups import MIXTURES, by_sorted_names, shares_broken
 from ter_fast.errors import DataError
 from ter_fast.trust.thresholds import (
     Grid,
@@ -41,7 +42,7 @@ from ter_fast.trust.thresholds import (
     guaranteed_worst_group,
 )
 from ter_fast.trust.thresholds.guarantee.grids import NUMERIC_GRID
-from ter_fast.trust.thresholds.guarantee.hypotheses import GroupLevels
+from ter_fast.trust.thresholds.guarantee.hypotheses import GroupLevels, hypotheses
 
 relaxed = settings(deadline=None, max_examples=50)
 
@@ -142,18 +143,12 @@ def test_a_level_passes_where_the_clopper_pearson_limit_is_within_the_risk(
         assert (found.accepted, found.errors, found.coverage) == (accepted, errors, 1.0)
 
 
-def capital(wrong: list[float], trusted: list[float], risk: float) -> float:
-    """Bet on one group after another, and return the most that was ever owned."""
-    own = most = 1.0
-    mean, squares = -risk / 2, risk**2 / 4
-    for count, (w, t) in enumerate(zip(wrong, trusted, strict=True), start=1):
-        bet = min(max(-mean / (squares / count + mean**2), 0), 0.9 / (1 - risk))
-        score = w - risk * t
-        own *= 1 - bet * score
-        most = max(most, own)
-        mean = (mean * count + score) / (count + 1)
-        squares += (score - mean) ** 2
-    return most
+def capital(wrong: list[float], trusted: list[float], risk: float, delta: float) -> float:
+    """Bet five shares of the largest bet on every group, and return what is owned on average."""
+    least = math.sqrt(2 * math.log(1 / delta) * (1 - risk) / (len(wrong) * risk))
+    shares = np.geomspace(min(least, 1), 1, 5)
+    scores = [w - risk * t for w, t in zip(wrong, trusted, strict=True)]
+    return float(sum(math.prod(1 - s / (1 - risk) * x for x in scores) for s in shares)) / 5
 
 
 @relaxed
@@ -168,23 +163,93 @@ def test_groups_are_tested_by_betting(
     trusted = [each for each, _ in pairs]
     wrong = [share * each for each, share in pairs]
     levels = GroupLevels(np.array(wrong)[:, None], np.array(trusted)[:, None])
-    owned = capital(wrong, trusted, risk)
+    owned = capital(wrong, trusted, risk, delta)
     if abs(owned * delta - 1) > 1e-9:
         assert levels.rejected(risk, delta)[0] == (owned >= 1 / delta)
 
 
 @pytest.mark.parametrize("risk", [0.1, 0.3])
-def test_the_bets_are_a_fair_game(risk: float) -> None:
-    """At the edge of the hypothesis the expected capital is 1, counted over all outcomes."""
-    values = [(Fraction(0), 1 - risk), (Fraction(1), risk)]
-    total = 0.0
+@pytest.mark.parametrize("apart", [0.0, 0.1])
+@pytest.mark.parametrize("delta", [0.1, 0.5])
+def test_the_bets_are_a_fair_game(risk: float, apart: float, delta: float) -> None:
+    """At the edge of the hypothesis it falls with probability delta at most, counted over all outcomes.
+
+    Be the groups alike or half of them wrong more often than the others.
+    """
+    rates = [risk - apart, risk + apart] * 4
+    total = owned = 0.0
     for outcomes in np.ndindex(*(2,) * 8):
-        chance = math.prod(values[i][1] for i in outcomes)
-        wrong = np.array([[float(values[i][0])] for i in outcomes])
+        chance = math.prod(
+            rate if wrong else 1 - rate for wrong, rate in zip(outcomes, rates, strict=True)
+        )
+        wrong = np.array(outcomes, float)[:, None]
         levels = GroupLevels(wrong, np.ones_like(wrong))
-        total += chance * bool(levels.rejected(risk, 0.5)[0])
-    # Ville: the capital reaches 2 with probability one half at most.
-    assert 0 < total <= 0.5
+        total += chance * bool(levels.rejected(risk, delta)[0])
+        owned += chance * capital(wrong[:, 0].tolist(), [1.0] * 8, risk, delta)
+    assert total <= delta
+    assert owned == pytest.approx(1) if not apart else owned < 1
+    assert total > 0 or 1 / (1 - risk) ** 8 < 1 / delta
+
+
+def test_neither_names_nor_the_order_of_groups_change_anything() -> None:
+    random = np.random.default_rng(0)
+    who = np.repeat([f"{'ab'[i % 4 == 0]}:{i:03d}" for i in range(90)], 7)
+    confidence = random.random(who.size).round(2)
+    right = random.random(who.size) < 0.8 + 0.2 * confidence
+    found = guaranteed(confidence, right, 0.2, 0.1, grid=[0.8, 0.5, 0.2], groups=who)
+    assert found.threshold is not None
+    names = np.unique(who)
+    for _ in range(20):
+        called = dict(zip(names, random.permutation(1000)[: names.size].tolist(), strict=True))
+        rows = random.permutation(who.size)
+        other = guaranteed(
+            confidence[rows],
+            right[rows],
+            0.2,
+            0.1,
+            grid=[0.8, 0.5, 0.2],
+            groups=[called[name] for name in who[rows]],
+        )
+        # To the last bit of the bound.
+        assert other == found
+
+
+def test_names_that_tell_the_corpus_do_not_break_the_guarantee() -> None:
+    """Bets in one order of the sorted names break it nearly always; the product does not."""
+    mixture = MIXTURES["two corpora, 151 speakers"]
+    product, in_order = shares_broken(mixture, 40, [None, by_sorted_names])
+    assert in_order > 0.9
+    assert product <= 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MIXTURES)
+def test_speakers_made_to_break_the_guarantee_do_not(name: str) -> None:
+    limit = guarantee_groups.DELTA
+    assert shares_broken(MIXTURES[name], 100, seed=1)[0] <= allowed(100, limit)
+
+
+def test_every_mixture_has_a_level_that_would_break_the_guarantee() -> None:
+    for mixture in MIXTURES.values():
+        bad = [mixture.breaks(t, part) for t, _ in mixture.levels for part in (None, 0, 1)]
+        assert any(bad)
+
+
+def test_the_bound_is_the_least_risk_that_the_test_rules_out() -> None:
+    random = np.random.default_rng(1)
+    trusted = random.random((80, 1))
+    wrong = trusted * (random.random((80, 1)) < 0.05)
+    levels = GroupLevels(wrong, trusted)
+    bound = levels.bound(0, 0.2, 0.1)
+    assert levels.rejected(0.2, 0.1)[0]
+    assert wrong.sum() / trusted.sum() < bound <= 0.2
+    owned = [
+        sum(math.prod(1 - s * (wrong - r * trusted)[:, 0] / (1 - r)) for s in shares) / 5
+        for r in (bound - 2e-6, bound)
+        for shares in [np.geomspace(math.sqrt(2 * math.log(10) * 0.8 / (80 * 0.2)), 1, 5)]
+    ]
+    assert owned[0] < 10 <= owned[1]
+    assert GroupLevels(trusted, trusted).bound(0, 0.2, 0.1) == 1
 
 
 @pytest.mark.parametrize(("risk", "delta"), [(0.1, 0.05), (0.2, 0.1), (0.3, 0.1)])
@@ -387,6 +452,20 @@ def test_the_worst_subgroup_decides(seed: int) -> None:
     assert found.threshold == (None if None in alone else max(alone))  # type: ignore[type-var]
     if found.threshold is not None:
         assert "(in each of f, m)" in found.text
+
+
+def test_where_speakers_are_in_several_subgroups_all_of_them_say_where_tests_begin() -> None:
+    """How many of them have the rare subgroup tells of their errors elsewhere, and may not move the start."""
+    who, kind = np.repeat(np.arange(60), 10), np.zeros(600, int)
+    kind[::20] = 1
+    grid = Grid(np.array([0.9, 0.4]), np.array([0.9, 1.0]))
+    right = np.ones(600, bool)
+    every = guaranteed_worst_group(np.ones(600), right, kind, 0.2, 0.1, grid, groups=who)
+    assert every.threshold == 0.4
+    rows = np.arange(600) % 20 == 0
+    levels = hypotheses(np.ones(30), right[rows], grid, who[rows], 60)
+    assert levels.n == 60
+    assert levels.rejected(0.2, 0.1).all()
 
 
 def test_classes_and_subgroups_may_be_guaranteed_for_new_speakers() -> None:

@@ -36,6 +36,8 @@ def guaranteed(
     over the draw of the calibration data. The guarantee is for clips drawn like these: of the same
     speakers, if each speaker gave many of them. With `groups`, the unit that is drawn is the group,
     and the guarantee is for new ones; the shares then average over groups, each counting alike.
+    Nothing is drawn at random here: the same data have the same threshold in whatever order they come,
+    and whatever the groups are called.
 
     "ltt" tests the levels of a grid that was fixed beforehand. A grid of `grid_from` is tested from
     strict to loose, each level at `delta`, up to the first that fails; it starts where twice the
@@ -65,6 +67,7 @@ def guaranteed(
     Reference:
         Angelopoulos et al. 2021, "Learn then Test", section 4 and appendix on selective prediction.
         Geifman and El-Yaniv 2017, "Selective Classification for Deep Neural Networks", algorithm 1.
+        Waudby-Smith and Ramdas 2024, "Estimating Means of Bounded Random Variables by Betting", for groups.
 
     Example:
         >>> import numpy as np
@@ -198,13 +201,24 @@ def guaranteed_worst_group(
     names, codes = _distinct("subgroup", subgroup, scores.size)
     who = _codes("groups", groups, scores.size)
     levels, sequence = _levels(grid, scores)
+    drawn = _count(who) if who is not None and _spans(who, codes) else None
     tests = [
-        hypotheses(scores[rows], right[rows], levels, None if who is None else who[rows])
+        hypotheses(scores[rows], right[rows], levels, None if who is None else who[rows], drawn)
         for rows in (codes == code for code in range(len(names)))
     ]
     base = without_threshold(scores, risk, delta, "ltt", _count(who))
     guarantee = ltt(tests, base, scores, right, levels, sequence)
     return replace(guarantee, scope=f"in each of {', '.join(map(str, names))}" if names else "")
+
+
+def _spans(groups: Codes, subgroups: Codes) -> bool:
+    """Say whether a group has samples in several subgroups.
+
+    How many groups have one of them then tells of their errors in another, so that the tests may not
+    begin by it: groups without a sample in a subgroup are counted as groups that trust nothing there.
+    """
+    pairs = np.unique(np.stack([groups, subgroups]), axis=1)
+    return bool(pairs.shape[1] > np.unique(groups).size)
 
 
 def _samples(

@@ -14,14 +14,11 @@ from ter_fast.trust.thresholds.samples import Codes, Flags, Scores
 
 Floats = NDArray[np.float64]
 
-LARGEST_BET = 0.9
-"""Share of the largest bet that cannot lose everything: the highest that `GroupLevels` places."""
+BETS = 5
+"""Bets among which `GroupLevels` spreads its capital: more gain nothing, fewer miss some populations."""
 
 ENOUGH = 10**7
 """More samples than this are no answer to how many would do."""
-
-ROUNDS = 5000
-"""Groups for which bets are played through at the least; beyond, their number follows from the growth."""
 
 
 class Levels(Protocol):
@@ -34,8 +31,11 @@ class Levels(Protocol):
     def rejected(self, risk: float, delta: float) -> Flags:
         """Say at which levels the hypothesis falls; wrongly so with probability at most delta."""
 
-    def bound(self, level: int, delta: float) -> float:
-        """Return the smallest risk whose hypothesis falls at a level; 1 where none does."""
+    def bound(self, level: int, risk: float, delta: float) -> float:
+        """Return the smallest risk whose hypothesis falls at a level; 1 where none does.
+
+        The test is the one made for `risk`, so that every risk above the bound falls as well.
+        """
 
     def reach(self, grid: Grid, risk: float, delta: float) -> Floats:
         """Return from how many samples each hypothesis can be expected to fall, (T,).
@@ -75,7 +75,7 @@ class ClipLevels:
         found: Flags = (self.accepted > 0) & (bdtr(self.errors, self.accepted, risk) <= delta)
         return found
 
-    def bound(self, level: int, delta: float) -> float:
+    def bound(self, level: int, risk: float, delta: float) -> float:
         """Return the upper Clopper-Pearson limit of the risk at a level."""
         return _clopper_pearson(float(self.errors[level]), float(self.accepted[level]), delta)
 
@@ -118,25 +118,45 @@ def _clopper_pearson(errors: float, accepted: float, delta: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class GroupLevels:
-    """Test the error rate of trusted clips over groups, by betting against it.
+    r"""Test the error rate of trusted clips over groups, by bets against it that no order can change.
 
     With W_g the share of group g's clips that are wrong and trusted, and T_g the share that are
-    trusted, "E W / E T above r" says that X_g = W_g - r T_g, in [-r, 1 - r], has a positive mean.
-    Whoever bets b_g in [0, 1 / (1 - r)] on each group in turn, by what the groups before it showed,
-    then holds a capital prod_g (1 - b_g X_g) that is a supermartingale, so it ever reaches 1 / delta
-    with probability at most delta (Ville), and the hypothesis falls where it does. This asks nothing
-    of the clips within a group.
+    trusted, "E W / E T above r" says that X_g = W_g - r T_g, in [-r, 1 - r], has a positive mean. The
+    largest bet that cannot lose more than everything is 1 / (1 - r). With a share s of it, G groups
+    turn a capital of 1 into
 
-    Betting, because group means of a good model vary little, which it turns to use; with 30 to 100
+    $$M_s = \prod_g \left(1 - \frac{s X_g}{1 - r}\right), \qquad M = \frac{1}{J} \sum_j M_{s_j},$$
+
+    and the hypothesis falls where M, over shares s_1 … s_J that were fixed beforehand, is at least
+    1 / delta. If it is true, that has probability at most delta: no factor is negative, the groups
+    are independent, and the geometric mean of numbers is at most their arithmetic mean, so that
+
+    $$E M_s = \prod_g \left(1 - \frac{s E X_g}{1 - r}\right) \le \left(1 - \frac{s}{1 - r}
+    \frac{1}{G} \sum_g E X_g\right)^G \le 1,$$
+
+    and Markov's inequality gives P(M >= 1 / delta) <= delta. A product has no order: neither the names
+    of the groups nor the order in which they come can matter, and nothing is drawn. Nor need the groups
+    be alike: with a fixed number from each of several corpora, the guarantee is about that mixture. Of
+    groups drawn from finitely many without replacement the same holds by Maclaurin's inequality.
+    Nothing is asked of the clips within a group.
+
+    The shares run up to 1 from the best one for groups that are each all right or all wrong, at the error
+    rate that G groups can just tell from r: groups that vary less want more. Bets that learn from one
+    group after another find a little more, but by the luck of the order, which must then be drawn anew for
+    each data set; their mean over many orders finds less than the product where groups differ much.
+
+    Betting, because group means of a good model vary little, which it turns to use: with 30 to 100
     groups, Hoeffding-Bentkus found few and the empirical Bernstein bound almost none of the levels
     that it found. No test does with fewer than ln delta / ln(1 - r) groups, so few give none.
 
     Attributes:
-        wrong: (G, T) W_g at each level, in an order of groups that says nothing about them.
+        wrong: (G, T) W_g at each level; the groups in any order.
         trusted: (G, T) T_g at each level.
 
     Reference:
-        Waudby-Smith and Ramdas 2024, "Estimating Means of Bounded Random Variables by Betting".
+        Waudby-Smith and Ramdas 2024, "Estimating Means of Bounded Random Variables by Betting", for
+        bets and their mixtures; Hoeffding 1963, "Probability Inequalities for Sums of Bounded Random
+        Variables", for groups that are not alike.
     """
 
     wrong: Floats
@@ -149,62 +169,103 @@ class GroupLevels:
 
     def rejected(self, risk: float, delta: float) -> Flags:
         """Say at which levels the hypothesis falls, (T,)."""
-        capital = _log_capital(self.wrong - risk * self.trusted, risk)
-        found: Flags = capital.max(0, initial=0) >= -math.log(delta)
-        return found
+        return self._falls(risk, _shares(self.n, risk, delta), delta)
 
-    def bound(self, level: int, delta: float) -> float:
+    def bound(self, level: int, risk: float, delta: float) -> float:
         """Return the smallest risk whose hypothesis falls at a level, to 1e-6."""
-        wrong, trusted = self.wrong[:, [level]], self.trusted[:, [level]]
-        alone = GroupLevels(wrong, trusted)
+        alone = GroupLevels(self.wrong[:, [level]], self.trusted[:, [level]])
+        shares = _shares(self.n, risk, delta)
         low, high = 0.0, 1.0
         while high - low > 1e-6:
             middle = (low + high) / 2
-            low, high = (low, middle) if alone.rejected(middle, delta)[0] else (middle, high)
+            falls = alone._falls(middle, shares, delta)[0]
+            low, high = (low, middle) if falls else (middle, high)
         return high
 
     def reach(self, grid: Grid, risk: float, delta: float) -> Floats:
-        """Return how many groups without an error would win 2 ln(1 / delta) at each level, (T,)."""
+        """Return how many groups without an error would win 2 ln(J / delta) at each level, (T,).
+
+        The largest of the J bets alone then wins twice the logarithm that it takes.
+        """
         if grid.coverage is None:
             return np.zeros(grid.threshold.size)
-        win: Floats = np.log1p(LARGEST_BET / (1 - risk) * risk * grid.least_coverage)
-        return 2 * -math.log(delta) / win
+        win: Floats = np.log1p(risk * grid.least_coverage / (1 - risk))
+        return 2 * math.log(BETS / delta) / win
 
     def needed(self, risk: float, delta: float) -> Floats:
-        """Return after how many groups, these over and over, each hypothesis would fall, (T,)."""
-        scores = self.wrong - risk * self.trusted
-        bets = np.linspace(0, LARGEST_BET / (1 - risk), 20)
-        growth = np.max([np.log1p(-bet * scores).mean(0) for bet in bets], axis=0)
-        possible = growth > -math.log(delta) / ENOUGH
-        # The best constant bet is the least that it takes; the bets that are placed take a little more.
-        least = -math.log(delta) / np.where(possible, growth, 1)
-        rounds = max(ROUNDS, self.n)
-        capital = _log_capital(np.resize(scores, (rounds, growth.size)), risk)
-        reached = capital >= -math.log(delta)
-        needed = np.where(
-            reached.any(0), reached.argmax(0) + 1, np.maximum(np.ceil(least), rounds + 1)
-        )
-        return np.where(possible, needed, np.inf)
+        """Return of how many groups in these proportions each hypothesis would fall, (T,)."""
+        losses = self._losses(risk)
+
+        def falls(groups: Floats) -> Flags:
+            capital = _log_capital(losses, groups, _shares(groups, risk, delta))
+            fallen: Flags = capital >= -math.log(delta)
+            return fallen
+
+        high = np.full(losses.shape[1], float(ENOUGH))
+        possible = falls(high)
+        # Bisection of the logarithm: the capital grows with the number of groups.
+        low = np.where(possible, 1, high)
+        while (high - low > 1).any():
+            middle = np.ceil(np.sqrt(low * high))
+            enough = falls(middle)
+            low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+        return np.where(possible, high, np.inf)
+
+    def _falls(self, risk: float, shares: Floats, delta: float) -> Flags:
+        groups = np.full(self.wrong.shape[1], float(self.n))
+        falls: Flags = _log_capital(self._losses(risk), groups, shares) >= -math.log(delta)
+        return falls
+
+    def _losses(self, risk: float) -> Floats:
+        """Return the share of the capital that the largest bet loses to each group, (G, T), sorted.
+
+        So the same groups in another order are added up to the same bits.
+        """
+        losses = (self.wrong - risk * self.trusted) / (1 - risk)
+        return np.sort(np.minimum(losses, 1), axis=0)
 
 
-def _log_capital(scores: Floats, risk: float) -> Floats:
-    """Return the logarithm of the capital after each group, (G, T), for scores X (G, T).
+def _log_capital(losses: Floats, groups: Floats, shares: Floats) -> Floats:
+    """Return the logarithm of the capital after so many groups, (T,), in the proportions of these.
 
-    The bet nearly maximizes the expected logarithm for the mean and variance so far, to which a
-    group of mean -risk / 2 and deviation risk / 2 is added so that there is something to begin with.
+    Args:
+        losses: (G, T) what the largest bet loses to each group.
+        groups: (T,) number of groups.
+        shares: (J,) or (J, T) shares of the largest bet.
     """
-    before = np.arange(1, len(scores) + 1)[:, None]
-    total = scores.cumsum(0) - risk / 2
-    mean = np.vstack([np.full_like(scores[:1], -risk / 2), (total / (before + 1))[:-1]])
-    squares = ((scores - total / (before + 1)) ** 2).cumsum(0) + risk**2 / 4
-    variance = np.vstack([np.full_like(scores[:1], risk**2 / 4), squares[:-1]]) / before
-    bet = np.clip(-mean / (variance + mean**2), 0, LARGEST_BET / (1 - risk))
-    capital: Floats = np.log1p(-bet * scores).cumsum(0)
+    with np.errstate(divide="ignore"):
+        growth = np.array([np.log1p(-share * losses).mean(0) for share in shares])
+    capital: Floats = np.logaddexp.reduce(groups * growth, axis=0) - math.log(len(shares))
     return capital
 
 
-def hypotheses(scores: Scores, right: Flags, grid: Grid, groups: Codes | None = None) -> Levels:
-    """Return what samples (N,) show at the levels of a grid, by clip or by group."""
+def _shares(groups: float | Floats, risk: float, delta: float) -> Floats:
+    """Return the shares of the largest bet for so many groups, (J,) or (J, T).
+
+    For groups that are all right or all wrong, a share s wins most where their error rate is r (1 - s),
+    and tells it from r if G KL(r (1 - s) || r) is ln(1 / delta), where KL is about s^2 r / (2 (1 - r)).
+    """
+    least = np.sqrt(-2 * math.log(delta) * (1 - risk) / (groups * risk))
+    shares: Floats = np.geomspace(np.minimum(least, 1), 1, BETS)
+    return shares
+
+
+def hypotheses(
+    scores: Scores,
+    right: Flags,
+    grid: Grid,
+    groups: Codes | None = None,
+    drawn: int | None = None,
+) -> Levels:
+    """Return what samples (N,) show at the levels of a grid, by clip or by group.
+
+    Args:
+        scores: (N,) confidences.
+        right: (N,) correct flags.
+        grid: The T levels.
+        groups: (N,) group of each sample; None for clips.
+        drawn: Groups that were drawn, where some have no sample here: of these nothing is trusted.
+    """
     # How many levels, from the loosest on, each sample reaches; NaN reaches none.
     ascending = grid.threshold[::-1]
     reached = np.searchsorted(ascending, scores.astype(np.float64), side="right")
@@ -215,12 +276,10 @@ def hypotheses(scores: Scores, right: Flags, grid: Grid, groups: Codes | None = 
         errors = _table(reached[~right], one[~right], 1, ascending.size)[0]
         return ClipLevels(accepted, errors, scores.size)
     _, group = np.unique(groups, return_inverse=True)
-    members = np.bincount(group)[:, None]
+    members = np.maximum(np.bincount(group, minlength=drawn or 0), 1)[:, None]
     trusted = _table(reached, group, len(members), ascending.size) / members
     wrong = _table(reached[~right], group[~right], len(members), ascending.size) / members
-    # An order that has nothing to do with names, which may say who the groups are.
-    order = np.random.default_rng(0).permutation(len(members))
-    return GroupLevels(wrong[order], trusted[order])
+    return GroupLevels(wrong, trusted)
 
 
 def _table(reached: Codes, group: Codes, groups: int, levels: int) -> Codes:

@@ -40,7 +40,7 @@ def ltt(
         passed[start:] = np.logical_and.accumulate(passed[start:])
     if passed.any():
         level = int(np.flatnonzero(passed)[-1])
-        bound = max(test.bound(level, share) for test in tests)
+        bound = max(test.bound(level, risk, share) for test in tests)
         return with_threshold(base, float(grid.threshold[level]), scores, right, bound)
     have = base.n if base.groups is None else base.groups
     # Each part must get what it needs, and all grow from what there is alike.
@@ -95,7 +95,9 @@ def sgr(base: Guarantee, scores: Scores, right: Flags) -> Guarantee:
         low, high = (middle, high) if looser else (low, middle - 1)
     found = at(np.array([low]))
     if found.rejected(risk, share)[0]:
-        return with_threshold(base, _above(cuts[low], scores), scores, right, found.bound(0, share))
+        return with_threshold(
+            base, _above(cuts[low], scores), scores, right, found.bound(0, risk, share)
+        )
     few = np.unique(np.linspace(0, scores.size, 21).astype(np.int64))
     # Where one passes that the search did not come by, more samples would not bring it there.
     few = few[~at(few).rejected(risk, share)]
