@@ -161,6 +161,7 @@ PYBIND11_MODULE(_C, module) {
   module.doc() = "Compiled kernels of ter_fast; call them through ter_fast.opinions._ops.";
   module.attr("RULES") = names(kRules);
   module.attr("CONFIDENCE_KINDS") = names(kConfidenceKinds);
+  module.attr("sources") = TER_FAST_SOURCES;
   const py::call_guard<py::gil_scoped_release> unlocked;
   module.def("fuse_forward", &fuse_forward, unlocked);
   module.def("fuse_backward", &fuse_backward, unlocked);
@@ -176,5 +177,6 @@ PYBIND11_MODULE(_C, module) {
   module.def("cuda_supports", &ter::cuda::supports);
 #else
   module.attr("cuda_architectures") = "";
+  module.attr("without_cuda") = TER_FAST_WITHOUT_CUDA;
 #endif
 }

@@ -4,6 +4,10 @@ Each call ends in `device, stream`: a CUDA device and stream, or -1 and a number
 """
 
 cuda_architectures: str
+# Only where there are none.
+without_cuda: str
+# The digest of what it was compiled from; see opinions/_ops/extension.py.
+sources: str
 # Names in the order of their codes, which are what calls below take.
 RULES: tuple[str, ...]
 CONFIDENCE_KINDS: tuple[str, ...]

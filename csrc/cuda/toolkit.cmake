@@ -1,54 +1,179 @@
-# Finds an nvcc that works, and what it can build for.
+# Decides whether the CUDA kernels are built, and for which GPUs.
 
-# Sets `works`; and CMAKE_CUDA_COMPILER and CMAKE_CUDA_ARCHITECTURES, or what is wrong to `fault`.
-function(ter_find_nvcc works fault)
+# What a driver of NVIDIA's leaves in the file system, where nvidia-smi does not answer: in a container
+# that was given the devices only, under WSL, on a Jetson.
+set(TER_GPU_FILES "/proc/driver/nvidia/gpus/*" "/dev/nvidia[0-9]" /dev/nvhost-gpu
+    /usr/lib/wsl/lib/libcuda.so.1)
+
+# Sets `works`; and CMAKE_CUDA_COMPILER, its host compiler and CMAKE_CUDA_ARCHITECTURES, or why the kernels are
+# left out to `reason`: words that follow "because", on one line without quotes or backslashes.
+function(ter_decide_cuda wish works reason)
   set(${works} FALSE PARENT_SCOPE)
-  find_program(TER_FAST_NVCC NAMES ${CMAKE_CUDA_COMPILER} $ENV{CUDACXX} nvcc
-               HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin)
-  if(NOT TER_FAST_NVCC)
-    set(${fault} "there is no nvcc" PARENT_SCOPE)
+  if(NOT wish STREQUAL "AUTO" AND NOT wish)
+    set(${reason} "TER_FAST_CUDA was ${wish}" PARENT_SCOPE)
     return()
   endif()
-
-  # nvcc may be there and refuse the C++ compiler, so it has to show that it can.
-  set(probe "${CMAKE_BINARY_DIR}/ter_probe.cu")
-  file(WRITE "${probe}" "#include <cuda_fp16.h>\n#include <stdexcept>\n__global__ void probe() {}\n")
-  set(host)
-  if(NOT MSVC)
-    set(host -ccbin "${CMAKE_CXX_COMPILER}")
+  ter_find_nvcc(nvcc)
+  # The environment variable is CMake's own.
+  set(architectures "${CMAKE_CUDA_ARCHITECTURES}")
+  if(NOT architectures)
+    set(architectures "$ENV{CUDAARCHS}")
   endif()
-  execute_process(COMMAND "${TER_FAST_NVCC}" -std=c++17 ${host} -c "${probe}" -o "${probe}.o"
-                  RESULT_VARIABLE failed OUTPUT_VARIABLE said ERROR_VARIABLE said)
+  set(gpus unknown)
+  if(wish STREQUAL "AUTO" AND NOT architectures)
+    ter_find_gpus("${nvcc}" "${TER_GPU_FILES}" gpus)
+    if(NOT gpus)
+      set(${reason} "no NVIDIA GPU was found" PARENT_SCOPE)
+      return()
+    endif()
+  endif()
+  if(NOT nvcc)
+    set(${reason} "no nvcc, the compiler of the CUDA toolkit, was found" PARENT_SCOPE)
+    return()
+  endif()
+  if(NOT architectures)
+    ter_architectures_for("${nvcc}" "${gpus}" architectures)
+    if(NOT architectures)
+      list(JOIN gpus ", " gpus)
+      set(${reason} "nvcc does not compile for a GPU of compute capability ${gpus}" PARENT_SCOPE)
+      return()
+    endif()
+  endif()
+  ter_try_nvcc("${nvcc}" failed)
   if(failed)
-    string(STRIP "${said}" said)
-    set(${fault} "${TER_FAST_NVCC} does not compile: ${said}" PARENT_SCOPE)
+    set(${reason} "nvcc did not compile a test program" PARENT_SCOPE)
     return()
   endif()
-
-  set(CMAKE_CUDA_COMPILER "${TER_FAST_NVCC}" PARENT_SCOPE)
+  set(CMAKE_CUDA_COMPILER "${nvcc}" PARENT_SCOPE)
   if(NOT MSVC AND NOT CMAKE_CUDA_HOST_COMPILER)
     set(CMAKE_CUDA_HOST_COMPILER "${CMAKE_CXX_COMPILER}" PARENT_SCOPE)
   endif()
-  if(NOT CMAKE_CUDA_ARCHITECTURES)
-    ter_default_architectures(architectures)
-    set(CMAKE_CUDA_ARCHITECTURES "${architectures}" PARENT_SCOPE)
-  endif()
+  set(CMAKE_CUDA_ARCHITECTURES "${architectures}" PARENT_SCOPE)
   set(${works} TRUE PARENT_SCOPE)
 endfunction()
 
-# Machine code for every generation of GPUs that this nvcc knows, and for later ones what their driver
-# compiles.
-function(ter_default_architectures result)
-  execute_process(COMMAND "${TER_FAST_NVCC}" --list-gpu-arch OUTPUT_VARIABLE known)
+function(ter_find_nvcc result)
+  find_program(nvcc NAMES ${CMAKE_CUDA_COMPILER} $ENV{CUDACXX} nvcc NO_CACHE
+               HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda PATH_SUFFIXES bin)
+  if(NOT nvcc)
+    set(nvcc "")
+  endif()
+  set(${result} "${nvcc}" PARENT_SCOPE)
+endfunction()
+
+# The compute capabilities of the GPUs here, such as "8.6;9.0"; "unknown" where there is a GPU of which nothing
+# tells more; nothing where there is none. `files` are those whose presence shows a GPU.
+function(ter_find_gpus nvcc files result)
+  find_program(smi NAMES nvidia-smi NO_CACHE
+               PATHS /usr/lib/wsl/lib "$ENV{SystemRoot}/System32" "$ENV{ProgramW6432}/NVIDIA Corporation/NVSMI")
+  set(gpus)
+  if(smi)
+    ter_run(said "${smi}" --query-gpu=compute_cap --format=csv,noheader)
+    # Line by line, because a warning may name a bus such as 00:04.0.
+    string(REGEX REPLACE "[\r\n]+" ";" lines "${said}")
+    foreach(line IN LISTS lines)
+      if(line MATCHES "^ *([0-9]+[.][0-9]) *$")
+        list(APPEND gpus ${CMAKE_MATCH_1})
+      endif()
+    endforeach()
+    if(NOT gpus)
+      # Drivers before 2022 do not know compute_cap.
+      ter_run(said "${smi}" -L)
+      if(said MATCHES "GPU [0-9]+:")
+        set(gpus unknown)
+      endif()
+    endif()
+  endif()
+  if(nvcc AND (NOT gpus OR gpus STREQUAL "unknown"))
+    # nvcc asks the driver itself. Without a GPU it warns, and takes an architecture that fits any.
+    ter_run(said "${nvcc}" -arch=native --dryrun -c native.cu -o native.o)
+    if(NOT said MATCHES "annot find valid GPU" AND said MATCHES "__CUDA_ARCH_LIST__=([0-9,]+)")
+      string(REPLACE "," ";" gpus "${CMAKE_MATCH_1}")
+      list(TRANSFORM gpus REPLACE "([0-9])0$" ".\\1")
+    endif()
+  endif()
+  if(NOT gpus)
+    file(GLOB found ${files})
+    if(found)
+      set(gpus unknown)
+    endif()
+  endif()
+  list(REMOVE_DUPLICATES gpus)
+  set(${result} "${gpus}" PARENT_SCOPE)
+endfunction()
+
+# What a program prints where it succeeds, and nothing where it fails or waits for a driver that hangs.
+function(ter_run output)
+  execute_process(COMMAND ${ARGN} TIMEOUT 30 RESULT_VARIABLE failed OUTPUT_VARIABLE said ERROR_VARIABLE said)
+  if(failed)
+    set(said "")
+  endif()
+  set(${output} "${said}" PARENT_SCOPE)
+endfunction()
+
+# What to build for the GPUs that ter_find_gpus found: machine code where nvcc knows a GPU's capability; for a
+# newer one, code that its driver compiles; nothing where all are too old for this nvcc.
+function(ter_architectures_for nvcc gpus result)
+  if(gpus STREQUAL "unknown")
+    ter_every_architecture("${nvcc}" architectures)
+    set(${result} "${architectures}" PARENT_SCOPE)
+    return()
+  endif()
+  ter_known_architectures("${nvcc}" known)
+  set(architectures)
+  foreach(gpu IN LISTS gpus)
+    string(REPLACE "." "" wanted "${gpu}")
+    set(newest 0)
+    foreach(each IN LISTS known)
+      if(each LESS_EQUAL wanted AND each GREATER newest)
+        set(newest ${each})
+      endif()
+    endforeach()
+    if(newest EQUAL wanted)
+      list(APPEND architectures ${newest}-real)
+    elseif(newest)
+      list(APPEND architectures ${newest}-virtual)
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES architectures)
+  set(${result} "${architectures}" PARENT_SCOPE)
+endfunction()
+
+# Machine code for every generation of GPUs that this nvcc knows, and for later ones what their driver compiles.
+function(ter_every_architecture nvcc result)
+  ter_known_architectures("${nvcc}" known)
   set(kept)
   foreach(architecture 80 86 89 90 100 120)
-    if(known MATCHES "compute_${architecture}([^0-9]|$)")
+    if(architecture IN_LIST known)
       list(APPEND kept ${architecture}-real)
     endif()
   endforeach()
   list(POP_BACK kept newest)
   string(REPLACE "-real" "" newest "${newest}")
   set(${result} ${kept} ${newest} PARENT_SCOPE)
+endfunction()
+
+function(ter_known_architectures nvcc result)
+  ter_run(said "${nvcc}" --list-gpu-arch)
+  string(REGEX MATCHALL "compute_[0-9]+" known "${said}")
+  list(TRANSFORM known REPLACE "compute_" "")
+  set(${result} "${known}" PARENT_SCOPE)
+endfunction()
+
+# nvcc may be there and refuse the C++ compiler, so it has to show that it can.
+function(ter_try_nvcc nvcc failed)
+  set(probe "${CMAKE_BINARY_DIR}/ter_probe.cu")
+  file(WRITE "${probe}" "#include <cuda_fp16.h>\n#include <stdexcept>\n__global__ void probe() {}\n")
+  set(host)
+  if(NOT MSVC)
+    set(host -ccbin "${CMAKE_CXX_COMPILER}")
+  endif()
+  execute_process(COMMAND "${nvcc}" -std=c++17 ${host} -c "${probe}" -o "${probe}.o"
+                  RESULT_VARIABLE status OUTPUT_VARIABLE said ERROR_VARIABLE said)
+  if(status)
+    message(STATUS "${nvcc} failed: ${said}")
+  endif()
+  set(${failed} "${status}" PARENT_SCOPE)
 endfunction()
 
 # "80, 86, 90" for people.

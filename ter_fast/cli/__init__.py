@@ -24,16 +24,18 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
 )
-data_app = typer.Typer(help="Data and the models that prepare it.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="Data and the models that prepare it.", no_args_is_help=True, rich_markup_mode=None
+)
 _COMMANDS: tuple[Callable[..., None], ...]
 _COMMANDS = (predict, live, train, join, calibrate, evaluate, card, info)
 _command: Callable[..., None]
 for _command in _COMMANDS:
     app.command(cls=Command)(_command)
 data_app.command("check", cls=Command)(check_data)
-data_app.command("fetch-models")(fetch_models)
+data_app.command("fetch-models", cls=Command)(fetch_models)
 data_app.command("prepare", cls=Command)(prepare)
 app.add_typer(data_app, name="data")
 app.callback()(import_modules)

@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING, Any, TextIO
 import typer
 from rich.console import Console
 
+from ter_fast.cli.encoding import escape_unencodable
 from ter_fast.errors import TerFastError
+from ter_fast.media.text import clean
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
     from ter_fast.model import Model
 
 
+_BREAKS = "\n\t"
+
+
 def run(app: typer.Typer) -> None:
     """Run a command line; errors that a user can cause end it with one sentence."""
+    escape_unencodable()
     try:
         app()
     except TerFastError as error:
@@ -59,7 +65,8 @@ def warnings_as_sentences() -> Iterator[None]:
             return
         said.add(str(message))
         Console(stderr=True, soft_wrap=True).print(
-            f"[bold yellow]warning:[/] {escape_markup(str(message))}", highlight=False
+            f"[bold yellow]warning:[/] {escape_markup(str(message))}",
+            highlight=False,
         )
 
     with warnings.catch_warnings():
@@ -141,7 +148,7 @@ def number_or_name(text: str | None) -> Any:
 
 
 def escape_markup(text: str) -> str:
-    """Return text in which rich sees no markup."""
+    """Return text in which rich sees no markup, and the terminal no control characters."""
     from rich.markup import escape
 
-    return escape(text)
+    return escape(clean(text, keep=_BREAKS))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from ter_fast.cli.common import escape_markup
 from ter_fast.experts.config import ModelConfig
 from ter_fast.trust.baselines import baselines_of
 from ter_fast.trust.subgroups import Subgroup
@@ -140,7 +140,7 @@ def evaluation_table(evaluation: Evaluation) -> RenderableType:
     )
     table = new_table(
         "figure", "value", "95 % interval",
-        title=escape(title),
+        title=escape_markup(title),
     )  # fmt: skip
     for name, figure in evaluation.figures.items():
         ends = "–" if math.isnan(figure.low) else f"{figure.low:.4f} … {figure.high:.4f}"
@@ -206,7 +206,7 @@ def comparison_table(
         "difference",
         "95 % interval",
         "p",
-        title=f"{escape(first)} minus {escape(second)}",
+        title=f"{escape_markup(first)} minus {escape_markup(second)}",
     )
     for name, each in differences.items():
         table.add_row(
@@ -236,5 +236,5 @@ def _subgroup_table(by: str, rows: Mapping[str, Subgroup]) -> Table:
             "–" if none_trusted and key == "trusted_precision" else f"{row.figures[key].value:.3f}"
             for key in held
         )
-        table.add_row(escape(value), str(row.samples), *cells)
+        table.add_row(escape_markup(value), str(row.samples), *cells)
     return table

@@ -180,7 +180,8 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show versions, and which backends are active and why."""
-    from ter_fast.cli.information import info_table, information, model_table
+    from ter_fast.cli.information import info_table, model_table
+    from ter_fast.experts.installation import information
 
     described = None if model is None else load(model)
     if as_json:

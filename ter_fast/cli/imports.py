@@ -12,7 +12,14 @@ from typing import Annotated
 
 import typer
 
+from ter_fast import __version__
 from ter_fast.errors import TerFastError
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ter_fast {__version__}")
+        raise typer.Exit
 
 
 def import_modules(
@@ -25,6 +32,12 @@ def import_modules(
             "times.",
         ),
     ] = None,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
 ) -> None:
     """Import all code that a command line names, before its command runs.
 

@@ -1,74 +1,17 @@
-"""What this installation can do, and what a model is: versions, backends and why, experts, data."""
+"""Tables of what this installation can do, and of what a model is."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
 from ter_fast.cli.console import new_table, thresholds_table
-from ter_fast.errors import MediaError
-from ter_fast.opinions import _ops
 
 if TYPE_CHECKING:
     from ter_fast.experts.config import ExpertConfig
     from ter_fast.model import Model
-
-
-def information() -> dict[str, Any]:
-    """Return versions and backends as plain values."""
-    names = (
-        "ter_fast",
-        "torch",
-        "numpy",
-        "numba",
-        "av",
-        "torchcodec",
-        "opencv-python-headless",
-        "lightning",
-        "pandas",
-        "pyarrow",
-    )
-    versions: dict[str, str | None] = {}
-    for name in names:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    import torch
-
-    from ter_fast.media import decode
-    from ter_fast.media.faces.cropper import default_face_model
-
-    choice = decode.choose()
-    face_model, without = None, "give --face-model, or run: ter-fast data fetch-models"
-    try:
-        face_model = default_face_model()
-    except MediaError as error:
-        # What is wrong here is what this is asked for.
-        without = str(error)
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": versions,
-        "kernels": asdict(_ops.backend()),
-        "cuda": {
-            "available": torch.cuda.is_available(),
-            "torch_built_for": torch.version.cuda,
-            "kernels": asdict(_ops.backend("cuda")),
-        },
-        "decode": {
-            "backend": choice.name,
-            "why": choice.why,
-            "backends": [asdict(state) for state in decode.states()],
-        },
-        "face_model": None if face_model is None else str(face_model),
-        "face_model_why": without if face_model is None else "",
-    }
 
 
 def info_table(values: dict[str, Any]) -> RenderableType:

@@ -185,7 +185,9 @@ def train(
     with _stop_as_sentence(data, rename, out, checkpoints, recipe), warnings_as_sentences():
         if recipe:
             datasets = join_alike(datasets_of(data, names_in(labels), rename))
-            model: Network = train_by_recipe(Recipe.read(recipe), *datasets, out=out, kind=Model, **shared)
+            model: Network = train_by_recipe(
+                Recipe.read(recipe), *datasets, out=out, kind=Model, **shared
+            )
         else:
             dataset = dataset_of(data, names_in(labels), rename)
             datasets = [dataset]

@@ -31,6 +31,8 @@ def _protocols() -> str:
     return protocol_forms()
 
 
+_LONGEST_LINE = 200
+
 LISTS: dict[str, Callable[[], str]] = {
     "{corpora}": _corpora,
     "{corruptions}": _corruptions,
@@ -40,7 +42,11 @@ LISTS: dict[str, Callable[[], str]] = {
 
 
 class Command(TyperCommand):
-    """A command whose help texts may hold the names in `LISTS`."""
+    """A command whose help texts may hold the names in `LISTS`, and whose first line lists show in full."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the first line of the help, which long lines may break but nothing cuts."""
+        return super().get_short_help_str(max(limit, _LONGEST_LINE))
 
     def format_help(self, ctx: typer.Context, formatter: object) -> None:  # type: ignore[override]
         """Fill the names in, and write the help."""

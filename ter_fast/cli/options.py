@@ -56,4 +56,9 @@ HopOption = Annotated[
     typer.Option(help="Seconds from one window's start to the next; else end to end."),
 ]
 
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(help="Confidence to trust from, 0 to 1, in place of the calibrated thresholds."),
+]
+
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]

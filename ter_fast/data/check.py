@@ -17,10 +17,13 @@ from ter_fast.data.files import modalities_of
 from ter_fast.data.registry import CORPORA
 from ter_fast.errors import DataError, MediaError, TerFastError
 from ter_fast.media.clip import MediaInfo
-from ter_fast.media.decode import probe
+from ter_fast.media.decode import probe, read
 from ter_fast.media.threads import thread_pool, worker_count
 
 WORKERS = 8
+
+# Seconds.
+_SHORT = 0.1
 
 
 @dataclass(frozen=True)
@@ -196,12 +199,24 @@ def _examine(sample: Sample, open_files: bool) -> Found:
         return None
     try:
         if sound is not None:
-            probe(sound)
-        return _holding(sample, probe(sample.path))
+            _nonempty(probe(sound))
+        return _holding(sample, _nonempty(probe(sample.path)))
     except MediaError as error:
         return error
     except Exception as error:  # a decoder's own complaint about one file must not end the check
         return MediaError(f"{sample.path} could not be opened ({type(error).__name__}: {error}).")
+
+
+def _nonempty(info: MediaInfo) -> MediaInfo:
+    if info.is_image or info.duration >= _SHORT:
+        return info
+    if info.duration <= 0:
+        raise MediaError(
+            f"{info.path} holds no samples, only a header; copy or record it again, or leave it out."
+        )
+    # Some headers state a little where there is nothing, and a little is soon decoded.
+    read(info.path, frames=1)
+    return info
 
 
 def _holding(sample: Sample, info: MediaInfo) -> MediaInfo:

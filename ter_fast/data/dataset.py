@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ter_fast.data.aliases import split_name
-from ter_fast.data.messages import counted_examples, require_label
+from ter_fast.data.files import FileKey, file_key
+from ter_fast.data.messages import require_label
+from ter_fast.data.twice import check_twice
 from ter_fast.errors import DataError
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
@@ -242,14 +244,14 @@ class Dataset:
     def _check_samples(self) -> None:
         if not self.samples:
             raise DataError(f"{self.name} has no samples. Check the path and the file names.")
-        # Two who speak at once share a span of the film, each with a sound of their own.
-        names = Counter((s.name, s.attributes.get("audio_path")) for s in self.samples)
-        twice = [name for (name, _), count in names.items() if count > 1]
-        if twice:
-            raise DataError(
-                f"{self.name} names {counted_examples(twice, 'path')} more than once. "
-                f"Keep one entry of each."
-            )
+        for s in self.samples:
+            for what, value in (("path", s.path), ("label", s.label)):
+                if not isinstance(value, str) or not value:
+                    raise DataError(
+                        f"{self.name} has a sample with the {what} {value!r} (path {s.path!r}). Give it one as "
+                        f"text, or leave the sample out."
+                    )
+        check_twice(self.name, self.samples)
         for s in self.samples:
             where = f"{self.name}, {s.name}"
             require_label(s.label, self.labels, where)
@@ -270,6 +272,21 @@ class Dataset:
                 )
 
 
+def group_names(samples: Iterable[Sample]) -> list[str]:
+    """Return the group of each sample; a file that is its own group has one name, however it is spelt.
+
+    Example:
+        >>> clips = (Sample("a.wav", "fear", "", "a.wav"), Sample("./a.wav", "fear", "", "./a.wav"))
+        >>> group_names(clips)
+        ['a.wav', 'a.wav']
+    """
+    first: dict[FileKey, str] = {}
+    return [
+        first.setdefault(file_key(s.path), s.group) if s.group == s.path else s.group
+        for s in samples
+    ]
+
+
 def shared_groups(dataset: Dataset) -> dict[str, tuple[str, ...]]:
     """Find the groups that stand in more than one split.
 
@@ -282,8 +299,8 @@ def shared_groups(dataset: Dataset) -> dict[str, tuple[str, ...]]:
         {'g': ('test', 'train')}
     """
     splits: dict[str, set[str]] = defaultdict(set)
-    for s in dataset.samples:
-        splits[s.group].add(s.split)
+    for s, group in zip(dataset.samples, group_names(dataset.samples), strict=True):
+        splits[group].add(s.split)
     return {g: tuple(sorted(names)) for g, names in splits.items() if len(names) > 1}
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ter_fast.data.aliases import split_name
 from ter_fast.data.dataset import SPLITS, Dataset, Sample
-from ter_fast.data.files import modalities_of
+from ter_fast.data.files import locate, modalities_of
 from ter_fast.data.messages import closest_name, counted_examples, require_label
-from ter_fast.data.tables import read_parquet
+from ter_fast.data.tables import cells_of_any_length, read_parquet
 from ter_fast.errors import DataError
 
 TERMS = "not stated: data of the user's own manifest"
 
 _SPAN = ("start", "end")
 _COLUMNS = ("path", "label", "split", "group", *_SPAN)
+_MISSING = ("nan", "<na>", "nat")
 
 Rows = list[tuple[int, dict[str, str]]]
 
@@ -38,7 +41,7 @@ def load_manifest(
     row 1.
 
     Args:
-        path: A ``.csv`` (UTF-8, comma-separated) or ``.parquet`` file.
+        path: A ``.csv`` (UTF-8; separated by commas, semicolons or tabs) or ``.parquet`` file.
         labels: Class names that the table may use; by default, all that it uses.
         check: Whether media files must be there, and groups on one side of the split.
 
@@ -80,19 +83,17 @@ def load_manifest(
 
 def _read_csv(table: Path) -> Rows:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            _check_columns(table, reader.fieldnames or ())
-            rows: Rows = []
-            for number, row in enumerate(reader, start=2):
-                if None in row or None in row.values():
-                    raise DataError(
-                        f"{table}, row {number}: expected {len(reader.fieldnames or ())} cells "
-                        f"as in the header, got {'more' if None in row else 'fewer'}. Put "
-                        f"values that hold a comma in double quotes."
-                    )
-                rows.append((number, {name: cell.strip() for name, cell in row.items()}))
-            return rows
+        with table.open(encoding="utf-8-sig", newline="") as file, cells_of_any_length():
+            delimiter = _delimiter(file.readline())
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            _check_columns(table, header)
+            return [
+                (number, _named(table, number, header, cells))
+                for number, cells in enumerate(reader, start=2)
+                if cells
+            ]
     except OSError as error:
         raise DataError(
             f"{table} cannot be read ({error.strerror}). Check its permissions."
@@ -103,13 +104,46 @@ def _read_csv(table: Path) -> Rows:
         ) from error
 
 
+def _delimiter(header: str) -> str:
+    """Return what separates the names of the columns: a comma, or what spreadsheets write for it."""
+    for delimiter in ",;\t":
+        names = next(csv.reader([header], delimiter=delimiter), [])
+        if {"path", "label"} <= {name.strip() for name in names}:
+            return delimiter
+    return ","
+
+
+def _named(table: Path, number: int, header: list[str], cells: list[str]) -> dict[str, str]:
+    if len(cells) != len(header):
+        raise DataError(
+            f"{table}, row {number}: expected {len(header)} cells as in the header, got "
+            f"{'more' if len(cells) > len(header) else 'fewer'}. Put values that hold a comma in double quotes."
+        )
+    return _row(table, number, zip(header, cells, strict=True))
+
+
 def _read_parquet(table: Path) -> Rows:
     columns, rows = read_parquet(table)
     _check_columns(table, columns)
-    return [
-        (number, {name: "" if cell is None else str(cell) for name, cell in row.items()})
-        for number, row in enumerate(rows, start=1)
-    ]
+    return [(number, _row(table, number, row.items())) for number, row in enumerate(rows, start=1)]
+
+
+def _row(table: Path, number: int, cells: Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """Return the cells of a row as text, empty where there is no value."""
+    row = {}
+    for name, cell in cells:
+        if name in _COLUMNS and isinstance(cell, (dict, list)):
+            raise DataError(
+                f"{table}, row {number}: the {name} is a {type(cell).__name__}; expected text or a number."
+            )
+        text = os.fsdecode(cell) if isinstance(cell, bytes) else str(cell).strip()
+        # What pandas writes where a value is missing is neither a class nor a group.
+        missing = cell is None or (name in _COLUMNS and text.lower() in _MISSING)
+        missing = missing or (isinstance(cell, float) and math.isnan(cell))
+        # The index of a data frame has no name.
+        if name:
+            row[name] = "" if missing else text
+    return row
 
 
 def _check_columns(table: Path, names: Iterable[str]) -> None:
@@ -190,7 +224,7 @@ def _check_files(table: Path, rows: Rows) -> None:
     missing = [
         f"row {number}: {row['path']}"
         for number, row in rows
-        if not (table.parent / row["path"]).is_file()
+        if not locate(table.parent, row["path"]).is_file()
     ]
     if missing:
         raise DataError(
@@ -219,7 +253,7 @@ def _sample(folder: Path, row: dict[str, str]) -> Sample:
     # With it comes torch, which whoever only asks for the names of corpora should not wait for.
     from ter_fast.data.modalities import MODALITIES
 
-    path = str(folder / row["path"])
+    path = str(locate(folder, row["path"]))
     return Sample(
         path=path,
         label=row["label"],
@@ -232,7 +266,7 @@ def _sample(folder: Path, row: dict[str, str]) -> Sample:
         },
         span=_span(row, path),
         extras={
-            name: str(folder / cell) if MODALITIES[name].files else cell
+            name: str(locate(folder, cell)) if MODALITIES[name].files else cell
             for name, cell in row.items()
             if cell and name in MODALITIES
         },

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.data.dataset import Dataset, shared_groups
+from ter_fast.data.dataset import Dataset, group_names, shared_groups
 from ter_fast.errors import DataError
 
 
@@ -66,7 +66,8 @@ def holdout(
             f"{dataset.name} has no training samples to hold any out of. "
             "Give some of them the split train, or none of them any split."
         )
-    keys = [dataset[i].group if by == "group" else str(i) for i in pool]
+    names = group_names(dataset)
+    keys = [names[i] if by == "group" else str(i) for i in pool]
     groups, member = np.unique(keys, return_inverse=True)
     column = {label: k for k, label in enumerate(dataset.labels)}
     counts = np.zeros((len(groups), len(column)), dtype=np.int64)
@@ -169,7 +170,7 @@ def kfold(dataset: Dataset, folds: int = 5, seed: int = 0) -> tuple[Dataset, ...
         >>> first.split("test").class_counts(), len(first.split("train").groups())
         ({'a': 4, 'b': 4}, 6)
     """
-    groups = dataset.groups()
+    groups = set(group_names(dataset))
     if not 3 <= folds <= len(groups):
         raise DataError(
             f"{folds} folds of {dataset.name} were asked for, which has {len(groups)} group(s); "
@@ -196,7 +197,7 @@ def _deal(dataset: Dataset, folds: int, seed: int) -> NDArray[np.int64]:
             "folds by group need scikit-learn. Install it with: pip install scikit-learn"
         ) from error
     labels = [s.label for s in dataset]
-    keys = [s.group for s in dataset]
+    keys = group_names(dataset)
     fold = np.full(len(labels), -1, dtype=np.int64)
     with warnings.catch_warnings():
         # A class with fewer samples than folds is absent from some test part, which is no error;
@@ -241,7 +242,8 @@ def sides(train: Dataset, validation: Dataset | None) -> tuple[Dataset, Dataset]
     if validation is None:
         train = with_validation(train)
         train, validation = train.split("train"), train.split("validation")
-    if shared := sorted(train.groups() & validation.groups()):
+    names = group_names((*train, *validation))
+    if shared := sorted({*names[: len(train)]} & {*names[len(train) :]}):
         raise DataError(
             f"{len(shared)} groups stand in both training and validation data, such as {shared[0]!r}; "
             "split by speaker or source"

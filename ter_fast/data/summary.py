@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ter_fast.media.text import clean
+
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
     from rich.table import Table
@@ -34,11 +36,11 @@ def check_table(check: DatasetCheck) -> Group:
     from rich.text import Text
 
     lines: list[RenderableType] = [
-        Text(f"{check.name}: {' and '.join(check.modalities)}", style="bold"),
+        Text(clean(f"{check.name}: {' and '.join(check.modalities)}"), style="bold"),
         Text(f"terms: {check.terms}"),
         _counts(check),
     ]
-    lines += [Text(_groups(split)) for split in check.splits]
+    lines += [Text(clean(_groups(split))) for split in check.splits]
     if check.soft_targets:
         lines.append(Text(f"soft targets from rater votes: {check.soft_targets} samples"))
     if check.durations is not None:
@@ -52,8 +54,8 @@ def check_table(check: DatasetCheck) -> Group:
     lines += _files("missing", check.missing, "bold red")
     lines += _files("unreadable", check.unreadable, "bold red")
     lines += _files("without what their kind promises", check.lacking, "yellow")
-    lines += [Text(f"warning: {warning}", style="yellow") for warning in check.warnings]
-    lines += [Text(f"refused: {problem}", style="bold red") for problem in check.problems]
+    lines += [Text(clean(f"warning: {warning}"), style="yellow") for warning in check.warnings]
+    lines += [Text(clean(f"refused: {problem}"), style="bold red") for problem in check.problems]
     lines.append(_verdict(check))
     return Group(*lines)
 
@@ -82,7 +84,7 @@ def _counts(check: DatasetCheck) -> Table:
 
     def row(name: str, counts: Sequence[int], total: str) -> None:
         cells = [f"{count:,}" for count in counts]
-        table.add_row(escape(name), *cells, *([total] if several else []))
+        table.add_row(escape(clean(name)), *cells, *([total] if several else []))
 
     labels = list(check.splits[0].classes) if check.splits else []
     for label in labels:
@@ -111,7 +113,7 @@ def _files(what: str, files: Sequence[str], style: str) -> list[Text]:
     if not files:
         return []
     shown = [Text(f"{len(files):,} {what}:", style=style)]
-    shown += [Text(f"  {each}") for each in files[:NAMED]]
+    shown += [Text(clean(f"  {each}")) for each in files[:NAMED]]
     if len(files) > NAMED:
         shown.append(Text(f"  … and {len(files) - NAMED:,} more (--json names all)"))
     return shown

@@ -5,10 +5,28 @@ from __future__ import annotations
 import csv
 import importlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ter_fast.errors import DataError
+
+
+@contextmanager
+def cells_of_any_length() -> Iterator[None]:
+    """Let the CSV module read cells of more than its 131,072 characters, such as transcripts.
+
+    Example:
+        >>> with cells_of_any_length():
+        ...     len(next(csv.reader(["x" * 200_000]))[0])
+        200000
+    """
+    # The largest that a C long holds on every platform.
+    former = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(former)
 
 
 def read_table(
@@ -34,7 +52,7 @@ def read_table(
         ter_fast.errors.DataError: no/such.csv cannot be read (...
     """
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
+        with table.open(encoding="utf-8-sig", newline="") as file, cells_of_any_length():
             rows = csv.reader(file, strict=True)
             header = [name.strip() for name in next(rows, [])]
             _check_header(table, header, columns, remedy)

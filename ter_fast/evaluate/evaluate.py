@@ -12,6 +12,7 @@ from ter_fast.errors import DataError
 from ter_fast.evaluate.evaluation import Evaluation
 from ter_fast.evaluate.origin import origin_of
 from ter_fast.experts.provenance import known_groups, warn_of_known_groups
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.labelled_evidence import (
     collect_evidence,
     modalities_present,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ter_fast.experts.network import Network
 
 
+@on_cpu_by_default
 def evaluate(
     model: Network,
     *datasets: Dataset,

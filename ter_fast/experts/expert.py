@@ -38,10 +38,12 @@ class Expert(nn.Module):
         super().__init__()
         self.encoder = build_encoder(config.encoder, config.options)
         features: Any = self.encoder.out_features
-        self.head = nn.Linear(features, len(config.labels))
+        self.head = nn.Linear(features, len(config.labels), dtype=torch.float32)
         self.activation, self.classes = activation, len(labels)
         self.places = tuple(labels.index(label) for label in config.labels)
-        self.register_buffer("scale", torch.tensor(config.evidence_scale), persistent=False)
+        self.register_buffer(
+            "scale", torch.tensor(config.evidence_scale, dtype=torch.float32), persistent=False
+        )
         guard = config.ood
         self.ood = (
             None

@@ -21,7 +21,9 @@ from ter_fast.experts.opinions import opinions_of, thresholds_of
 from ter_fast.experts.target import check_target
 from ter_fast.media.features import Batch
 from ter_fast.opinions.decision import Decision, decide
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.opinions.opinion import Opinion
+from ter_fast.trust.trusted_threshold import TrustedThreshold
 
 DEFAULT_MODEL = "default"
 DEFAULT_ENCODERS = {"audio": "logmel_cnn", "video": "frame_cnn"}
@@ -42,8 +44,10 @@ class Network(nn.Module):
         (('audio',), 'cpu')
     """
 
+    @on_cpu_by_default
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        _check_config(config, type(self).__name__)
         self.config = config
         self.name = ""
         self.experts = nn.ModuleDict(
@@ -157,6 +161,16 @@ class Network(nn.Module):
         return model
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names, in the order of every probability."""
+        return self.config.labels
+
+    @property
+    def thresholds(self) -> Mapping[str, TrustedThreshold]:
+        """The trusted thresholds of whole clips, by the modalities that are present ("audio+video")."""
+        return self.config.thresholds
+
+    @property
     def device(self) -> torch.device:
         """Where the weights lie."""
         return next(self.parameters()).device
@@ -173,7 +187,7 @@ class Network(nn.Module):
                 evidence = self.experts[name](batch.inputs[name], batch.lengths[name])
                 views.append(torch.where(present[:, None], evidence, 0))
             else:
-                views.append(torch.zeros(rows, classes, device=device))
+                views.append(torch.zeros(rows, classes, dtype=torch.float32, device=device))
         return torch.stack(views), torch.stack(masks)
 
     def opinions(
@@ -301,3 +315,12 @@ class Network(nn.Module):
         model = saving.load(cls, name, revision)
         model.name = str(name)
         return model
+
+
+def _check_config(config: object, name: str) -> None:
+    """Refuse what is no configuration: the name of a model, most likely."""
+    if not isinstance(config, ModelConfig):
+        raise TypeError(
+            f"{name} takes a ModelConfig, not {config!r}; load a model by "
+            f"{name}.from_pretrained({str(config)!r}), or make a new one by {name}.build(labels)"
+        )

@@ -106,8 +106,8 @@ class OutOfDistributionGuard(nn.Module):
     def __init__(self, classes: int, features: int, limit: float, power: float = POWER) -> None:
         super().__init__()
         self.limit, self.power = limit, power
-        self.register_buffer("means", torch.zeros(classes, features))
-        self.register_buffer("whitening", torch.zeros(features, features))
+        self.register_buffer("means", torch.zeros(classes, features, dtype=torch.float32))
+        self.register_buffer("whitening", torch.zeros(features, features, dtype=torch.float32))
 
     @classmethod
     def fit(

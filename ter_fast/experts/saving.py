@@ -17,6 +17,7 @@ from ter_fast.experts.card import MARK, CardFacts, Given, card_text, parameters_
 from ter_fast.experts.config import ModelConfig
 from ter_fast.experts.legacy import weight_names
 from ter_fast.media.files import file_sha256, write_atomically
+from ter_fast.opinions.default_device import on_cpu_by_default
 
 if TYPE_CHECKING:
     from ter_fast.data import Dataset
@@ -211,6 +212,7 @@ def push(
     return str(done.commit_url)
 
 
+@on_cpu_by_default
 def load(
     build: Callable[[ModelConfig], _Network], name: str | Path, revision: str | None = None
 ) -> _Network:

@@ -121,8 +121,10 @@ def low_pass(audio: Tensor, share: float, hertz: tuple[float, float] = (400.0, 6
         return audio
     batch, samples = audio.shape
     low, high = (math.log(each) for each in hertz)
-    cut = torch.empty(batch, 1, device=audio.device).uniform_(low, high).exp()
-    frequency = torch.fft.rfftfreq(samples, 1 / SAMPLE_RATE, device=audio.device)
+    cut = torch.empty(batch, 1, dtype=torch.float32, device=audio.device).uniform_(low, high).exp()
+    frequency = torch.fft.rfftfreq(
+        samples, 1 / SAMPLE_RATE, dtype=torch.float32, device=audio.device
+    )
     gain = (1 + (frequency / cut) ** 16).rsqrt()
     gain = torch.where(torch.rand(batch, 1, device=audio.device) < share, gain, 1.0)
     # Half precision has no transform everywhere.
@@ -143,10 +145,10 @@ def drop_packets(audio: Tensor, most: float = 0.5, packet: int = 320) -> Tensor:
     """
     batch, samples = audio.shape
     count = -(-samples // packet)
-    share = torch.rand(batch, 1, device=audio.device) * most
+    share = torch.rand(batch, 1, dtype=torch.float32, device=audio.device) * most
     share = share * (torch.rand(batch, 1, device=audio.device) < 0.5)
-    place = torch.arange(count, device=audio.device) / count
-    begin = torch.rand(batch, 1, device=audio.device) * (1 - share)
+    place = torch.arange(count, dtype=torch.float32, device=audio.device) / count
+    begin = torch.rand(batch, 1, dtype=torch.float32, device=audio.device) * (1 - share)
     stretched = (place >= begin) & (place < begin + share)
     single = torch.rand(batch, count, device=audio.device) < share
     lost = torch.where(torch.rand(batch, 1, device=audio.device) < 0.5, stretched, single)
@@ -206,10 +208,10 @@ def move_frames(
     batch, steps, _, height, width = frames.shape
 
     def uniform(most: float) -> Tensor:
-        return torch.empty(batch, device=frames.device).uniform_(-most, most)
+        return torch.empty(batch, dtype=torch.float32, device=frames.device).uniform_(-most, most)
 
     angle, zoom = torch.deg2rad(uniform(rotation)), 1 + uniform(scale)
-    mirror = torch.where(torch.rand(batch, device=frames.device) < 0.5, -1.0, 1.0)
+    mirror = 1 - 2 * (torch.rand(batch, device=frames.device) < 0.5).float()
     affine = torch.stack(
         [
             torch.stack(
@@ -226,15 +228,17 @@ def move_frames(
     moved = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
     moved = moved.reshape(frames.shape)
     side = (
-        torch.rand(batch, device=frames.device)
+        torch.rand(batch, dtype=torch.float32, device=frames.device)
         * erase
         * (torch.rand(batch, device=frames.device) < 0.5)
     )
     rows, columns = (
-        torch.linspace(0, 1, height, device=frames.device),
-        torch.linspace(0, 1, width, device=frames.device),
+        torch.linspace(0, 1, height, dtype=torch.float32, device=frames.device),
+        torch.linspace(0, 1, width, dtype=torch.float32, device=frames.device),
     )
-    top, left = (torch.rand(2, batch, device=frames.device) * (1 - side)).unbind()
+    top, left = (
+        torch.rand(2, batch, dtype=torch.float32, device=frames.device) * (1 - side)
+    ).unbind()
     covered = ((rows >= top[:, None]) & (rows < (top + side)[:, None]))[:, :, None] & (
         (columns >= left[:, None]) & (columns < (left + side)[:, None])
     )[:, None, :]
@@ -257,7 +261,7 @@ def add_pixel_noise(frames: Tensor, valid: Tensor, deviation: float) -> Tensor:
     """
     pictures = frames.float()
     batch = len(pictures)
-    strength = torch.rand(batch, device=frames.device) * deviation
+    strength = torch.rand(batch, dtype=torch.float32, device=frames.device) * deviation
     strength = strength * (torch.rand(batch, device=frames.device) < 0.5)
     noise = torch.randn_like(pictures) * (255 * strength)[:, None, None, None, None]
     noisy = (pictures + noise).clamp(0, 255)

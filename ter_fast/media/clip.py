@@ -9,13 +9,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ter_fast.errors import MediaError
-from ter_fast.media.resampling import SAMPLE_RATE, resample
+from ter_fast.media.arrays import audio_from, check_rates, frames_from, split_rate, times_from
+from ter_fast.media.resampling import SAMPLE_RATE
 
 _SILENCE_BLOCK = SAMPLE_RATE // 20
 
@@ -153,59 +153,66 @@ class Clip:
     @classmethod
     def from_arrays(
         cls,
-        frames: npt.ArrayLike | Tensor | None = None,
-        audio: npt.ArrayLike | Tensor | None = None,
+        frames: Any = None,
+        audio: Any = None,
         *,
         times: npt.ArrayLike | Tensor | None = None,
         frame_rate: float = 25.0,
-        sample_rate: int = SAMPLE_RATE,
+        sample_rate: float = SAMPLE_RATE,
         start: float = 0.0,
         path: str | None = None,
     ) -> Clip:
-        """Build a clip from arrays or tensors that are already in memory.
+        """Build a clip from arrays, tensors or Pillow's pictures that are already in memory.
 
         Args:
-            frames: (T, H, W, 3) RGB, or (H, W, 3) for one picture; uint8, or float in [0, 1].
-            audio: (samples,) or (channels, samples); float in [-1, 1] or int16. Channels are
-                averaged.
-            times: (T,) seconds; without it, picture i stands at `start + i / frame_rate`.
+            frames: (T, H, W, 3) RGB, or (H, W, 3) for one picture; uint8, or float in [0, 1]. One
+                channel is grey, as (H, W) is, and a fourth (alpha) is left out. Also a picture of Pillow's, or
+                a list of pictures of one size. OpenCV's are BGR, which nothing tells from RGB: give
+                `picture[..., ::-1]`.
+            audio: (samples,), (channels, samples) or (samples, channels), of which the longer axis is that of
+                the samples; float in [-1, 1], or int16, int32, int8 or uint8 at their full scale. Or sound
+                and rate together, in either order. Channels are averaged; if that cancels them, the first
+                stands for all. Float sound up to eight times too loud is divided by its peak, which `note` says.
+            times: (T,) seconds that do not fall; without it, picture i stands at `start + i / frame_rate`.
             frame_rate: Pictures per second where `times` is not given.
-            sample_rate: Rate of `audio` in Hz; another rate than 16 kHz is converted.
+            sample_rate: Rate of `audio` in Hz where that comes without; another than 16 kHz is converted.
             start: Seconds at which the clip begins.
             path: A name to show in results.
 
         Raises:
-            MediaError: Neither is given, a shape or type is another, or a value is NaN, infinite
-                or out of range.
+            MediaError: Neither is given, a shape or type is another, pictures are of unequal size, times fall, or
+                a value is NaN, infinite or out of range.
 
         Example:
             >>> import numpy as np
             >>> clip = Clip.from_arrays(np.zeros((50, 8, 8, 3), np.uint8), np.zeros(32_000))
             >>> clip.frames.shape, clip.duration
             (torch.Size([50, 8, 8, 3]), 2.0)
+            >>> Clip.from_arrays(audio=(np.zeros((8000, 2), np.int16), 8000)).duration
+            1.0
         """
         if frames is None and audio is None:
             raise MediaError("A clip needs frames, audio or both; neither was given.")
-        if not frame_rate > 0 or not sample_rate > 0:
-            raise MediaError(
-                f"frame_rate={frame_rate} and sample_rate={sample_rate} must be above 0."
-            )
-        end = start
+        if (together := split_rate(audio)) is not None:
+            audio, sample_rate = together
+        check_rates(frame_rate, sample_rate)
+        end, note = start, ""
         pictures = instants = sound = None
         if frames is not None:
-            pictures = _frames_from(frames)
+            pictures = frames_from(frames)
             count = pictures.shape[0]
             instants = (
-                start + torch.arange(count, dtype=torch.float64) / frame_rate
+                start + torch.arange(count, dtype=torch.float64, device="cpu") / frame_rate
                 if times is None
-                else torch.as_tensor(times, dtype=torch.float64)
+                else times_from(times, count)
             )
-            _check_frames(pictures, instants)
             end = max(end, float(instants[-1]) + 1.0 / frame_rate)
+        elif times is not None:
+            raise MediaError("A clip has frame times but no frames; give both or neither.")
         if audio is not None:
-            sound = _audio_from(audio, int(sample_rate))
+            sound, note = audio_from(audio, sample_rate)
             end = max(end, start + sound.numel() / SAMPLE_RATE)
-        return cls(path, pictures, instants, sound, start, end)
+        return cls(path, pictures, instants, sound, start, end, note)
 
 
 def join_sound(pictures: Iterable[Clip], sounds: Iterable[Clip]) -> Iterator[Clip]:
@@ -256,36 +263,3 @@ def _check_frames(frames: Tensor, times: Tensor | None) -> None:
             f"Frame times are {given}, expected ({frames.shape[0]},) float64 seconds, "
             "one for each frame."
         )
-
-
-def _frames_from(frames: npt.ArrayLike | Tensor) -> Tensor:
-    pictures = torch.as_tensor(frames if isinstance(frames, Tensor) else np.asarray(frames))
-    if pictures.ndim == 3:
-        pictures = pictures[None]
-    if pictures.is_floating_point():
-        if not bool(((pictures >= 0) & (pictures <= 1)).all()):
-            raise MediaError(
-                "Float frames hold NaN or values outside [0, 1]; scale them to [0, 1] or pass "
-                "uint8."
-            )
-        pictures = (pictures * 255).round().to(torch.uint8)
-    return pictures.contiguous()
-
-
-def _audio_from(audio: npt.ArrayLike | Tensor, rate: int) -> Tensor:
-    sound = torch.as_tensor(audio if isinstance(audio, Tensor) else np.asarray(audio))
-    if sound.dtype == torch.int16:
-        sound = sound.to(torch.float32) / 32768
-    if not sound.is_floating_point() or sound.ndim not in (1, 2):
-        raise MediaError(
-            f"Audio is {_shape(sound)}, expected (samples,) or (channels, samples), float in "
-            "[-1, 1] or int16."
-        )
-    if not bool(sound.isfinite().all()):
-        raise MediaError("Audio holds NaN or infinity; repair or drop these samples first.")
-    sound = sound.to(torch.float32)
-    if sound.ndim == 2:
-        sound = sound.mean(dim=0)
-    if rate != SAMPLE_RATE:
-        sound = resample(sound, rate)
-    return sound.clamp(-1.0, 1.0).contiguous()

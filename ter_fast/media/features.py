@@ -89,7 +89,9 @@ class LogMel(nn.Module):
         self.centre = centre
         self.n_fft, self.window_length, self.hop = n_fft, window, hop
         self.register_buffer("filters", mel_filters(n_mels, n_fft), persistent=False)
-        self.register_buffer("window", torch.hann_window(window), persistent=False)
+        self.register_buffer(
+            "window", torch.hann_window(window, dtype=torch.float32), persistent=False
+        )
 
     def decibels(self, audio: Tensor) -> Tensor:
         """Return the log-mel spectrogram in dB, not normalized: `(B, samples)` -> `(B, M, T)`."""
@@ -138,7 +140,7 @@ def resize_frames(frames: Tensor, size: int, channels: int = 3) -> Tensor:
     """
     pictures = frames.permute(0, 3, 1, 2).float()
     if channels == 1:
-        luma = torch.tensor([0.299, 0.587, 0.114], device=frames.device)
+        luma = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float32, device=frames.device)
         pictures = (pictures * luma[:, None, None]).sum(1, keepdim=True)
     height, width = pictures.shape[-2:]
     scale = size / min(height, width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ PARTIAL = ".part"
 """Ending of a file that is being written, by which one that a killed process left behind is known."""
 
 Content = str | bytes | Sequence[bytes | memoryview] | Callable[[Path], object]
-"""Text (written as UTF-8), bytes, parts that follow each other, or a function that fills a file."""
+"""Text (in UTF-8, lone surrogates as escapes), bytes, parts that follow each other, or a function that fills a file."""
 
 
 def write_atomically(
@@ -45,12 +46,36 @@ def write_atomically(
     try:
         replace_file(target, content, durable=durable, parents=parents)
     except OSError as error:
-        advice = (
-            "make room there or choose another place"
-            if target.parent.is_dir()
-            else "choose a folder that exists"
-        )
-        raise TerFastError(f"cannot write {target}: {error.strerror or error}; {advice}") from error
+        raise _cannot_write(target, error) from error
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a file that could not be written, before the work that it is for; nothing is left there.
+
+    Raises:
+        TerFastError: The folder is missing or cannot be written to, or a folder has that name.
+
+    Example:
+        >>> check_writable("no/such/folder/a.txt")
+        Traceback (most recent call last):
+        ter_fast.errors.TerFastError: cannot write no/such/folder/a.txt: No such file or directory; ...
+    """
+    target = Path(path)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _new_file(target, PARTIAL).unlink()
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+
+
+def _cannot_write(target: Path, error: OSError) -> TerFastError:
+    advice = (
+        "make room there or choose another place"
+        if os.path.isdir(target.parent)
+        else "choose a folder that exists"
+    )
+    return TerFastError(f"cannot write {target}: {error.strerror or error}; {advice}")
 
 
 def replace_file(
@@ -113,7 +138,8 @@ def file_sha256(path: str | Path) -> str:
 def _new_file(target: Path, suffix: str) -> Path:
     """Make an empty file in the folder of the target, which alone can be moved there at once."""
     while True:
-        place = target.with_name(f".{target.stem}-{secrets.token_hex(4)}{suffix}")
+        # Of the name only the beginning, since a longer one than the target's might not be allowed.
+        place = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(4)}{suffix}")
         try:
             # `tempfile` makes files that only their owner can read; these get what the umask leaves.
             os.close(os.open(place, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -124,6 +150,7 @@ def _new_file(target: Path, suffix: str) -> Path:
 
 def _fill(place: Path, content: str | bytes | Sequence[bytes | memoryview]) -> None:
     if isinstance(content, str):
-        content = content.encode()
+        # A file name in it need not be text; its stray bytes are written as escapes.
+        content = content.encode("utf-8", "backslashreplace")
     with place.open("wb") as file:
         file.writelines([content] if isinstance(content, bytes) else content)

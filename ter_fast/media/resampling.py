@@ -7,7 +7,8 @@ from math import gcd
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import numpy.typing as npt
+
+from ter_fast.media.levels import Plane, Samples, average_channels, fit_full_scale
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -20,8 +21,6 @@ SAMPLE_RATE = 16_000
 GAP = 0.05
 """Seconds by which a block's timestamp may miss the end of the one before; more is a gap."""
 
-Samples = npt.NDArray[np.float32]
-Plane = npt.NDArray[Any]
 _Type = np.dtype[Any]
 
 
@@ -47,7 +46,12 @@ class Track:
     Blocks of one rate without a gap form a segment, which passes one resampler. Silence of up to
     one common period of the two rates goes before a segment, so that it begins on the grid
     n / 16000 s: the same sound then gets the same samples wherever reading starts.
+
+    Attributes:
+        note: What was done about samples beyond full scale; "" for nothing.
     """
+
+    note = ""
 
     def __init__(self, start: float, end: float) -> None:
         self._samples = np.zeros(round((end - start) * SAMPLE_RATE), np.float32)
@@ -81,12 +85,13 @@ class Track:
             self._convert()
 
     def finish(self) -> Samples:
-        """Return the samples of all blocks; silence where there were none."""
+        """Return the samples of all blocks in [-1, 1]; silence where there were none.
+
+        `note` then says what was done to bring them there.
+        """
         self._end_segment()
-        # A float file may hold NaN, and a lossy one may overshoot full scale. In place, since hours
-        # of sound fill hundreds of megabytes.
-        np.nan_to_num(self._samples, copy=False, nan=0.0)
-        return np.clip(self._samples, -1.0, 1.0, out=self._samples)
+        self.note = fit_full_scale(self._samples)
+        return self._samples
 
     def _begin_segment(self, rate: int, begin: float) -> None:
         period = rate // gcd(rate, SAMPLE_RATE)
@@ -118,6 +123,9 @@ class Track:
         if len(block):
             from av.audio.frame import AudioFrame
 
+            if not np.isfinite(block.sum()):
+                # One NaN would spread as far as the filter reaches.
+                block = np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
             frame = AudioFrame.from_ndarray(block[None], format="fltp", layout="mono")
             frame.sample_rate = self._rate
             self._write(self._resampler.resample(frame))
@@ -131,13 +139,3 @@ class Track:
                 inner = slice(first - self._write_at, last - self._write_at)
                 self._samples[first:last] = piece[inner]
             self._write_at += len(piece)
-
-
-def average_channels(samples: Plane) -> Samples:
-    """Average the channels of (channels, samples) of any type to float32 in [-1, 1]."""
-    if samples.dtype.kind == "f":
-        return cast(Samples, samples.mean(axis=0, dtype=np.float32))
-    scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
-    offset = scale if samples.dtype.kind == "u" else 0.0
-    mean = samples.mean(axis=0, dtype=np.float64)
-    return cast(Samples, ((mean - offset) / scale).astype(np.float32))

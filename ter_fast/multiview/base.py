@@ -29,6 +29,7 @@ from ter_fast.multiview.views import (
     is_cut,
     join_views,
 )
+from ter_fast.opinions.default_device import on_cpu_by_default
 
 JOINT = "joint"
 """Name of the view that holds the features of all others."""
@@ -121,6 +122,7 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
     def _probability(self, logits: Tensor, mask: Tensor) -> Tensor:
         """Return the class probabilities `(B, K)` of logits `(V, M, B, K)` and mask `(V, B)`."""
 
+    @on_cpu_by_default
     def fit(self, X: Features, y: npt.ArrayLike) -> Self:
         """Learn from features and labels.
 
@@ -152,6 +154,7 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
             self._train(values, mask, torch.from_numpy(labels))
         return self
 
+    @on_cpu_by_default
     def predict_proba(self, X: Features) -> npt.NDArray[np.float64]:
         """Return the probabilities of the classes, (N, K)."""
         parts = [self._probability(*part).double().cpu().numpy() for part in self._logits(X)]
@@ -162,6 +165,7 @@ class ViewNetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """Return the confidence of each answer, (N,) in [0, 1]: the largest probability."""
         return np.asarray(self.predict_proba(X).max(1))
 
+    @on_cpu_by_default
     def predict(self, X: Features) -> Array:
         """Return the most probable label of each sample, (N,)."""
         probability = self.predict_proba(X)

@@ -17,6 +17,7 @@ from ter_fast.multiview.thresholded import ThresholdedClassifier
 from ter_fast.multiview.validated import class_indices, likeliest_rate
 from ter_fast.multiview.views import Features, Views
 from ter_fast.opinions._views import drop_views
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.opinions.fusion import fuse
 from ter_fast.opinions.losses import TrustedCELoss
 from ter_fast.opinions.opinion import Opinion, evidence_from_logits
@@ -176,6 +177,7 @@ class TrustedClassifier(ThresholdedClassifier):
         self.label_smoothing = label_smoothing
         self.confidence = confidence
 
+    @on_cpu_by_default
     def fit(self, X: Features, y: npt.ArrayLike) -> Self:
         """Learn from features and labels, as `ViewNetworkClassifier.fit`; what validation data said is forgotten."""
         for name in ("threshold_", "guarantee_", "failure_rate_"):
@@ -183,6 +185,7 @@ class TrustedClassifier(ThresholdedClassifier):
                 delattr(self, name)
         return super().fit(X, y)
 
+    @on_cpu_by_default
     def opinions(self, X: Features) -> tuple[Opinion, dict[str, Opinion]]:
         """Return the fused opinion of each sample, over (N, K), and each view's by name.
 

@@ -25,8 +25,12 @@ class MemberLinear(nn.Module):
         """Draw weights as `torch.nn.Linear` does."""
         super().__init__()
         bound = 1 / math.sqrt(inputs)
-        self.weight = nn.Parameter(torch.empty(members, inputs, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(members, 1, outputs).uniform_(-bound, bound))
+        self.weight = nn.Parameter(
+            torch.empty(members, inputs, outputs, dtype=torch.float32).uniform_(-bound, bound)
+        )
+        self.bias = nn.Parameter(
+            torch.empty(members, 1, outputs, dtype=torch.float32).uniform_(-bound, bound)
+        )
 
     def forward(self, values: Tensor) -> Tensor:
         """Return weight and bias applied to each member's rows."""

@@ -4,23 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
+Values = Tensor | ArrayLike
+"""A tensor, or what `torch.as_tensor` makes one of: an array, or lists of numbers."""
 
-def check_views(views: Tensor | Sequence[Tensor], name: str) -> Tensor:
-    """Return the views as one floating-point tensor `(V, ..., K)`.
+Views = Values | Sequence[Values]
+"""A tensor of all views, or one for each."""
+
+
+def as_tensor(values: Values, name: str) -> Tensor:
+    """Return a tensor as it is, and make one of an array or of lists.
+
+    Arrays keep their type, and their memory where torch can share it: not where they are read-only, run
+    backwards or have the other byte order. Python's numbers become floats of torch's default type, integers
+    as well.
 
     Args:
-        views: `(V, ..., K)`, or a sequence of V tensors `(..., K)`.
+        values: Numbers.
         name: What the caller calls them, for the messages.
 
     Raises:
-        TypeError: If they are not floating-point tensors.
+        TypeError: If they are no numbers, or lists of unequal length.
+
+    Example:
+        >>> as_tensor([6, 0], "evidence"), as_tensor(np.array([6.0, 0.0]), "evidence").dtype
+        (tensor([6., 0.]), torch.float64)
+    """
+    if isinstance(values, Tensor):
+        return values
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError):
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        given = array.dtype if isinstance(values, np.ndarray) else type(values).__name__
+        raise TypeError(f"{name} is {given}: give a tensor, an array or lists of numbers")
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    plain = not isinstance(values, (np.ndarray, np.generic)) and array.dtype.kind in "iuf"
+    return tensor.to(torch.get_default_dtype()) if plain else tensor
+
+
+def check_views(views: Views, name: str) -> Tensor:
+    """Return the views as one floating-point tensor `(V, ..., K)`.
+
+    Args:
+        views: `(V, ..., K)`, or a sequence of V tensors `(..., K)`; arrays and lists as well.
+        name: What the caller calls them, for the messages.
+
+    Raises:
+        TypeError: If they are not floating point.
         ValueError: If there is no view, fewer than two classes, or views do not fit together.
     """
     if not isinstance(views, Tensor):
-        views = _stack(views, name)
+        views = as_tensor(views, name) if isinstance(views, np.ndarray) else _stack(views, name)
     if not views.is_floating_point():
         raise TypeError(f"{name} is {views.dtype}: give a floating-point tensor (V, ..., K)")
     shape = views.shape
@@ -32,20 +74,23 @@ def check_views(views: Tensor | Sequence[Tensor], name: str) -> Tensor:
     return views
 
 
-def check_mask(mask: Tensor, views: Tensor) -> Tensor:
+def check_mask(mask: Values, views: Tensor) -> Tensor:
     """Return the mask as a bool tensor `(V, B)`.
 
     Raises:
-        TypeError: If it is not a bool tensor.
+        TypeError: If it is not of bools.
         ValueError: If its shape or device does not fit the views.
     """
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        given = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
-        raise TypeError(f"mask is {given}: give a torch.bool tensor, True where a view is present")
+    if not isinstance(mask, Tensor):
+        mask = as_tensor(mask, "mask").to(views.device)
+    if mask.dtype != torch.bool:
+        raise TypeError(
+            f"mask is {mask.dtype}: give a torch.bool tensor (or bools), True where a view is present"
+        )
     return _per_view(mask, views, "mask")
 
 
-def check_discount(discount: Tensor | Sequence[float], views: Tensor) -> Tensor:
+def check_discount(discount: Values, views: Tensor) -> Tensor:
     """Return reliabilities as a floating-point tensor `(V, B)`.
 
     Raises:
@@ -53,30 +98,33 @@ def check_discount(discount: Tensor | Sequence[float], views: Tensor) -> Tensor:
         ValueError: If a number lies outside [0, 1], or shape or device does not fit the views.
     """
     if not isinstance(discount, Tensor):
-        if not all(0 <= w <= 1 for w in discount):
-            raise ValueError(f"discount is {list(discount)}: reliabilities lie in [0, 1]")
-        discount = torch.tensor(discount, dtype=views.dtype, device=views.device)
+        weights = as_tensor(discount, "discount")
+        if not bool(((weights >= 0) & (weights <= 1)).all()):
+            raise ValueError(f"discount is {weights.tolist()}: reliabilities lie in [0, 1]")
+        discount = weights.to(views)
     elif not discount.is_floating_point():
         raise TypeError(f"discount is {discount.dtype}: give floating-point reliabilities")
     return _per_view(discount, views, "discount")
 
 
-def _stack(views: Sequence[Tensor], name: str) -> Tensor:
-    if not views:
+def _stack(given: Views, name: str) -> Tensor:
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise TypeError(
+            f"{name} is {type(given).__name__}: give a tensor (V, ..., K), or one (..., K) for each view"
+        )
+    if not given:
         raise ValueError(f"{name} is an empty sequence: give at least one view (..., K)")
-    for view in views:
-        if not isinstance(view, Tensor):
-            raise TypeError(f"a view is {type(view).__name__}: give tensors of {name} (..., K)")
+    views = [as_tensor(view, f"a view of {name}") for view in given]
     first = views[0]
     for index, view in enumerate(views):
-        given = (tuple(view.shape), view.dtype, view.device)
+        form = (tuple(view.shape), view.dtype, view.device)
         expected = (tuple(first.shape), first.dtype, first.device)
-        if given != expected:
+        if form != expected:
             raise ValueError(
-                f"view {index} has (shape, dtype, device) {given} but view 0 has {expected}: "
+                f"view {index} has (shape, dtype, device) {form} but view 0 has {expected}: "
                 "all views need the same"
             )
-    return torch.stack(list(views))
+    return torch.stack(views)
 
 
 def _per_view(value: Tensor, views: Tensor, name: str) -> Tensor:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from ter_fast.opinions import _ops
-from ter_fast.opinions._views import check_discount, check_mask, check_views
+from ter_fast.opinions._views import (
+    Values,
+    Views,
+    as_tensor,
+    check_discount,
+    check_mask,
+    check_views,
+)
 from ter_fast.opinions.confidence_kinds import check_kind
 from ter_fast.opinions.fusion_rules import FUSION_RULES, unknown_rule
 from ter_fast.opinions.opinion import ACTIVATIONS
@@ -47,13 +53,13 @@ class Decision:
 
 
 def decide(
-    logits: Tensor | Sequence[Tensor],
+    logits: Views,
     rule: str = "dempster",
     activation: str | None = "softplus",
-    mask: Tensor | None = None,
-    discount: Tensor | Sequence[float] | None = None,
+    mask: Values | None = None,
+    discount: Values | None = None,
     confidence: str = "one_minus_vacuity",
-    threshold: float | Tensor | None = None,
+    threshold: Values | None = None,
     disagreement_limit: float | None = None,
 ) -> Decision:
     """Fuse V modalities per sample and say what they show, how surely, and whether to trust it.
@@ -69,7 +75,7 @@ def decide(
 
     Args:
         logits: `(V, ..., K)`, or a sequence of V tensors `(..., K)`; evidence >= 0 where
-            `activation` is None.
+            `activation` is None. NumPy arrays and lists of numbers as well, here and below.
         rule: One of `ter_fast.opinions.opinion.RULES`.
         activation: One of `ter_fast.opinions.opinion.ACTIVATIONS`; None when given evidence.
         mask: `(V, ...)` or `(V,)` bool, True where a view is present; None when all are.
@@ -139,9 +145,11 @@ def decide(
     )
 
 
-def _threshold(threshold: float | Tensor | None, views: Tensor) -> float | Tensor:
-    if not isinstance(threshold, Tensor):
+def _threshold(threshold: Values | None, views: Tensor) -> float | Tensor:
+    if threshold is None or isinstance(threshold, (int, float)):
         return math.nan if threshold is None else float(threshold)
+    if not isinstance(threshold, Tensor):
+        threshold = as_tensor(threshold, "threshold").to(views.device)
     batch = views.shape[1:-1]
     if threshold.device != views.device:
         raise ValueError(

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from torch import Tensor
-
 from ter_fast.opinions import _ops
-from ter_fast.opinions._views import check_discount, check_mask, check_views
+from ter_fast.opinions._views import Values, Views, check_discount, check_mask, check_views
 from ter_fast.opinions.fusion_rules import FUSION_RULES, unknown_rule
 from ter_fast.opinions.opinion import ACTIVATIONS, Opinion
 
@@ -16,10 +12,10 @@ _SMALL = 1 << 15
 
 
 def fuse(
-    evidence: Tensor | Sequence[Tensor],
+    evidence: Views,
     rule: str = "dempster",
-    mask: Tensor | None = None,
-    discount: Tensor | Sequence[float] | None = None,
+    mask: Values | None = None,
+    discount: Values | None = None,
     activation: str | None = None,
 ) -> Opinion:
     """Fuse V opinions per sample into one, in any order of the views.
@@ -47,7 +43,8 @@ def fuse(
     infinite or negative evidence, or a reliability outside [0, 1].
 
     Args:
-        evidence: `(V, ..., K)`, or a sequence of V tensors `(..., K)`; elements >= 0.
+        evidence: `(V, ..., K)`, or a sequence of V tensors `(..., K)`; elements >= 0. NumPy arrays and
+            lists of numbers as well, here and below.
         rule: One of `ter_fast.opinions.opinion.RULES`.
         mask: `(V, ...)` or `(V,)` bool, True where a view is present; None when all are.
         discount: `(V, ...)` or `(V,)` reliabilities in [0, 1]; None for 1.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ter_fast.opinions import reference
+from ter_fast.opinions._views import Values, as_tensor
 from ter_fast.opinions.confidence_kinds import CONFIDENCE_KINDS as KINDS
 from ter_fast.opinions.confidence_kinds import check_kind
 from ter_fast.opinions.fusion_rules import FUSION_RULES
@@ -27,7 +28,7 @@ MAX_EXP_EVIDENCE = reference.MAX_EXP_EVIDENCE
 """Evidence at which the `exp` activation is clamped: the end of the range fusion is exact over."""
 
 
-def evidence_from_logits(logits: Tensor, activation: str = "softplus") -> Tensor:
+def evidence_from_logits(logits: Values, activation: str = "softplus") -> Tensor:
     """Turn logits into evidence `e >= 0`.
 
     `softplus`: `ln(1 + exp(z))`; `relu`: `max(z, 0)`; `exp`: `exp(min(z, ln 1e6))`. An infinite
@@ -51,7 +52,7 @@ def evidence_from_logits(logits: Tensor, activation: str = "softplus") -> Tensor
         >>> evidence_from_logits(torch.tensor([-1.0, 0.0, 2.0]), "relu")
         tensor([0., 0., 2.])
     """
-    return reference.activate(logits, activation)
+    return reference.activate(as_tensor(logits, "logits"), activation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class Opinion:
     trusted.
 
     Attributes:
-        evidence: `(..., K)`, each element >= 0.
+        evidence: `(..., K)`, each element >= 0; made a tensor where it is an array or lists.
         conflict: `(...,)`, the mass Dempster's rule discarded in fusion; None if not fused.
         disagreement: `(...,)`, mean pairwise disagreement of the fused views; None if not fused.
         confidence_kind: Which of `CONFIDENCE_KINDS` `confidence` means.
@@ -96,11 +97,15 @@ class Opinion:
     vacuity: Tensor | None = field(default=None, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Check dtype, shapes and the kind of confidence."""
+        """Check dtype, shapes and the kind of confidence; arrays and lists become tensors."""
+        for name in ("evidence", "conflict", "disagreement", "vacuity"):
+            values = getattr(self, name)
+            if values is not None and not isinstance(values, Tensor):
+                # The dataclass is frozen.
+                object.__setattr__(self, name, as_tensor(values, name))
         evidence = self.evidence
-        if not isinstance(evidence, Tensor) or not evidence.is_floating_point():
-            given = evidence.dtype if isinstance(evidence, Tensor) else type(evidence).__name__
-            raise TypeError(f"evidence is {given}: give a floating-point tensor (..., K)")
+        if not evidence.is_floating_point():
+            raise TypeError(f"evidence is {evidence.dtype}: give a floating-point tensor (..., K)")
         if evidence.ndim == 0 or evidence.shape[-1] < 2:
             raise ValueError(
                 f"evidence has shape {tuple(evidence.shape)}: the last dimension holds the "

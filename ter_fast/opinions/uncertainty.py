@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ter_fast.opinions import _ops
+from ter_fast.opinions._views import Values, as_tensor
 from ter_fast.opinions.reference import FIELDS
 
 
@@ -45,7 +46,7 @@ class DirichletUncertainty:
     dissonance: Tensor | None = None
 
 
-def uncertainty(alpha: Tensor, fields: str | Sequence[str] | None = None) -> DirichletUncertainty:
+def uncertainty(alpha: Values, fields: str | Sequence[str] | None = None) -> DirichletUncertainty:
     """Measure the uncertainty of Dirichlet distributions, all or some fields in one pass.
 
     With S = sum_k alpha_k, p = alpha / S and beliefs b_k = max(alpha_k - 1, 0) / S::
@@ -69,7 +70,7 @@ def uncertainty(alpha: Tensor, fields: str | Sequence[str] | None = None) -> Dir
     Time grows with K, but with K^2 for the dissonance: ask for the other fields where K is large.
 
     Args:
-        alpha: `(..., K)` concentrations > 0, `Opinion.alpha` for example.
+        alpha: `(..., K)` concentrations > 0, `Opinion.alpha` for example, or an array or lists.
         fields: Name or names of the fields of `DirichletUncertainty` to compute; None for all.
 
     Returns:
@@ -92,9 +93,9 @@ def uncertainty(alpha: Tensor, fields: str | Sequence[str] | None = None) -> Dir
         >>> torn.dissonance, torn.mutual_information, torn.entropy
         (tensor(0.9709), tensor(0.0089), None)
     """
-    if not isinstance(alpha, Tensor) or not alpha.is_floating_point():
-        given = alpha.dtype if isinstance(alpha, Tensor) else type(alpha).__name__
-        raise TypeError(f"alpha is {given}: give a floating-point tensor (..., K)")
+    alpha = as_tensor(alpha, "alpha")
+    if not alpha.is_floating_point():
+        raise TypeError(f"alpha is {alpha.dtype}: give a floating-point tensor (..., K)")
     if alpha.ndim == 0 or alpha.shape[-1] < 2:
         raise ValueError(
             f"alpha has shape {tuple(alpha.shape)}: expected (..., K) with at least two classes"

@@ -13,9 +13,9 @@ from torch import Tensor
 from ter_fast.experts.config import ModelConfig
 from ter_fast.experts.opinions import opinions_of
 from ter_fast.opinions.opinion import Opinion
-from ter_fast.opinions.trusted import is_trusted, is_within
 from ter_fast.predict.evidence import window_mean
 from ter_fast.predict.prediction import Prediction
+from ter_fast.predict.reasons import notes_of, objections
 from ter_fast.predict.source import Window
 from ter_fast.trust.conformal import ConformalSets
 from ter_fast.trust.trusted_threshold import TrustedThreshold
@@ -31,9 +31,6 @@ _NO_LABEL = (
     "no label fits: the true label of {} of the calibration clips was more probable than any here"
 )
 
-# An expert that keeps less than this share of its belief hardly counts, and the prediction says so.
-_MOSTLY_DISCOUNTED = 0.5
-
 
 @dataclass(frozen=True)
 class _Calibration:
@@ -43,11 +40,13 @@ class _Calibration:
         thresholds: Of confidence.
         conformal: What makes label sets.
         missing: What to say where there is no threshold.
+        given: A threshold that takes the place of all of them; None for none.
     """
 
     thresholds: Mapping[str, TrustedThreshold]
     conformal: Mapping[str, ConformalSets]
     missing: str
+    given: float | None = None
 
 
 @dataclass
@@ -108,7 +107,10 @@ class ClipRecord:
 
 
 def aggregate(
-    config: ModelConfig, records: Sequence[ClipRecord], cut: str = ""
+    config: ModelConfig,
+    records: Sequence[ClipRecord],
+    cut: str = "",
+    threshold: float | None = None,
 ) -> list[Prediction]:
     """Aggregate the evidence of clips to their predictions.
 
@@ -116,6 +118,7 @@ def aggregate(
         config: Of the model, with its thresholds.
         records: The clips, complete or failed.
         cut: How they were cut, where not as the model's own clips are; a sentence for `reasons`.
+        threshold: Takes the place of the calibrated ones; None for these.
 
     Example:
         >>> from ter_fast.experts.config import ExpertConfig
@@ -132,7 +135,7 @@ def aggregate(
             torch.stack(evidence, 1),
             torch.stack(masks, 1),
             [(record.name, record.windows) for record in good],
-            _Calibration(config.thresholds, config.conformal, _UNCALIBRATED),
+            _Calibration(config.thresholds, config.conformal, _UNCALIBRATED, threshold),
         )
     predictions = []
     for record in records:
@@ -150,7 +153,7 @@ def aggregate(
             continue
         answer = next(answers)
         if len(record.windows) > 1:
-            answer = replace(answer, made_of=partial(window_predictions, config, record))
+            answer = replace(answer, made_of=partial(window_predictions, config, record, threshold))
         if cut and _is_cut(config, record):
             answer = replace(answer, reasons=(*answer.reasons, cut))
         predictions.append(answer)
@@ -163,25 +166,32 @@ def _is_cut(config: ModelConfig, record: ClipRecord) -> bool:
     return len(record.windows) > 1 or seconds > 1.25 * config.window_seconds
 
 
-def window_predictions(config: ModelConfig, record: ClipRecord) -> list[Prediction]:
-    """Return the prediction of each window of a clip of several, held to the thresholds of windows."""
+def window_predictions(
+    config: ModelConfig, record: ClipRecord, threshold: float | None = None
+) -> list[Prediction]:
+    """Return the prediction of each window of a clip of several, held to the thresholds of windows.
+
+    A threshold that is given takes their place.
+    """
     evidence, mask = record.stack()
     pieces = [(record.name, [window]) for window in record.windows]
     calibration = _Calibration(
-        config.window_thresholds, config.window_conformal, _WINDOWS_UNCALIBRATED
+        config.window_thresholds, config.window_conformal, _WINDOWS_UNCALIBRATED, threshold
     )
     return [
-        _noting_length(config, record, each)
+        _noting_length(config, record, each, threshold is None)
         for each in _answers(config, evidence, mask, pieces, calibration)
     ]
 
 
-def _noting_length(config: ModelConfig, record: ClipRecord, answer: Prediction) -> Prediction:
+def _noting_length(
+    config: ModelConfig, record: ClipRecord, answer: Prediction, calibrated: bool
+) -> Prediction:
     """Add to a window's reasons that those which its threshold or label set rests on had another length."""
     seconds, own = record.windows[0].end - record.windows[0].start, config.window_seconds
     if math.isclose(seconds, own, rel_tol=1e-3):
         return answer
-    if answer.threshold is not None:
+    if calibrated and answer.threshold is not None:
         what = "threshold"
     elif answer.label_set is not None:
         what = "label set"
@@ -220,7 +230,7 @@ def _answer(
 ) -> Prediction:
     """Turn the opinions on one stretch into its prediction: the label, and whether to trust it."""
     present = [modality for modality, opinion in opinions.items() if opinion is not None]
-    notes = tuple(_notes(windows, list(opinions)))
+    notes = tuple(notes_of(windows, list(opinions)))
     notes += tuple(dict.fromkeys(window.remark for window in windows if window.remark))
     confidence, disagreement = float(fused.confidence), _number(fused.disagreement)
     base = Prediction(
@@ -241,13 +251,22 @@ def _answer(
     if math.isnan(confidence):
         return replace(base, reasons=("the evidence is not a number", *notes))
     record = calibration.thresholds.get("+".join(present))
+    calibrated = None if record is None else record.threshold
+    threshold = calibrated if calibration.given is None else calibration.given
     reasons = []
     trusted = None
-    if record is None:
+    if threshold is None:
         reasons.append(calibration.missing.format("+".join(present)))
     else:
-        trusted = bool(fused.trusted(record.threshold, config.disagreement_limit))
-        reasons += _objections(fused, record.threshold, config.disagreement_limit)
+        trusted = bool(fused.trusted(threshold, config.disagreement_limit))
+        reasons += objections(fused, threshold, config.disagreement_limit)
+    if calibration.given is not None:
+        own = (
+            "none was calibrated"
+            if calibrated is None
+            else f"the calibrated one is {calibrated:.3f}"
+        )
+        reasons.append(f"the threshold {threshold:.3f} was given; for {'+'.join(present)} {own}")
     label_set = None
     if (sets := calibration.conformal.get("+".join(present))) is not None:
         label_set = _label_set(config.labels, fused, sets)
@@ -258,10 +277,12 @@ def _answer(
         label=config.labels[int(fused.prediction)],
         probabilities=dict(zip(config.labels, fused.probability.tolist(), strict=True)),
         trusted=trusted,
-        threshold=None if record is None else record.threshold,
+        threshold=threshold,
         label_set=label_set,
         reasons=(*reasons, *notes),
-        guarantee=record.guarantee_text if record is not None and trusted else "",
+        guarantee=record.guarantee_text
+        if record is not None and calibration.given is None and trusted
+        else "",
     )
 
 
@@ -271,46 +292,6 @@ def _label_set(labels: Sequence[str], fused: Opinion, sets: ConformalSets) -> tu
     (held,) = sets.predict(probability[None])
     order = probability.argsort(descending=True, stable=True).tolist()
     return tuple(labels[k] for k in order if held[k])
-
-
-def _objections(opinion: Opinion, threshold: float, limit: float | None) -> Iterator[str]:
-    """Yield what speaks against trusting one opinion: each half of the rule of trust by itself."""
-    if not is_trusted(opinion.confidence, threshold):
-        yield f"confidence {float(opinion.confidence):.3f} is below the threshold {threshold:.3f}"
-    disagreement = opinion.disagreement
-    if limit is not None and disagreement is not None and not is_within(disagreement, limit):
-        yield f"disagreement {float(disagreement):.3f} is above the limit {limit:.3f}"
-
-
-def _notes(windows: Sequence[Window], modalities: Sequence[str]) -> Iterator[str]:
-    """Say of each modality why it is missing, or that it is out of distribution, and in how many windows."""
-    for modality in modalities:
-        missing = [window for window in windows if modality in window.notes]
-        if not missing:
-            continue
-        yield f"{modality}: {missing[0].notes[modality]}{_where(missing, windows)}"
-    for modality in modalities:
-        outside = [
-            window
-            for window in windows
-            if window.ood_weights.get(modality, 1.0) < _MOSTLY_DISCOUNTED
-        ]
-        if not outside:
-            continue
-        note = f"{modality}: unlike what its expert was trained on"
-        if len(windows) == 1:
-            yield f"{note}, so {outside[0].ood_weights[modality]:.0%} of its belief counts"
-        else:
-            yield f"{note}, and mostly not believed{_where(outside, windows)}"
-
-
-def _where(some: Sequence[Window], windows: Sequence[Window]) -> str:
-    """Say in how many of a clip's windows something is, and where; nothing where it is in all."""
-    if len(some) == len(windows):
-        return ""
-    return (
-        f", in {len(some)} of {len(windows)} windows ({some[0].start:.0f} to {some[-1].end:.0f} s)"
-    )
 
 
 def _number(value: Tensor | None) -> float:

@@ -109,7 +109,7 @@ def evidence_of_all(
     flat = [(owner, window) for owner, windows in enumerate(clips) for window in windows]
     order = sorted(range(len(flat)), key=lambda place: flat[place][1].length)
     shape = len(model.config.modalities), len(flat)
-    evidence = torch.zeros(*shape, len(model.config.labels))
+    evidence = torch.zeros(*shape, len(model.config.labels), dtype=torch.float32)
     mask = torch.zeros(shape, dtype=torch.bool)
     for begin in range(0, len(order), batch_size):
         rows = order[begin : begin + batch_size]
@@ -159,6 +159,6 @@ def window_evidence(
     device = next(model.parameters()).device
     if not empty:
         shape = (len(model.config.modalities), len(windows))
-        nothing = torch.zeros(*shape, len(model.config.labels), device=device)
+        nothing = torch.zeros(*shape, len(model.config.labels), dtype=torch.float32, device=device)
         return nothing, torch.zeros(shape, dtype=torch.bool, device=device)
     return model.evidence(collate([window.values for window in windows], empty).to(device))

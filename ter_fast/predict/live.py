@@ -18,6 +18,7 @@ from ter_fast.predict.aggregate import ClipRecord, aggregate, window_predictions
 from ter_fast.predict.evidence import evidence_by_window
 from ter_fast.predict.prediction import Prediction
 from ter_fast.predict.preprocessor import Preprocessor
+from ter_fast.predict.settings import check_threshold
 from ter_fast.predict.source import Source
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Live(Iterator[Prediction]):
             standard input, a named pipe, or a file, which is read at its own pace.
         preprocessor: Of the model; its window and hop are those of the stream.
         max_delay: Seconds that decoding may lag before it takes key frames alone.
+        threshold: In [0, 1], takes the place of the calibrated thresholds; None for these.
 
     Attributes:
         stats: Seconds read, pictures skipped, packets damaged.
@@ -57,11 +59,18 @@ class Live(Iterator[Prediction]):
     """
 
     def __init__(
-        self, model: Network, source: str, preprocessor: Preprocessor, *, max_delay: float = 1.0
+        self,
+        model: Network,
+        source: str,
+        preprocessor: Preprocessor,
+        *,
+        max_delay: float = 1.0,
+        threshold: float | None = None,
     ) -> None:
+        check_threshold(threshold)
         config = preprocessor.config
         video = config.video if "video" in config.modalities else None
-        self._model, self._preprocessor = model, preprocessor
+        self._model, self._preprocessor, self._threshold = model, preprocessor, threshold
         self._source = Source(source, lambda: iter(()))
         grid = WindowGrid(
             config.window_seconds,
@@ -153,11 +162,11 @@ class Live(Iterator[Prediction]):
         record.fill(record.add(window), *evidence)
         config = self._model.config
         if config.window_thresholds:
-            return window_predictions(config, record)[0]
-        prediction = aggregate(config, [record])[0]
+            return window_predictions(config, record, self._threshold)[0]
+        prediction = aggregate(config, [record], threshold=self._threshold)[0]
         if prediction.label_set is not None:
             return replace(prediction, reasons=(*prediction.reasons, _SETS_OF_CLIPS))
-        if prediction.trusted is None or prediction.threshold is None:
+        if prediction.threshold is None or self._threshold is not None:
             return prediction
         return replace(prediction, reasons=(*prediction.reasons, _OF_CLIPS))
 

@@ -2,179 +2,173 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 import torch
-from torch import Tensor
 
-from ter_fast.data.modalities import MEDIA
 from ter_fast.errors import MediaError, ModelError
 from ter_fast.experts.config import ModelConfig
-from ter_fast.media.clip import Clip
-from ter_fast.media.decode import cut
 from ter_fast.media.memory import release
 from ter_fast.media.progress import track
-from ter_fast.media.resampling import SAMPLE_RATE
+from ter_fast.media.text import as_text
 from ter_fast.media.threads import leaving_cores, worker_count
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.aggregate import ClipRecord, aggregate
 from ter_fast.predict.evidence import evidence_by_window
+from ter_fast.predict.in_memory import in_memory
 from ter_fast.predict.prediction import Prediction, Predictions
 from ter_fast.predict.preprocessor import Preprocessor, preprocessor_of
-from ter_fast.predict.settings import FileSettings, PredictSettings
+from ter_fast.predict.settings import FileSettings, PredictSettings, check_threshold
 from ter_fast.predict.source import Source, Window
-from ter_fast.predict.sources import dataset_sources, sources_of
+from ter_fast.predict.sources import is_one, sources_of
 from ter_fast.predict.streaming import stream_windows
 
 if TYPE_CHECKING:
-    from ter_fast.data import Dataset
     from ter_fast.experts.network import Network
 
-OneSource = str | Path | Clip | Mapping[str, Any]
-ManySources = Sequence[OneSource]
+# A group of clips that are answered together grows by one each time that so many are done.
+_CLIPS_PER_STEP = 8
 
 
+class PredictionStream(Iterator[Prediction]):
+    """Iterate over predictions in the order of their sources, each as it is known.
+
+    Nothing of a prediction stays behind, so memory does not grow with the number of clips. Use it as a
+    context manager, or call `close`, to stop early: decoding then ends.
+
+    Attributes:
+        names: Of the clips, in order, with those of folders; None where the source is an iterator, which
+            is read as it goes.
+    """
+
+    def __init__(
+        self, names: tuple[str, ...] | None, predictions: Generator[Prediction, None, None]
+    ) -> None:
+        self.names = names
+        self._predictions = predictions
+
+    @on_cpu_by_default
+    def __next__(self) -> Prediction:
+        """Wait for the next prediction."""
+        return next(self._predictions)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop reading; no prediction follows."""
+        self._predictions.close()
+
+
+@on_cpu_by_default
 def predict(
     model: Network,
-    source: OneSource | ManySources | Dataset,
+    source: Any,
     **settings: Unpack[PredictSettings],
 ) -> Prediction | Predictions:
     """Predict whatever `Model.predict` takes; see there for the arguments and errors."""
-    from ter_fast.data import Dataset
-
-    batch_size, workers = settings.pop("batch_size", 16), settings.pop("workers", None)
     progress = settings.pop("progress", False)
-    # What is left of them says how files are read.
-    preprocessor = preprocessor_of(model.config, **cast(FileSettings, settings))
-    one = isinstance(source, Clip) or (isinstance(source, Mapping) and not _is_tensors(source))
-    if isinstance(source, Dataset):
-        sources = dataset_sources(source, preprocessor)
-    elif isinstance(source, Mapping) and not one:
-        sources = _tensor_sources(source, model.config, preprocessor)
-    elif isinstance(source, (str, Path, Clip, Mapping)):
-        sources = _sources_of_one(source, preprocessor, "clip")
-    else:
-        sources = [
-            found
-            for index, each in enumerate(source)
-            for found in _sources_of_one(each, preprocessor, f"clip {index}")
-        ]
-    stream: Any = _predict_sources(model, sources, preprocessor, batch_size, workers)
-    with closing(stream):
-        shown = track(stream, "predicting", len(sources), progress)
-        with leaving_cores(min(worker_count(workers), len(sources))):
-            results: list[Prediction] = list(shown)
-    if one or isinstance(source, (str, Path)):
+    source = in_memory(source)
+    stream = _stream(model, source, settings, prompt=False)
+    with stream:
+        count = None if stream.names is None else len(stream.names)
+        results = list(track(stream, "predicting", count, progress, stream.names))
+    one = is_one(source)
+    if one or isinstance(source, str):
+        in_folder = isinstance(source, str) and os.path.isdir(source)
         # A folder without media stands for itself; a bad file in a folder is one row among others.
-        alone = one or [result.path for result in results] == [str(source)]
+        alone = not in_folder or [result.path for result in results] == [str(Path(source))]
         if alone and results[0].error:
             raise MediaError(results[0].error)
-        if one or not Path(str(source)).is_dir():
+        if not in_folder:
             return results[0]
     return Predictions(results)
 
 
-def _is_tensors(source: Mapping[str, Any]) -> bool:
-    return "path" not in source and all(isinstance(value, Tensor) for value in source.values())
+@on_cpu_by_default
+def predict_iter(
+    model: Network,
+    source: Any,
+    *,
+    skip: Collection[str] = (),
+    **settings: Unpack[PredictSettings],
+) -> PredictionStream:
+    """Predict as `Model.predict_iter` does; see there for the arguments and errors."""
+    settings.pop("progress", None)
+    return _stream(model, source, settings, skip, prompt=True)
 
 
-def _sources_of_one(source: OneSource, preprocessor: Preprocessor, name: str) -> list[Source]:
-    if isinstance(source, Clip):
-        return [Source(source.path or name, partial(_windows, source, preprocessor))]
-    if isinstance(source, Mapping):
-        return [_source_with_extras(source, preprocessor, name)]
-    return sources_of([source], preprocessor)
-
-
-def _source_with_extras(values: Mapping[str, Any], preprocessor: Preprocessor, name: str) -> Source:
-    """Make a source of a clip and what lies beside it: {"path": a file or a Clip, modality: a value}."""
-    extras = {key: value for key, value in values.items() if key != "path"}
-    path = values.get("path")
-    modalities = [modality for modality in preprocessor.config.modalities if modality not in MEDIA]
-    if unknown := [key for key in extras if key not in modalities]:
-        raise ModelError(
-            f"beside a clip's path the model reads {', '.join(modalities) or 'nothing'}; given "
-            f"{', '.join(unknown)} (a batch is a mapping of torch tensors alone)"
-        )
-    if path is None or not preprocessor.reads_media:
-        label = name if path is None else str(getattr(path, "path", path) or name)
-        nothing = Clip(None, None, None, None, 0.0, 0.0)
-        return Source(label, lambda: iter([nothing]), extras=extras)
-    if not isinstance(path, (str, Path, Clip)) or (
-        not isinstance(path, Clip) and Path(path).is_dir()
-    ):
-        raise ModelError(f"the path beside {', '.join(extras)} is {path!r}; give one file or Clip")
-    return replace(_sources_of_one(path, preprocessor, name)[0], extras=extras)
-
-
-def _windows(clip: Clip, preprocessor: Preprocessor) -> Iterator[Clip]:
-    config = preprocessor.config
-    return cut(
-        clip, config.window_seconds, config.video.frames if config.video else 1, preprocessor.hop
+def _stream(
+    model: Network,
+    source: Any,
+    settings: PredictSettings,
+    skip: Collection[str] = (),
+    *,
+    prompt: bool,
+) -> PredictionStream:
+    """Check the settings, list the sources and begin; see `_predict_sources` for `prompt`."""
+    batch_size, workers = (
+        settings.pop("batch_size", 16),
+        worker_count(settings.pop("workers", None)),
     )
-
-
-def _tensor_sources(
-    tensors: Mapping[str, Tensor], config: ModelConfig, preprocessor: Preprocessor
-) -> list[Source]:
-    """Make a source of each row of a mapping of tensors."""
-    if unknown := [name for name in tensors if name not in config.modalities]:
-        raise ModelError(
-            f"the model has no modality {', '.join(unknown)}; it has {', '.join(config.modalities)}"
+    threshold = settings.pop("threshold", None)
+    check_threshold(threshold)
+    if batch_size < 1:
+        raise ModelError(f"batch_size is {batch_size}; expected a number of windows from 1 on")
+    # What is left of them says how files are read.
+    preprocessor = preprocessor_of(model.config, **cast(FileSettings, settings))
+    sources = sources_of(source, preprocessor)
+    if skip:
+        # A table holds names as text.
+        left = (
+            each for each in sources if each.name not in skip and as_text(each.name) not in skip
         )
-    sizes = {name: len(value) for name, value in tensors.items()}
-    if len(set(sizes.values())) != 1:
-        raise ModelError(
-            f"tensors by modality need the same number of rows; given {sizes or 'no tensors'}"
-        )
-    forms = {"audio": ("(B, samples) floating point", 2), "video": ("(B, T, H, W, 3) uint8", 5)}
-    for name, value in tensors.items():
-        form, dimensions = forms.get(name, ("(B, …)", value.ndim))
-        if value.ndim != dimensions or (name == "audio" and not value.is_floating_point()):
-            raise ModelError(f"{name} is {value.dtype} {tuple(value.shape)}; expected {form}")
-    others = {name: value for name, value in tensors.items() if name not in forms}
-    preprocessor.empty |= {
-        name: value.new_zeros(0, *value.shape[2:]) for name, value in others.items()
-    }
-
-    def windows(row: int) -> Iterator[Clip]:
-        frames = times = sound = None
-        end = 0.0
-        if "video" in tensors:
-            pictures = Clip.from_arrays(tensors["video"][row].cpu())
-            frames, times, end = pictures.frames, pictures.times, pictures.end
-        if "audio" in tensors:
-            # Not through `from_arrays`, which refuses NaN: here NaN costs this modality, not the row.
-            sound = tensors["audio"][row].float().cpu()
-            end = max(end, len(sound) / SAMPLE_RATE)
-        return _windows(Clip(None, frames, times, sound, 0.0, end), preprocessor)
-
-    return [
-        Source(
-            f"row {row}",
-            partial(windows, row),
-            tensors={name: value[row].cpu() for name, value in others.items()},
-        )
-        for row in range(next(iter(sizes.values())))
-    ]
+        sources = left if isinstance(sources, Iterator) else list(left)
+    names = tuple(each.name for each in sources) if isinstance(sources, Sequence) else None
+    return PredictionStream(
+        names,
+        _predict_sources(model, sources, preprocessor, batch_size, workers, threshold, prompt),
+    )
 
 
 def _predict_sources(
     model: Network,
-    sources: Sequence[Source],
+    sources: Sequence[Source] | Iterator[Source],
     preprocessor: Preprocessor,
     batch_size: int,
-    workers: int | None,
+    workers: int,
+    threshold: float | None = None,
+    prompt: bool = False,
 ) -> Generator[Prediction, None, None]:
-    """Yield the prediction of each source, in order; at most a batch of windows waits in memory."""
-    cut = _cut_of(model.config, preprocessor)
+    """Yield the prediction of each source, in order; at most a batch of windows waits in memory.
+
+    With `prompt`, the first clips are answered one by one, and later ones in groups that grow to a batch: who
+    has few clips waits for none, and who has many loses no time. Groups go by the number of clips and not by
+    the clock, so that the same run makes the same bits.
+    """
+    cut = "" if threshold is not None else _cut_of(model.config, preprocessor)
     records: deque[ClipRecord] = deque()
     waiting: list[tuple[ClipRecord, int, Window]] = []
+    busy = min(workers, len(sources)) if isinstance(sources, Sequence) else workers
+    sources, name_of = _with_names(sources)
+    answered = 0
 
     def flush() -> list[Prediction]:
         _run(model, waiting, preprocessor, batch_size)
@@ -183,25 +177,66 @@ def _predict_sources(
         done = []
         while records and (records[0].complete or records[0].error):
             done.append(records.popleft())
-        return aggregate(model.config, done, cut)
+        return [
+            _failed_without_answer(each) for each in aggregate(model.config, done, cut, threshold)
+        ]
 
     training = model.training
     model.eval()
     try:
-        with closing(stream_windows(sources, preprocessor, workers)) as stream:
+        with (
+            leaving_cores(busy),
+            closing(stream_windows(sources, preprocessor, workers)) as stream,
+        ):
             for index, item in stream:
                 if not records or records[-1].ended:
-                    records.append(ClipRecord(sources[index].name))
+                    records.append(ClipRecord(name_of(index)))
                 record = records[-1]
                 if isinstance(item, Window):
                     waiting.append((record, record.add(item), item))
                 else:
                     record.ended, record.error = True, "" if item is None else str(item)
-                if len(waiting) >= batch_size or len(records) > 4 * batch_size:
-                    yield from flush()
+                full = len(waiting) >= batch_size or len(records) > 4 * batch_size
+                group = 1 + answered // _CLIPS_PER_STEP if prompt and record.ended else batch_size
+                if full or len(waiting) >= group or (prompt and not waiting):
+                    done = flush()
+                    answered += len(done)
+                    yield from done
             yield from flush()
     finally:
         model.train(training)
+
+
+def _with_names(
+    sources: Sequence[Source] | Iterator[Source],
+) -> tuple[Sequence[Source] | Iterator[Source], Callable[[int], str]]:
+    """Return the sources, and what gives a source's name by its number; an iterator's names go once told."""
+    if isinstance(sources, Sequence):
+        listed = sources
+        return listed, lambda index: listed[index].name
+    names: dict[int, str] = {}
+
+    def noting(given: Iterator[Source]) -> Iterator[Source]:
+        for index, source in enumerate(given):
+            names[index] = source.name
+            yield source
+
+    return noting(sources), names.pop
+
+
+def _failed_without_answer(prediction: Prediction) -> Prediction:
+    """Make a clip that got no label a failed one, which says why."""
+    if prediction.error or prediction.label:
+        return prediction
+    what, *why = prediction.reasons
+    because = f" ({'; '.join(why)})" if why else ""
+    error = (
+        f"{prediction.path}: {what}{because}; the model reads {' and '.join(prediction.opinions)}"
+    )
+    nothing = float("nan")
+    return replace(
+        prediction, error=error, confidence=nothing, conflict=nothing, disagreement=nothing
+    )
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,17 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from ter_fast.errors import TerFastError
 from ter_fast.media.files import write_atomically
+from ter_fast.media.text import as_text
 from ter_fast.opinions.opinion import Opinion
+from ter_fast.predict.notebook import SHOWN_ROWS, table_html
 from ter_fast.predict.subtitles import write_subtitles
+from ter_fast.predict.tables import check_table_name, is_text_column, json_line, need_tables
 from ter_fast.predict.timeline import Timeline
 
 if TYPE_CHECKING:
     import pandas
 
 _NAN = float("nan")
-_TABLES_HINT = "pip install 'ter_fast[tables]'"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Prediction:
             these as discounted by each modality's reliability, where the model has learned one.
         labels: Class names in the order of the evidence.
         reasons: Why it is not trusted, and why a modality is missing or not believed.
-        error: What was wrong with the file; "" when nothing was.
+        error: Why there is no answer: what was wrong with the file, or that nothing in it could be used; "" when
+            there is one.
         guarantee: What is guaranteed of trusted predictions like this one, and for whom (which clips or
             speakers); "" when it is not trusted, or its threshold comes without a guarantee.
         label_set: The labels that cannot be ruled out, the most probable first, by conformal prediction
@@ -113,6 +114,8 @@ class Prediction:
         """Return the prediction as one row of the table, columns in their fixed order.
 
         `label_set` is a column only where the model has label sets: labels joined by "; ", "" where none fits.
+        Bytes of a file name that are no text stand as escapes, which every format can hold; `path` has the name
+        that opens the file.
         """
         row: dict[str, Any] = {
             name: getattr(self, name)
@@ -130,10 +133,21 @@ class Prediction:
             row["label_set"] = None if self.label_set is None else "; ".join(self.label_set)
         row["reasons"] = "; ".join(self.reasons)
         row["error"] = self.error
-        return {
-            name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in row.items()
-        }
+        return {as_text(name): _cell(value) for name, value in row.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return `row()`: plain values, None where one is missing."""
+        return self.row()
+
+    def _repr_html_(self) -> str:
+        """Return the row as a table, which notebooks show."""
+        return Predictions([self])._repr_html_()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return as_text(value) if isinstance(value, str) else value
 
 
 class Predictions(Sequence[Prediction]):
@@ -143,6 +157,8 @@ class Predictions(Sequence[Prediction]):
         >>> table = Predictions([Prediction("a.wav", label="anger", confidence=0.9, trusted=True)])
         >>> table[0].label, len(table), table.trusted.paths
         ('anger', 1, ['a.wav'])
+        >>> table["label"], table["confidence"]
+        (['anger'], [0.9])
     """
 
     def __init__(self, predictions: Sequence[Prediction]) -> None:
@@ -152,7 +168,12 @@ class Predictions(Sequence[Prediction]):
     def __getitem__(self, index: int) -> Prediction: ...
     @overload
     def __getitem__(self, index: slice) -> Predictions: ...
-    def __getitem__(self, index: int | slice) -> Prediction | Predictions:
+    @overload
+    def __getitem__(self, index: str) -> list[Any]: ...
+    def __getitem__(self, index: int | slice | str) -> Prediction | Predictions | list[Any]:
+        """Return a prediction by its place, a part of the table, or a column by its name."""
+        if isinstance(index, str):
+            return self._column(index)
         if isinstance(index, slice):
             return Predictions(self._predictions[index])
         return self._predictions[index]
@@ -178,7 +199,7 @@ class Predictions(Sequence[Prediction]):
 
     @property
     def failed(self) -> Predictions:
-        """Those whose file could not be used."""
+        """Those whose file could not be used, or in which nothing could be."""
         return Predictions([each for each in self if each.error])
 
     @property
@@ -192,15 +213,12 @@ class Predictions(Sequence[Prediction]):
         Raises:
             TerFastError: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise TerFastError(
-                f"to_pandas and to_parquet need pandas and pyarrow: {_TABLES_HINT}"
-            ) from error
+        need_tables("pandas")
+        import pandas
+
         rows = self._rows()
         frame = pandas.DataFrame(rows, columns=list(rows[0]) if rows else ["path"])
-        text = [name for name in frame.columns if name in _TEXT_COLUMNS or name.endswith("_label")]
+        text = [name for name in frame.columns if is_text_column(name)]
         numbers = frame.columns.difference([*text, "trusted"])
         return frame.astype(
             {**dict.fromkeys(numbers, "float64"), **({"trusted": "boolean"} if rows else {})}
@@ -224,9 +242,7 @@ class Predictions(Sequence[Prediction]):
 
     def to_json_lines(self) -> str:
         """Return the text that `to_jsonl` writes."""
-        return "".join(
-            json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in self._rows()
-        )
+        return "".join(map(json_line, self._rows()))
 
     def to_parquet(self, path: str | Path) -> None:
         """Write the table as Parquet; all of it or nothing.
@@ -234,13 +250,8 @@ class Predictions(Sequence[Prediction]):
         Raises:
             TerFastError: pandas or pyarrow is not installed.
         """
+        need_tables()
         frame = self.to_pandas()
-        try:
-            import pyarrow  # noqa: F401 - pandas' own message would not name our extra
-        except ImportError as error:
-            raise TerFastError(
-                f"to_pandas and to_parquet need pandas and pyarrow: {_TABLES_HINT}"
-            ) from error
         write_atomically(path, lambda target: frame.to_parquet(target, index=False))
 
     def save(self, path: str | Path) -> None:
@@ -252,6 +263,17 @@ class Predictions(Sequence[Prediction]):
         writers = {".csv": self.to_csv, ".parquet": self.to_parquet, ".jsonl": self.to_jsonl}
         writers[check_table_name(path)](path)
 
+    def _repr_html_(self) -> str:
+        """Return the table as HTML, which notebooks show; a long one from its beginning."""
+        rows = [each.row() for each in self._predictions[:SHOWN_ROWS]]
+        return table_html(rows, len(self))
+
+    def _column(self, name: str) -> list[Any]:
+        rows = self._rows()
+        if rows and name not in rows[0]:
+            raise KeyError(f"there is no column {name!r}; there are {', '.join(rows[0])}")
+        return [row[name] for row in rows]
+
     def _rows(self) -> list[dict[str, Any]]:
         rows = [each.row() for each in self]
         # A row whose file failed has no classes or modalities of its own: the fullest row gives the columns.
@@ -259,19 +281,19 @@ class Predictions(Sequence[Prediction]):
         return [{name: row.get(name) for name in columns} for row in rows]
 
 
-def check_table_name(path: str | Path) -> str:
-    """Return a table file's ending, in small letters.
+def table_columns(
+    labels: Sequence[str], modalities: Sequence[str], has_label_sets: bool = False
+) -> list[str]:
+    """Return the columns that the predictions of a model have as a table.
 
-    Raises:
-        TerFastError: No table can be written under that name, so that a caller learns it before the work.
+    Example:
+        >>> table_columns(["calm", "angry"], ["audio"])[-6:-2]
+        ['p_angry', 'audio_label', 'audio_confidence', 'audio_uncertainty']
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in TABLE_SUFFIXES:
-        raise TerFastError(
-            f"cannot write {path}: expected a name that ends in {', '.join(TABLE_SUFFIXES)}"
-        )
-    return suffix
-
-
-TABLE_SUFFIXES = (".csv", ".parquet", ".jsonl")
-_TEXT_COLUMNS = frozenset({"path", "label", "label_set", "reasons", "error"})
+    blank = Prediction(
+        "",
+        labels=tuple(labels),
+        opinions=dict.fromkeys(modalities),
+        has_label_sets=has_label_sets,
+    )
+    return list(blank.row())

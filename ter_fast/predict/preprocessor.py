@@ -21,6 +21,8 @@ from ter_fast.media.decode import MAX_SECONDS, Sampling
 from ter_fast.media.decode.backends import check_sampling, choose
 from ter_fast.media.faces.cropper import FaceCropper, default_face_model
 from ter_fast.media.features import resize_frames
+from ter_fast.media.levels import fit_full_scale
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.settings import FileSettings
 from ter_fast.predict.source import Source, Window
 
@@ -54,7 +56,7 @@ class Preprocessor:
 
     def __post_init__(self) -> None:
         if "audio" in self.config.modalities:
-            self.empty["audio"] = torch.zeros(0)
+            self.empty["audio"] = torch.zeros(0, dtype=torch.float32)
         if "video" in self.config.modalities and (video := self.config.video) is not None:
             self.empty["video"] = torch.zeros(
                 0, video.channels, video.size, video.size, dtype=torch.uint8
@@ -132,6 +134,7 @@ class Preprocessor:
 
     def __call__(self, source: Source, clip: Clip) -> Window:
         """Prepare one window of a source."""
+        clip = _at_full_scale(clip)
         values: dict[str, Tensor | None] = {}
         notes: dict[str, str] = {}
         for name in self.config.modalities:
@@ -179,6 +182,19 @@ class Preprocessor:
         return resize_frames(frames, video.size, video.channels), ""
 
 
+def _at_full_scale(clip: Clip) -> Clip:
+    """Bring sound into [-1, 1] that came as a tensor, and so past what reads files and arrays."""
+    if clip.audio is None or not bool((clip.audio.abs() > 1.0).any()):
+        return clip
+    if not bool(torch.isfinite(clip.audio).all()):
+        return clip
+    samples = clip.audio.numpy(force=True).copy()
+    level = fit_full_scale(samples)
+    said = (clip.note, f"the sound: {level}" if level else "")
+    return replace(clip, audio=torch.from_numpy(samples), note="; ".join(filter(None, said)))
+
+
+@on_cpu_by_default
 def preprocessor_of(config: ModelConfig, **settings: Unpack[FileSettings]) -> Preprocessor:
     """Return what turns clips into the inputs of a model.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypedDict, is_typeddict
 
 from ter_fast.data.messages import closest_name
+from ter_fast.errors import ModelError
 from ter_fast.media.decode import Sampling
 
 
@@ -51,11 +52,27 @@ class PredictSettings(FileSettings, total=False):
         batch_size: Windows that the experts see at once; 16 by default.
         workers: Threads that decode; None, the default, for one per core, at most 8.
         progress: Show a progress bar; False by default.
+        threshold: In [0, 1], takes the place of the calibrated thresholds, of clips and of windows; `reasons`
+            then say so, and there is no guarantee. None, the default, for the calibrated ones.
     """
 
+    threshold: float | None
     batch_size: int
     workers: int | None
     progress: bool
+
+
+def check_threshold(threshold: float | None) -> None:
+    """Refuse a threshold that no confidence can be compared with.
+
+    Raises:
+        ModelError: It is not a number from 0 to 1.
+
+    Example:
+        >>> check_threshold(0.8)
+    """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ModelError(f"threshold is {threshold}; expected a number from 0 to 1")
 
 
 def check_keywords(caller: str, given: Iterable[str], *takers: Callable[..., object]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
 from contextlib import closing
 from queue import SimpleQueue
 from threading import Semaphore
@@ -19,7 +19,7 @@ Item = Window | TerFastError | None
 
 
 def stream_windows(
-    sources: Sequence[Source], preprocessor: Preprocessor, workers: int | None = None
+    sources: Iterable[Source], preprocessor: Preprocessor, workers: int | None = None
 ) -> Generator[tuple[int, Item], None, None]:
     """Read and prepare clips in threads; yield their windows one by one, clip after clip.
 
@@ -32,7 +32,8 @@ def stream_windows(
         DataError: `workers` is no whole number of at least 1.
     """
     workers = worker_count(workers)
-    preprocessor.side_by_side = min(workers, len(sources)) > 1
+    alone = isinstance(sources, Sized) and len(sources) < 2
+    preprocessor.side_by_side = workers > 1 and not alone
     with thread_pool(workers, "ter_fast") as pool:
         begun: deque[tuple[int, _WindowQueue]] = deque()
         try:

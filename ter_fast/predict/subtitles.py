@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ter_fast.errors import TerFastError
 from ter_fast.media.files import write_atomically
+from ter_fast.media.text import clean
 from ter_fast.predict.spans import Span
 from ter_fast.predict.timeline import Timeline
 
@@ -86,7 +87,7 @@ def _caption(span: Span) -> str:
 
 def _one_line(text: str) -> str:
     # An empty line would end the subtitle, and an arrow would begin its times.
-    return " ".join(text.split()).replace("-->", "→")
+    return clean(" ".join(text.split())).replace("-->", "→")
 
 
 def _escape(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -128,7 +129,11 @@ class Timeline:
 
         def write(target: Path) -> None:
             # Without a date, equal predictions make equal files.
-            with style.context(["default", STYLE]):
+            with style.context(["default", STYLE]), warnings.catch_warnings():
+                # A font that lacks a letter draws a box, and the .svg holds the letter all the same.
+                warnings.filterwarnings(
+                    "ignore", message="Glyph .* missing from", category=UserWarning
+                )
                 date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(suffix)
                 figure.savefig(target, dpi=160, metadata=date)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ter_fast.media.text import clean, short_name
 from ter_fast.predict.spans import TOUCH, Span, clock, merge
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _layers(timeline: _Drawable) -> list[tuple[str, npt.NDArray[np.float64], str
     order = np.argsort(-share, kind="stable").tolist()
     kept = sorted(order[: len(_COLOURS)])
     layers = [
-        (timeline.labels[k], timeline.belief[:, k], colour)
+        (clean(timeline.labels[k]), timeline.belief[:, k], colour)
         for k, colour in zip(kept, _COLOURS, strict=False)
     ]
     if rest := order[len(_COLOURS) :]:
@@ -148,7 +149,7 @@ def _draw_spans(timeline: _Drawable, ax: Axes) -> None:
 def _label_spans(timeline: _Drawable) -> list[tuple[float, float, str]]:
     """List the stretches of equal label, whether trusted or not."""
     named = merge(timeline.spans(), key=lambda span: span.label)
-    return [(span.start, span.end, span.label) for span in named if span.label]
+    return [(span.start, span.end, clean(span.label)) for span in named if span.label]
 
 
 _VERDICTS: dict[int, bool | None] = {0: None, 1: False, 2: True}
@@ -186,4 +187,6 @@ def _title(timeline: _Drawable) -> str:
     if known:
         share = f", {trusted / whole:.0%} of the time trusted" if whole > 0 else ""
     count = len(timeline.windows)
-    return f"{Path(timeline.path).name}: {count} window{'s' if count > 1 else ''}{share}"
+    return (
+        f"{short_name(Path(timeline.path).name)}: {count} window{'s' if count > 1 else ''}{share}"
+    )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ter_fast.errors import DataError
 from ter_fast.experts.config import ModelConfig
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS
 from ter_fast.predict.labelled_evidence import (
     LabelledEvidence,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 BEST = "best"
 
 
+@on_cpu_by_default
 def calibrate(
     model: Network,
     *datasets: Dataset,

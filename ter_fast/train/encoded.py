@@ -67,7 +67,7 @@ def encode(
     names = model.config.modalities
     count = sum(map(len, clips))
     sizes = {name: int(model.experts[name].head.in_features) for name in names}  # type: ignore[union-attr, arg-type]
-    features = {name: torch.zeros(count, size) for name, size in sizes.items()}
+    features = {name: torch.zeros(count, size, dtype=torch.float32) for name, size in sizes.items()}
     caught: dict[str, Tensor] = {}
 
     def catch(name: str) -> Any:

@@ -12,6 +12,7 @@ from ter_fast.data.splits import sides
 from ter_fast.errors import DataError, TerFastError
 from ter_fast.experts.config import TrainingRecord
 from ter_fast.experts.provenance import groups_by_split
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.prepare import PreparedData, prepare
 from ter_fast.train.checkpoints import hold_folder
 from ter_fast.train.interrupt import TrainingStopped
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ter_fast.experts.network import Network
 
 
+@on_cpu_by_default
 def fit(
     model: Network,
     train: Dataset,

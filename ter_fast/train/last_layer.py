@@ -16,6 +16,7 @@ from ter_fast.data.splits import sides
 from ter_fast.errors import DataError, ModelError
 from ter_fast.experts.config import TrainingRecord
 from ter_fast.experts.provenance import groups_by_split
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.opinions.losses import evidential_loss
 from ter_fast.opinions.opinion import evidence_from_logits
 from ter_fast.predict.prepare import prepare
@@ -32,6 +33,7 @@ CLASS_BALANCE, PENALTY = 0.5, 1e-3
 _STEPS = 500
 
 
+@on_cpu_by_default
 def fit_last_layer(
     model: Network,
     train: Dataset,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ter_fast.data.splits import sides
 from ter_fast.errors import DataError
 from ter_fast.experts.out_of_distribution import OutOfDistributionConfig, OutOfDistributionGuard
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.prepare import PreparedData, prepare
 from ter_fast.train.encoded import Encoded, encode
 
@@ -88,6 +89,7 @@ def drop_ood(model: Network) -> bool:
     return bool(names)
 
 
+@on_cpu_by_default
 def fit_ood(
     model: Network,
     train: Dataset,

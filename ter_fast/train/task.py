@@ -124,7 +124,7 @@ class LearnedReliability(torch.nn.Module):
 
     def __init__(self, modalities: int, start: float = 0.9) -> None:
         super().__init__()
-        first = torch.logit(torch.full((modalities,), start)) / _QUICK
+        first = torch.logit(torch.full((modalities,), start, dtype=torch.float32)) / _QUICK
         self.amount = torch.nn.Parameter(first)
 
     def forward(self) -> Tensor:

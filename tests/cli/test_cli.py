@@ -25,9 +25,10 @@ from helpers.tiny import (
     with_threshold,
     write_wav,
 )
-from ter_fast import MediaError, Model, Predictions
+from ter_fast import MediaError, Model
 from ter_fast.cli import media as media_commands
 from ter_fast.media.decode import Choice
+from ter_fast.predict.predict import PredictionStream
 from ter_fast.predict.settings import PredictSettings, WindowSettings
 
 LABELS = ("high", "low")
@@ -60,7 +61,7 @@ def test_predict_prints_a_table_that_fits_a_terminal(run: Run, model: Path, medi
     assert max(cell_len(line.rstrip()) for line in lines) <= 80
     header = lines[0].split()
     assert [word.rstrip("?") for word in header] == [
-        "clip", "label", "confidence", "trusted", "audio", "video",
+        "clip", "label", "confidence", "trusted",
     ]  # fmt: skip
     rows = {
         name: next(line for line in lines if f"{name} " in line)
@@ -70,9 +71,11 @@ def test_predict_prints_a_table_that_fits_a_terminal(run: Run, model: Path, medi
     assert " ? " in rows["mute.mp4"]
     assert "✗" in rows["spaces.wav"]
     assert all("high" in row or "low" in row for row in rows.values())
-    assert "below the threshold 0.999" in found.out
+    assert ", needs 0.999" in rows["spaces.wav"] or ", needs 1.00" in rows["spaces.wav"]
     assert "not calibrated for video: run calibrate" in found.out
     assert "audio: no sound track" in found.out
+    # What each modality says, where a file may have several.
+    assert sum("audio: " in line and "video: " in line for line in lines) == 2
     assert "3 clips: 1 trusted, 1 not, 1 without a threshold, 0 failed" in " ".join(
         found.out.split()
     )
@@ -492,11 +495,11 @@ def test_options_that_are_settings_reach_the_model(
 ) -> None:
     given: dict[str, object] = {}
 
-    def note(self: Model, source: object, **settings: object) -> Predictions:
+    def note(self: Model, source: object, **settings: object) -> PredictionStream:
         given.update(settings)
-        return Predictions([])
+        return PredictionStream((), (each for each in ()))
 
-    monkeypatch.setattr(Model, "predict", note)
+    monkeypatch.setattr(Model, "predict_iter", note)
     options = [
         "--window",
         "2",
@@ -507,9 +510,11 @@ def test_options_that_are_settings_reach_the_model(
         "--decode",
         "pyav",
         "--keyframes",
+        "--threshold",
+        "0.8",
     ]
     run("predict", media, "--model", model, "--json", *options)
     assert given == {
-        "window": 2.0, "hop": 1.5, "faces": None, "face_model": None, "decode": "pyav",
-        "batch_size": 3, "sampling": "keyframe", "progress": False,
+        "skip": (), "threshold": 0.8, "window": 2.0, "hop": 1.5, "faces": None, "face_model": None, "decode": "pyav",
+        "batch_size": 3, "sampling": "keyframe",
     }  # fmt: skip

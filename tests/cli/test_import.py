@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import ter_fast
+from helpers.command import Result, Run
 from ter_fast import Model, ModelError, TerFastError
 from ter_fast.cli import app
 from ter_fast.cli.imports import import_code
@@ -161,3 +164,19 @@ def test_encoders_take_options() -> None:
         "audio": ("hf_audio", {"name": "./a=b,c/d", "layers": "weighted", "frozen": False}),
         "face": ("vector_mlp", {"size": 35}),
     }
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("--version", "predict"), ("--version", "--import", "gone.py")]
+)
+def test_the_version_is_printed_before_anything_else_is_done(
+    run: Run, arguments: tuple[str, ...]
+) -> None:
+    assert run(*arguments) == Result(0, f"ter_fast {ter_fast.__version__}\n", "")
+
+
+@pytest.mark.slow
+def test_python_m_prints_the_version_as_the_command_does() -> None:
+    command = [sys.executable, "-P", "-m", "ter_fast", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout == f"ter_fast {ter_fast.__version__}\n"

@@ -202,3 +202,24 @@ def test_command_on_every_real_corpus(data_dir: Path) -> None:
         found = json.loads(run.stdout)
         assert sum(split["samples"] for split in found["splits"]) == count
         assert found["missing"] == []
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.aiff", "a.avi"])
+def test_a_file_without_samples_is_unreadable(tmp_path: Path, name: str) -> None:
+    import av
+
+    with av.open(str(tmp_path / name), "w") as out:
+        codec = {"a.flac": "flac", "a.aiff": "pcm_s16be"}.get(name, "pcm_s16le")
+        stream = out.add_stream(codec, rate=16_000)
+        out.start_encoding()
+        out.mux(stream.encode(None))
+    found = check_dataset(
+        dataset(
+            clip(tmp_path / name, "joy", "", "a"), clip(sound(tmp_path / "b.wav"), "fear", "", "b")
+        )
+    )
+    assert not found.ok
+    assert len(found.unreadable) == 1
+    assert name in found.unreadable[0]
+    assert found.durations is not None
+    assert found.durations.shortest == 0.5

@@ -96,7 +96,7 @@ def test_a_null_in_parquet_is_an_empty_cell(table: Write, tmp_path: Path) -> Non
         ("", r"has the columns \[\] and lacks path and label"),
         ("path,label\n", "has no rows"),
         ("file,label\na.wav,x\n", r"columns \['file', 'label'\] and lacks path; expected path,lab"),
-        ("path;label\na.wav;x\n", "separated by commas"),
+        ("path|label\na.wav|x\n", "separated by commas"),
         ("path,label,label\na.wav,x,y\n", r"more than one column named \['label'\]"),
         ("path,label\na.wav,x\nb.wav\n", "row 3: expected 2 cells as in the header, got fewer"),
         ("path,label\na.wav,x,y\n", "row 2: expected 2 cells as in the header, got more"),
@@ -188,3 +188,77 @@ def test_a_damaged_parquet_manifest_is_a_sentence(tmp_path: Path) -> None:
     assert [
         message for message in messages if not message.startswith(str(table)) or "\n" in message
     ] == []
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_separators_line_ends_and_marks_of_spreadsheets(
+    table: Write, separator: str, ending: str, encoding: str
+) -> None:
+    lines = ['"path"; label ;note', 'a.wav;anger;"x, y"', "b.wav;fear;é"]
+    text = "".join(line.replace(";", separator) + ending for line in lines)
+    data = load_manifest(table(text, encoding))
+    assert [sample.label for sample in data] == ["anger", "fear"]
+    assert data[0].attributes == {"note": "x, y"}
+
+
+def test_cells_of_any_length_are_read(table: Write) -> None:
+    text = "z" * 200_000
+    data = load_manifest(table(f'path,label,text\na.wav,x,"{text}"\nb.wav,y,k\n'))
+    assert [sample.attributes["text"] for sample in data] == [text, "k"]
+
+
+def test_the_index_of_a_data_frame_is_left_out(table: Write) -> None:
+    data = load_manifest(table(",path,label\n0,a.wav,x\n1,b.wav,y\n"))
+    assert [dict(sample.attributes) for sample in data] == [{}, {}]
+
+
+@pytest.mark.parametrize("label", ["", " ", "nan", "NaN", "<NA>", "NaT"])
+def test_a_missing_label_is_no_class(table: Write, label: str) -> None:
+    with pytest.raises(DataError, match=r"empty label in 1 row \(3\)"):
+        load_manifest(table(f"path,label\na.wav,x\nb.wav,{label}\nc.wav,y\n"))
+
+
+@pytest.mark.parametrize("labels", [[0.0, 1.0, float("nan")], ["x", "y", None], ["x", "y", "nan"]])
+def test_a_missing_label_in_parquet_is_no_class(
+    table: Write, tmp_path: Path, labels: list[object]
+) -> None:
+    table("")
+    rows = pa.table({"path": ["a.wav", "b.wav", "c.wav"], "label": labels})
+    pq.write_table(rows, tmp_path / "n.parquet")
+    with pytest.raises(DataError, match=r"empty label in 1 row \(3\)"):
+        load_manifest(tmp_path / "n.parquet")
+
+
+def test_parquet_cells_of_every_type(table: Write, tmp_path: Path) -> None:
+    table("")
+    rows = {
+        "path": pa.array([b"a.wav", b"b.wav"]),
+        "label": pa.array([True, False]),
+        "group": pa.array([1.5, None]),
+        "embedding": pa.array([[0.5, 1.0], None]),
+        "age": pa.array([31, None], pa.int8()),
+    }
+    pq.write_table(pa.table(rows), tmp_path / "n.parquet")
+    data = load_manifest(tmp_path / "n.parquet")
+    assert [(s.label, s.group) for s in data] == [("True", "1.5"), ("False", data[1].path)]
+    assert [dict(s.attributes) for s in data] == [{"embedding": "[0.5, 1.0]", "age": "31"}, {}]
+    rows["label"] = pa.array([["x"], ["y"]])
+    pq.write_table(pa.table(rows), tmp_path / "n.parquet")
+    with pytest.raises(DataError, match="row 1: the label is a list; expected text or a number"):
+        load_manifest(tmp_path / "n.parquet")
+
+
+def test_parquet_columns_of_one_name_are_refused(table: Write, tmp_path: Path) -> None:
+    table("")
+    columns = [pa.array(["a.wav", "b.wav"]), pa.array(["x", "y"]), pa.array(["y", "x"])]
+    rows = pa.Table.from_arrays(columns, names=["path", "label", "label"])
+    pq.write_table(rows, tmp_path / "n.parquet")
+    with pytest.raises(DataError, match=r"more than one column named \['label'\]"):
+        load_manifest(tmp_path / "n.parquet")
+
+
+def test_rows_are_counted_as_spreadsheets_do(table: Write) -> None:
+    with pytest.raises(DataError, match="row 4: unknown split 'best'"):
+        load_manifest(table("path,label,split\na.wav,x,train\n\nb.wav,y,best\n"))

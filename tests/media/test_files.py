@@ -78,7 +78,7 @@ def full_disk(path: Path) -> None:
             TerFastError,
             r"cannot write .*t\.csv: No space left on device; make room there",
         ),
-        ("half \ud800", UnicodeEncodeError, "surrogates not allowed"),
+        (lambda path: path.write_text("half \ud800"), UnicodeEncodeError, "surrogates not"),
     ],
 )
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(
@@ -129,4 +129,16 @@ def test_many_at_once_do_not_meet(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda text: write_atomically(target, text), texts))
     assert target.read_text() in texts
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_stray_bytes_of_a_name_are_written_as_escapes(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "t.txt", "caf\udce9.wav")
+    assert (tmp_path / "t.txt").read_text() == "caf\\udce9.wav"
+
+
+@pytest.mark.parametrize("content", ["x", lambda path: path.write_text("x")])
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path: Path, content: Content) -> None:
+    target = tmp_path / f"{'n' * 251}.csv"
+    write_atomically(target, content)
     assert list(tmp_path.iterdir()) == [target]

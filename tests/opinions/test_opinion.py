@@ -112,7 +112,7 @@ def test_the_uncertainty_that_fusion_knows_wins_over_the_stored_evidence() -> No
     ("arguments", "error", "message"),
     [
         ({"evidence": torch.ones(3, dtype=torch.int64)}, TypeError, "int64"),
-        ({"evidence": [1.0, 2.0]}, TypeError, "list"),
+        ({"evidence": [[1.0, 2.0], [3.0]]}, TypeError, "evidence is list"),
         ({"evidence": torch.ones(3, 1)}, ValueError, "at least two"),
         ({"evidence": torch.tensor(1.0)}, ValueError, "last dimension"),
         (

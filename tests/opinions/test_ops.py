@@ -18,6 +18,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from helpers.needs import needs_compiler, needs_kernels
 from ter_fast import decide, uncertainty
 from ter_fast.opinions import _ops, reference
+from ter_fast.opinions._ops import native
 from ter_fast.opinions.fusion import fuse
 from ter_fast.opinions.losses import evidential_loss
 from ter_fast.opinions.opinion import ACTIVATIONS, RULES, Opinion
@@ -437,6 +438,48 @@ def test_the_backend_says_what_runs_and_why() -> None:
     assert str(backend) == f"{backend.name} ({backend.reason})"
     if backend.name == "C++ extension":
         assert backend.reason.split(",")[0] in ("AVX-512", "AVX2", "baseline")
+
+
+class Built:
+    """What the extension says of its CUDA kernels."""
+
+    def __init__(self, architectures: str, supported: bool = False) -> None:
+        self.cuda_architectures = architectures
+        self.without_cuda = "no NVIDIA GPU was found"
+        self.cuda_supports = lambda device: supported
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+@pytest.mark.parametrize(
+    ("built", "name", "reason"),
+    [
+        (
+            Built(""),
+            "pure torch",
+            "built without CUDA kernels, because no NVIDIA GPU was found; to build them, in a checkout: "
+            "pip install -C cmake.define.TER_FAST_CUDA=ON .",
+        ),
+        (Built("86, 90", supported=True), "CUDA extension", "compute capabilities 86, 90"),
+        (
+            Built("86"),
+            "pure torch",
+            "built for compute capabilities 86, and this GPU has 90; to build for it, in a checkout on "
+            "this machine: pip install .",
+        ),
+    ],
+)
+def test_the_backend_says_why_a_gpu_has_no_kernels(
+    built: Built, name: str, reason: str, gpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "COMPILED", True)
+    monkeypatch.setattr(native, "_C", built, raising=False)
+    monkeypatch.setattr(native, "_has_image", native._has_image.__wrapped__)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    if not gpu and built.cuda_architectures:
+        name, reason = "CUDA extension", f"compute capabilities {built.cuda_architectures}"
+    assert _ops.backend("cuda") == _ops.Backend(name, reason)
 
 
 EVERY_BIT = """

@@ -219,7 +219,7 @@ def test_only_what_is_asked_for_is_measured() -> None:
     ("arguments", "error", "message"),
     [
         ((torch.ones(3, dtype=torch.int64),), TypeError, r"alpha is torch\.int64: give a floating"),
-        (([1.0, 2.0],), TypeError, "alpha is list"),
+        (([1.0, None],), TypeError, "alpha is list: give a tensor, an array or lists"),
         ((torch.tensor(1.0),), ValueError, r"alpha has shape \(\): expected \(\.\.\., K\)"),
         ((torch.ones(3, 1),), ValueError, r"\(3, 1\): .* at least two classes"),
         ((torch.ones(3), "surprise"), ValueError, "'surprise' is unknown: choose out of vacuity"),

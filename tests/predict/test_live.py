@@ -275,3 +275,21 @@ def test_control_c_ends_the_command_with_what_was_dropped(film: Path, tmp_path: 
     assert b"dropped to keep up" in said
     assert b"Traceback" not in said
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3])
+@pytest.mark.parametrize(("pictures", "sound"), [(True, True), (True, False), (False, True)])
+def test_a_stream_shorter_than_a_window_gets_an_answer(
+    tmp_path: Path, seconds: float, pictures: bool, sound: bool
+) -> None:
+    model = tiny_model("audio", "video", window_seconds=4.0)
+    path = write_media(
+        tmp_path / "short.mkv",
+        frame_times=[i * 0.05 for i in range(round(seconds / 0.05))] if pictures else [],
+        sound=[(0.0, noisy_tone(500, seconds))] if sound else [],
+        rate=RATE,
+    )
+    (found,) = model.live(str(path))
+    assert found.label in model.labels
+    assert (found.opinions["audio"] is not None) == sound
+    assert (found.opinions["video"] is not None) == pictures

@@ -259,10 +259,13 @@ def test_nan_in_the_weights_is_never_trusted() -> None:
     model = with_threshold(tiny_model("audio"), 0.0, "audio")
     with torch.no_grad():
         model.experts["audio"].head.bias[1] = math.nan
-    found = model.predict(arrays())
+    (found,) = model.predict([arrays()])
     assert found.trusted is False
     assert "the evidence is not a number" in found.reasons
+    assert found.error == "clip 0: the evidence is not a number; the model reads audio"
     assert found.row()["confidence"] is None
+    with pytest.raises(MediaError, match="the evidence is not a number"):
+        model.predict(arrays())
 
 
 def test_nothing_present_is_never_trusted(model: Model) -> None:
@@ -271,6 +274,9 @@ def test_nothing_present_is_never_trusted(model: Model) -> None:
     assert found.uncertainty == 1
     assert found.label == ""
     assert found.reasons == ("no modality could be used", "audio: silent", "video: no pictures")
+    assert found.error == (
+        "row 0: no modality could be used (audio: silent; video: no pictures); the model reads audio and video"
+    )
 
 
 # -- trust and its reasons ------------------------------------------------------------------------
@@ -365,7 +371,11 @@ def test_silence_is_masked(model: Model, tmp_path: Path) -> None:
     assert found.opinions["video"] is not None
     assert found.reasons == ("audio: silent",)
     quiet = write_wav(tmp_path / "quiet.wav", np.zeros(RATE, np.float32))
-    assert model.predict(quiet).trusted is False
+    (row,) = model.predict([quiet])
+    assert (row.label, row.trusted, row.windows.failed.paths) == ("", False, [str(quiet)])
+    assert "quiet.wav: no modality could be used (audio: silent; " in row.error
+    with pytest.raises(MediaError, match=r"quiet\.wav: no modality could be used"):
+        model.predict(quiet)
 
 
 def test_a_picture_is_a_film_of_one_frame(model: Model, tmp_path: Path) -> None:

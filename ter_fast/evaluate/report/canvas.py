@@ -17,7 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Drawing
 
-from ter_fast.evaluate.report.formatting import clean, shorten
+from ter_fast.evaluate.report.formatting import shorten
+from ter_fast.media.text import clean
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers, and four greys.
 INK, MUTED, GRID, PAPER = "#1b1f24", "#57606a", "#dfe3e8", "#ffffff"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -46,16 +45,6 @@ FIGURES: Mapping[str, tuple[str, str]] = {
     "answered": ("Answered", "share of clips that have a modality left to go by"),
 }  # fmt: skip
 """Of each figure, its title and what it means."""
-
-
-def clean(text: str) -> str:
-    """Return text that HTML, SVG and UTF-8 can all hold: no control characters, no lone surrogates."""
-    return "".join(
-        each.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(each) in ("Cc", "Cn", "Cs")
-        else each
-        for each in text
-    )
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Rectangle
 
 from ter_fast.evaluate.report.canvas import HEAT, HEAT_OPACITY, INK, WIDTH, Plot, draw
-from ter_fast.evaluate.report.formatting import clean, shorten
+from ter_fast.evaluate.report.formatting import shorten
+from ter_fast.media.text import clean
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.evaluation import Evaluation

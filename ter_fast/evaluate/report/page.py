@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ter_fast.evaluate.report.formatting import NOTICE, clean
+from ter_fast.evaluate.report.formatting import NOTICE
 from ter_fast.evaluate.report.sections import Section
 from ter_fast.evaluate.report.summary import facts_of
 from ter_fast.evaluate.report.target import MADE_BY
+from ter_fast.media.text import clean
 
 if TYPE_CHECKING:
     from ter_fast.evaluate.evaluation import Evaluation

@@ -18,6 +18,7 @@ from ter_fast.evaluate.robustness.evidence import CellName, CorruptedEvidence, c
 from ter_fast.experts.opinions import thresholds_of
 from ter_fast.experts.provenance import known_groups, warn_of_known_groups
 from ter_fast.media.corrupt import CORRUPTIONS, SEVERITIES, chosen
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.evidence import Evidence
 from ter_fast.predict.labelled_evidence import LabelledEvidence, outcomes
 from ter_fast.predict.preprocessor import preprocessor_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 Measured = tuple[Cell, dict[str, Replicates]]
 
 
+@on_cpu_by_default
 def evaluate_corrupted(
     model: Network,
     dataset: Dataset,

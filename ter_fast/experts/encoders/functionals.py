@@ -71,7 +71,7 @@ class VoiceFunctionals(nn.Module):
         cosines = torch.cos(math.pi * order * band / n_mels) * math.sqrt(2 / n_mels)
         cosines[0] /= math.sqrt(2)
         self.register_buffer("cosines", cosines.float(), persistent=False)
-        window = torch.hann_window(_PITCH_WINDOW)
+        window = torch.hann_window(_PITCH_WINDOW, dtype=torch.float32)
         correlation = _autocorrelation(window)
         self.register_buffer("window", window, persistent=False)
         self.register_buffer("window_correlation", correlation / correlation[0], persistent=False)
@@ -125,7 +125,7 @@ class VoiceFunctionals(nn.Module):
         correlation = correlation / correlation[..., :1].clamp_min(1e-9)
         shortest, longest = int(SAMPLE_RATE / _HIGHEST), int(SAMPLE_RATE / _LOWEST)
         correlation = (correlation / self.window_correlation.clamp_min(0.1))[..., shortest:longest]
-        lags = torch.arange(shortest, longest, device=audio.device)
+        lags = torch.arange(shortest, longest, dtype=torch.float32, device=audio.device)
         # Every multiple of the period is a maximum, too: an octave more costs a little.
         lag = (correlation - 0.02 * torch.log2(lags / shortest)).argmax(-1)
         strength = correlation.gather(-1, lag[..., None])[..., 0].clamp(0, 1)
@@ -133,14 +133,14 @@ class VoiceFunctionals(nn.Module):
         voiced = loud & (strength > _VOICED)
         number = voiced.sum(-1)
         mean, deviation = _moments(octave, voiced)
-        place = (voiced.cumsum(-1) - 1) / (number[:, None] - 1).clamp_min(1) * 2 - 1
+        place = (voiced.cumsum(-1).float() - 1) / (number[:, None] - 1).clamp_min(1) * 2 - 1
         slope = (octave - mean[:, None]).mul(place).mul(voiced).sum(-1)
         slope = slope / (place.square() * voiced).sum(-1).clamp_min(1)
         near = voiced[:, 1:] & voiced[:, :-1] & (octave.diff().abs() < 0.3)
         steps = _moments(octave.diff(), near)[1]
         pitch = [mean, deviation, slope, steps]
         pitch += _quantiles(octave, voiced, (0.1, 0.5, 0.9))
-        pitch += [number / loud.sum(-1).clamp_min(1), *_moments(strength, voiced)]
+        pitch += [number.float() / loud.sum(-1).clamp_min(1), *_moments(strength, voiced)]
         # Of fewer than five voiced frames nothing is said.
         return torch.stack(pitch, -1) * (number >= 5)[:, None]
 
@@ -165,7 +165,7 @@ def _quantiles(values: Tensor, there: Tensor, shares: Sequence[float]) -> Tensor
     """
     ordered = values.masked_fill(~there, math.inf).sort(-1).values
     last = (there.sum(-1).expand(values.shape[:-1]) - 1).clamp_min(0)
-    place = torch.stack([share * last for share in shares])
+    place = torch.stack([share * last.float() for share in shares])
     low = place.long()
     ordered = ordered.expand(len(shares), *ordered.shape)
     below, above = (
@@ -179,7 +179,7 @@ def _quantiles(values: Tensor, there: Tensor, shares: Sequence[float]) -> Tensor
 def _modulation(spectrogram: Tensor, valid: Tensor) -> Tensor:
     groups = torch.stack([each.mean(1) for each in spectrogram.chunk(_GROUPS, 1)], 1)
     count = valid.sum(-1).clamp_min(1)
-    order = torch.arange(1, _HARMONICS + 1, device=spectrogram.device)[:, None]
+    order = torch.arange(1, _HARMONICS + 1, dtype=torch.float32, device=spectrogram.device)[:, None]
     turn = order * torch.arange(valid.shape[1], device=spectrogram.device) / count[:, None, None]
     angle = 2 * math.pi * turn
     real, imaginary = (groups @ wave.mT for wave in (angle.cos(), angle.sin()))
@@ -192,14 +192,14 @@ def _loudness(level: Tensor, valid: Tensor) -> Tensor:
     below = level - most
     quantiles = _quantiles(below, valid, _LOUDNESS)
     sounding = valid & (below > -30)
-    share = sounding.sum(-1) / valid.sum(-1).clamp_min(1)
+    share = sounding.sum(-1).float() / valid.sum(-1).clamp_min(1)
     both = valid[:, 1:] & valid[:, :-1]
     step = level.diff()
     steps = [_moments(step, both)[1], _moments(step.abs(), both)[0]]
     frame = torch.arange(level.shape[1], device=level.device)
     first = frame.masked_fill(~sounding, level.shape[1]).amin(-1).clamp_max(level.shape[1] - 1)
     last = frame.masked_fill(~sounding, -1).amax(-1).clamp_min(0)
-    place = (frame - first[:, None]) / (last - first + 1).clamp_min(1)[:, None]
+    place = (frame - first[:, None]).float() / (last - first + 1).clamp_min(1)[:, None]
     part = (place * _CONTOUR).floor()
     inside = valid & (frame >= first[:, None]) & (frame <= last[:, None])
     contour = [_moments(level, inside & (part == index))[0] for index in range(_CONTOUR)]

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from ter_fast.errors import ModelError
@@ -67,11 +68,13 @@ def build_encoder(name: str, options: Mapping[str, Any]) -> nn.Module:
             "first (on the command line: ter-fast --import MODULE_OR_FILE.py …)"
         )
     try:
-        return ENCODERS[name](**options)
+        encoder = ENCODERS[name](**options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"encoder {name!r} does not take these options: {dict(options)} ({error})"
         ) from error
+    # Layers take torch's default type, and what they are given is float32 whatever that is.
+    return encoder if torch.get_default_dtype() == torch.float32 else encoder.float()
 
 
 def complete_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

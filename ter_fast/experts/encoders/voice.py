@@ -147,7 +147,7 @@ class VoiceEncoder(nn.Module):
             return audio.new_zeros(0, self.out_features)
         spectral = self.spectral(audio, lengths)
         statistical = self.statistical(audio, lengths)
-        share = torch.full((len(audio), 1), 0.5, device=audio.device)
+        share = torch.full((len(audio), 1), 0.5, dtype=torch.float32, device=audio.device)
         if self.training:
             draw = torch.rand_like(share)
             share = share.masked_fill(draw < self.alone / 2, 0.0)
@@ -186,7 +186,7 @@ def _segments(audio: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         `(P, samples)` parts, zero beyond their lengths, their `(P,)` lengths, and the `(P,)` rows they
         are of.
     """
-    count = (lengths / (_SEGMENT_SECONDS * SAMPLE_RATE)).round().long().clamp_min(1)
+    count = (lengths.float() / (_SEGMENT_SECONDS * SAMPLE_RATE)).round().long().clamp_min(1)
     owner = torch.repeat_interleave(count)
     index = torch.arange(len(owner), device=audio.device) - (count.cumsum(0) - count)[owner]
     begin = lengths[owner] * index // count[owner]

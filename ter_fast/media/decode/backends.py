@@ -223,7 +223,7 @@ def open_file(
     choice = choose(backend)
     name = os.fspath(path)
     if not os.path.lexists(name):
-        raise MediaError(f"{name} does not exist; check the path.")
+        raise MediaError(_missing(name))
     if not os.path.isfile(name):
         what = "a folder" if os.path.isdir(name) else "no regular file"
         raise MediaError(f"{name} is {what}; name a media file.")
@@ -232,3 +232,20 @@ def open_file(
     if os.path.getsize(name) == 0:
         raise MediaError(f"{name} is empty (0 bytes); copy or record it again.")
     return _module(choice.name).open_media(name, sampling=sampling, threads=threads)
+
+
+def _missing(name: str) -> str:
+    try:
+        os.lstat(name)
+    except PermissionError:
+        return f"{name} may not be read, because its folder may not be entered; change its permissions."
+    except (OSError, ValueError):
+        pass
+    scheme, separator, rest = name.partition(":/")
+    # A drive of Windows has one letter; `pathlib` makes one slash of two.
+    if separator and len(scheme) > 1 and scheme.isalnum():
+        return (
+            f"{scheme}://{rest.lstrip('/')} is a URL, and media are decoded from files; download it first, or "
+            "give it to Model.predict; Model.live reads a stream."
+        )
+    return f"{name} does not exist; check the path."

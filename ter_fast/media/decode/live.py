@@ -17,10 +17,8 @@ from av.container import InputContainer
 
 from ter_fast.errors import MediaError
 from ter_fast.media.clip import Clip
+from ter_fast.media.decode.live_advice import DEVICES, advice
 from ter_fast.media.decode.live_buffer import LiveBuffer, WindowGrid
-
-DEVICES = ("v4l2", "alsa", "pulse", "avfoundation", "dshow", "gdigrab", "x11grab", "lavfi")
-"""Inputs of FFmpeg that are no files: `alsa:default`, `v4l2:/dev/video0`, …"""
 
 # Frames of one stream come in order, and no picture stands for a minute: beyond that the sender's
 # clock started again, and to wait for what it says could take days.
@@ -62,7 +60,7 @@ def live_windows(
     A stream that comes faster, such as a file, is read at its own pace. Where decoding falls more
     than `max_delay` seconds behind, only key frames are decoded until it has caught up. Timestamps
     that jump, as where a sender starts again, go on where they were. What is left at the end makes a
-    last window where it is a quarter of one at least.
+    last window where it is a quarter of one at least; a stream shorter than that is one window all the same.
 
     Args:
         source: See `ter_fast.predict.live.Live`.
@@ -181,8 +179,7 @@ def _open(source: str, stopped: Callable[[], bool]) -> Iterator[InputContainer]:
             container: InputContainer = av.open(target, format=form, timeout=_SILENCE)
         except (av.FFmpegError, ValueError, OSError) as error:
             raise MediaError(
-                f"{source} cannot be opened as a stream ({_reason(error)}); name a device such as "
-                "/dev/video0 or alsa:default, a URL, a file, or - for a pipe"
+                f"{source} cannot be opened as a stream ({_reason(error)}); {advice(source, error)}"
             ) from None
         opened.callback(container.close)
         yield container

@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 
 from ter_fast.media.clip import Clip
 from ter_fast.media.decode.pyav_audio import mono
+from ter_fast.media.levels import fit_full_scale
 from ter_fast.media.resampling import SAMPLE_RATE, resample
 
 _SLACK = 1.0
@@ -124,16 +125,22 @@ class LiveBuffer:
             yield self._cut(end)
 
     def rest(self) -> Iterator[Clip]:
-        """Yield what is left when the stream ends."""
-        end = max(self.seen.values(), default=0.0)
+        """Yield what is left when the stream ends; what is shorter than any window is one, too."""
+        if not self.seen:
+            return
+        end = max(self.seen.values())
         if self.last is not None:
             length = float((self.last.duration or 0) * (self.last.time_base or 0))
             end = max(end, self.last_at + min(length, _SLACK))
-        self._sample(end + self.grid.seconds / self.grid.frames)
         grid = self.grid
+        step = grid.seconds / grid.frames
+        self._sample(end + step)
+        if not self.window and self.last is not None:
+            # So that the first picture is in it.
+            end = max(end, step)
         # As with files: a quarter of a hop beyond the last window's end is worth another one.
         least = grid.seconds - 0.75 * min(grid.hop, grid.seconds)
-        while end - self.window * grid.hop >= (least if self.window else grid.seconds / 4):
+        while end - self.window * grid.hop >= (least if self.window else 0.0):
             yield self._cut(min(end, self.window * grid.hop + grid.seconds))
 
     def _cut(self, end: float) -> Clip:
@@ -142,14 +149,16 @@ class LiveBuffer:
         began = {at: picture for instant, at, picture in self.pictures if start <= instant < end}
         inside = list(began.items())[-self.grid.frames :]
         shape = inside[-1][1].shape if inside else None
+        sound, level = self._sound(start, end)
         inside = [each for each in inside if each[1].shape == shape]
         clip = Clip(
             self.source,
             torch.stack([picture for _, picture in inside]) if inside else None,
             torch.tensor([at for at, _ in inside], dtype=torch.float64) if inside else None,
-            self._sound(start, end),
+            sound,
             start,
             end,
+            f"the sound: {level}" if level else "",
         )
         self.window += 1
         begin = self.window * self.grid.hop
@@ -159,9 +168,9 @@ class LiveBuffer:
         ]
         return clip
 
-    def _sound(self, start: float, end: float) -> torch.Tensor | None:
+    def _sound(self, start: float, end: float) -> tuple[torch.Tensor | None, str]:
         if not self.sounds:
-            return None
+            return None, ""
         sound = np.zeros(round((end - start) * self.rate), np.float32)
         due: int | None = None
         for at, block in self.sounds:
@@ -174,8 +183,9 @@ class LiveBuffer:
             if low < high:
                 sound[low:high] = block[low - place : high - place]
         wanted = round((end - start) * SAMPLE_RATE)
-        found = resample(torch.from_numpy(np.nan_to_num(sound).clip(-1.0, 1.0)), self.rate)
-        return torch.nn.functional.pad(found, (0, max(0, wanted - len(found))))[:wanted]
+        level = fit_full_scale(sound)
+        found = resample(torch.from_numpy(sound), self.rate)
+        return torch.nn.functional.pad(found, (0, max(0, wanted - len(found))))[:wanted], level
 
 
 def _picture(frame: VideoFrame, max_side: int) -> torch.Tensor:

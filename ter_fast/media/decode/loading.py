@@ -142,7 +142,7 @@ def _by_dali(
 def _empty(size: int, audio: bool, video: bool) -> dict[str, Tensor]:
     empty = {}
     if audio:
-        empty["audio"] = torch.zeros(0)
+        empty["audio"] = torch.zeros(0, dtype=torch.float32)
     if video:
         empty["video"] = torch.zeros(0, 3, size, size, dtype=torch.uint8)
     return empty

@@ -125,13 +125,14 @@ class PyAVMedia:
         """Return the pictures shown at `times` and the sound of [start, end)."""
         origin = self.info.start
         frames = instants = sound = None
+        level = ""
         if video and self._video is not None:
             wanted = [t + origin for t in times]
             frames, instants = read_pictures(self, wanted, self.info.is_image, max_side)
             if instants is not None:
                 instants = instants - origin
         if audio and self._audio is not None:
-            sound = read_audio(self, start + origin, end + origin)
+            sound, level = read_audio(self, start + origin, end + origin)
         note = ""
         if self.info.cut_short:
             note = f"the file is cut short after {self.info.duration:.1f} s; copy it again"
@@ -143,6 +144,8 @@ class PyAVMedia:
         if self.sampling == "keyframe" and frames is not None and not self.info.is_image:
             note = f"{note}; " if note else ""
             note += "pictures are the nearest key frames"
+        if level:
+            note = "; ".join(filter(None, (note, f"the sound: {level}")))
         return Clip(self._path, frames, instants, sound, start, end, note)
 
     def stream(self, kind: str) -> Stream:

@@ -14,7 +14,8 @@ from av.packet import Packet
 from av.stream import Stream
 from torch import Tensor
 
-from ter_fast.media.resampling import GAP, Plane, Samples, Track, average_channels
+from ter_fast.media.levels import Plane, Samples, average_channels
+from ter_fast.media.resampling import GAP, Track
 
 _PREROLL = 1.0
 _DTYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -24,7 +25,7 @@ class _Source(Protocol):
     def packets(self, kind: str, since: float | None) -> Iterator[Packet[Stream]]: ...
 
 
-def read_audio(source: _Source, start: float, end: float) -> Tensor | None:
+def read_audio(source: _Source, start: float, end: float) -> tuple[Tensor | None, str]:
     """Return the sound between two timestamps, silence where the stream has none.
 
     Channels are averaged. Decoding begins a second early, so that codecs which build on earlier
@@ -37,14 +38,15 @@ def read_audio(source: _Source, start: float, end: float) -> Tensor | None:
         end: Timestamp in seconds.
 
     Returns:
-        (round(16000 * (end - start)),) float32 in [-1, 1], or None where no packet decodes.
+        (round(16000 * (end - start)),) float32 in [-1, 1], or None where no packet decodes; and what
+        was done about samples beyond full scale, "" for nothing.
 
     Example:
         >>> class Nothing:
         ...     def packets(self, kind, since):
         ...         return iter(())
-        >>> read_audio(Nothing(), 0.0, 1.0) is None
-        True
+        >>> read_audio(Nothing(), 0.0, 1.0)
+        (None, '')
     """
     track = Track(start, end)
     found = False
@@ -59,8 +61,8 @@ def read_audio(source: _Source, start: float, end: float) -> Tensor | None:
             begin = frame.pts * base.numerator / base.denominator
         track.add(*_planes(frame), frame.sample_rate, begin)
     if not found:
-        return None
-    return torch.from_numpy(track.finish())
+        return None, ""
+    return torch.from_numpy(track.finish()), track.note
 
 
 def mono(frame: AudioFrame) -> Samples:

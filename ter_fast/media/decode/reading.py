@@ -12,6 +12,7 @@ from ter_fast.errors import MediaError
 from ter_fast.media.clip import Clip, MediaInfo
 from ter_fast.media.decode.backends import Sampling, open_file
 from ter_fast.media.resampling import SAMPLE_RATE
+from ter_fast.opinions.default_device import on_cpu_by_default
 
 MAX_SECONDS = 4 * 3600.0
 """Longest stretch that `read` takes at once, in seconds: its sound alone fills 0.9 GB."""
@@ -36,6 +37,7 @@ def probe(path: str | Path, *, backend: str | None = None) -> MediaInfo:
         return media.upright()
 
 
+@on_cpu_by_default
 def read(
     path: str | Path,
     *,

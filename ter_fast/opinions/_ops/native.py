@@ -1,6 +1,6 @@
 """The compiled extension: whether it is there, where it runs, and what its calls expect.
 
-The only module that imports `ter_fast._C`.
+The only module that imports `ter_fast._C`, which `extension` finds.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
+
+from ter_fast.opinions._ops import extension
 
 # There is no public way to ask for these, and a kernel that ran past them would be silently wrong.
 _tracing_state = torch._C._get_tracing_state
@@ -25,17 +26,11 @@ _transforms = torch._C._functorch.peek_interpreter_stack
 INSTRUCTION_SETS = ("baseline", "AVX2", "AVX-512")
 """Names that the environment variable `TER_FAST_INSTRUCTION_SET` may have, to lower what is used."""
 
-_REASON = ""
-try:
+_REASON = extension.provide()
+COMPILED = not _REASON
+if COMPILED:
     from ter_fast import _C as _C  # noqa: PLC0414  (for the operators beside this module)
-except ImportError as error:
-    COMPILED = False
-    if find_spec("ter_fast._C") is None:
-        _REASON = "the package was installed without a compiler"
-    else:
-        _REASON = f"the compiled extension does not load: {error}"
-else:
-    COMPILED = True
+
     if (wish := os.environ.get("TER_FAST_INSTRUCTION_SET")) not in (None, *INSTRUCTION_SETS):
         raise ValueError(
             f"TER_FAST_INSTRUCTION_SET is {wish!r}: set it to one of {', '.join(INSTRUCTION_SETS)}, "
@@ -108,7 +103,18 @@ def backend(device: str = "cpu") -> Backend:
         plural = "" if threads == 1 else "s"
         return Backend("C++ extension", f"{_C.instruction_set()}, {threads} thread{plural}")
     if not _C.cuda_architectures:
-        return Backend("pure torch", "the extension was built without CUDA kernels")
+        return Backend(
+            "pure torch",
+            f"built without CUDA kernels, because {_C.without_cuda}; to build them, in a checkout: "
+            "pip install -C cmake.define.TER_FAST_CUDA=ON .",
+        )
+    if torch.cuda.is_available() and not _has_image(torch.cuda.current_device()):
+        major, minor = torch.cuda.get_device_capability()
+        return Backend(
+            "pure torch",
+            f"built for compute capabilities {_C.cuda_architectures}, and this GPU has {major}{minor}; "
+            "to build for it, in a checkout on this machine: pip install .",
+        )
     return Backend("CUDA extension", f"compute capabilities {_C.cuda_architectures}")
 
 
@@ -116,8 +122,7 @@ def warn_if_uncompiled() -> None:
     """Warn that the pure-torch reference runs; for the import of the operators to call once."""
     if not COMPILED:
         warnings.warn(
-            f"ter_fast runs on pure torch: {_REASON}. Results are the same, only slower; install "
-            "a C++ compiler and reinstall ter_fast for the compiled kernels.",
+            f"ter_fast runs on pure torch: {_REASON}. Results are the same, only slower.",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 
 from ter_fast.opinions import _ops, reference
+from ter_fast.opinions._views import Values, as_tensor
 from ter_fast.opinions.losses.targets import check_reduction, check_target, reduce
 
 KINDS = ("log", "digamma", "mse")
 
 
 def evidential_loss(
-    evidence: Tensor,
-    target: Tensor,
+    evidence: Values,
+    target: Values,
     kind: str = "digamma",
     kl_weight: float = 0.0,
     reduction: str = "mean",
@@ -63,6 +64,7 @@ def evidential_loss(
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
     check_reduction(reduction)
+    evidence = as_tensor(evidence, "evidence")
     target = check_target(evidence, target)
     classes = evidence.shape[-1]
     flat = target.reshape(-1, classes) if target.is_floating_point() else target.reshape(-1)
@@ -70,7 +72,7 @@ def evidential_loss(
     return reduce(loss.reshape(evidence.shape[:-1]), reduction)
 
 
-def kl_to_uniform(alpha: Tensor) -> Tensor:
+def kl_to_uniform(alpha: Values) -> Tensor:
     """Return KL(Dir(alpha) || Dir(1, …, 1)) of `(…, K)` concentrations: `(…)`.
 
     lnG(S) - lnG(K) - sum_k lnG(alpha_k) + sum_k (alpha_k - 1)(psi(alpha_k) - psi(S))
@@ -83,4 +85,4 @@ def kl_to_uniform(alpha: Tensor) -> Tensor:
         >>> round(kl_to_uniform(torch.tensor([7.0, 1.0])).item(), 4)  # ln 7 - 6 / 7
         1.0888
     """
-    return reference.kl_to_uniform(alpha)
+    return reference.kl_to_uniform(as_tensor(alpha, "alpha"))

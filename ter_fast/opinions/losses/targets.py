@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ter_fast.opinions import _ops
+from ter_fast.opinions._views import Values, as_tensor
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -24,8 +26,11 @@ def reduce(loss: Tensor, reduction: str) -> Tensor:
     return loss.mean() if reduction == "mean" else loss.sum()
 
 
-def check_target(evidence: Tensor, target: Tensor) -> Tensor:
+def check_target(evidence: Tensor, target: Values) -> Tensor:
     """Return the target as int64 classes or as soft targets in the dtype of the evidence."""
+    if not isinstance(target, Tensor):
+        # Lists of whole numbers are classes here.
+        target = as_tensor(np.asarray(target), "target").to(evidence.device)
     if not evidence.is_floating_point():
         raise TypeError(f"evidence is {evidence.dtype}; expected a floating-point tensor (…, K)")
     if evidence.ndim == 0 or evidence.shape[-1] < 2:

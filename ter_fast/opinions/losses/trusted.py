@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.opinions.losses.evidential import KINDS, evidential_loss, kl_to_uniform
 from ter_fast.opinions.losses.targets import check_target, soft_target
 from ter_fast.opinions.losses.variants import fisher_loss, focal_loss, relaxed_loss
@@ -66,6 +67,7 @@ class TrustedCELoss(nn.Module):
 
     class_weight: Tensor | None
 
+    @on_cpu_by_default
     def __init__(
         self,
         balance: float = 1.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ter_fast.opinions._views import Values, as_tensor
 from ter_fast.opinions.losses.targets import check_target, reduce, soft_target
 
 # All three compute in double precision: near certainty they are differences of nearly equal numbers, and
@@ -13,7 +14,7 @@ from ter_fast.opinions.losses.targets import check_target, reduce, soft_target
 
 
 def focal_loss(
-    evidence: Tensor, target: Tensor, gamma: float = 2.0, reduction: str = "mean"
+    evidence: Values, target: Values, gamma: float = 2.0, reduction: str = "mean"
 ) -> Tensor:
     r"""Compute the focal loss of the expected probability: easy samples count less.
 
@@ -47,6 +48,7 @@ def focal_loss(
     """
     if not gamma >= 0:
         raise ValueError(f"gamma is {gamma}; expected a number of at least 0")
+    evidence = as_tensor(evidence, "evidence")
     soft = soft_target(evidence, check_target(evidence, target))
     alpha = _exact(evidence) + 1
     # 1 - p = rest / S, and every other class has an alpha of at least 1.
@@ -57,7 +59,7 @@ def focal_loss(
 
 
 def fisher_loss(
-    evidence: Tensor, target: Tensor, fisher_weight: float = 0.05, reduction: str = "mean"
+    evidence: Values, target: Values, fisher_weight: float = 0.05, reduction: str = "mean"
 ) -> Tensor:
     r"""Compute the loss of I-EDL: squared errors weighed by the Fisher information of the opinion.
 
@@ -94,6 +96,7 @@ def fisher_loss(
     """
     if not fisher_weight >= 0:
         raise ValueError(f"fisher_weight is {fisher_weight}; expected a number of at least 0")
+    evidence = as_tensor(evidence, "evidence")
     soft = soft_target(evidence, check_target(evidence, target))
     alpha = _exact(evidence) + 1
     strength = alpha.sum(-1, keepdim=True)
@@ -109,7 +112,7 @@ def fisher_loss(
 
 
 def relaxed_loss(
-    evidence: Tensor, target: Tensor, prior: float = 0.1, reduction: str = "mean"
+    evidence: Values, target: Values, prior: float = 0.1, reduction: str = "mean"
 ) -> Tensor:
     r"""Compute the loss of R-EDL: squared error alone, with a prior weight that is free.
 
@@ -147,6 +150,7 @@ def relaxed_loss(
     """
     if not prior > 0:
         raise ValueError(f"prior is {prior}; expected a number above 0")
+    evidence = as_tensor(evidence, "evidence")
     soft = soft_target(evidence, check_target(evidence, target))
     alpha = _exact(evidence) / prior + 1
     probability = alpha / alpha.sum(-1, keepdim=True)

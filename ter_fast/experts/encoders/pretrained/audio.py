@@ -73,7 +73,9 @@ class PretrainedAudio(PretrainedEncoder):
         self.sound = sound_input(name, self.described.processor, self.config)
         self.layer_weights: nn.Parameter | None = None
         if layers == "weighted":
-            self.layer_weights = nn.Parameter(torch.zeros(self.config.num_hidden_layers + 1))
+            self.layer_weights = nn.Parameter(
+                torch.zeros(self.config.num_hidden_layers + 1, dtype=torch.float32)
+            )
 
     def _features(self) -> int:
         return int(self.config.hidden_size)

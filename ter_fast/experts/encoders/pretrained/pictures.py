@@ -40,8 +40,14 @@ class PictureInput(nn.Module):
         plain = not values.get("do_normalize", True)
         mean = [0.0] * 3 if plain else values.get("image_mean") or [0.5] * 3
         deviation = [1.0] * 3 if plain else values.get("image_std") or [0.5] * 3
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(deviation).view(3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1), persistent=False
+        )
+        self.register_buffer(
+            "deviation",
+            torch.tensor(deviation, dtype=torch.float32).view(3, 1, 1),
+            persistent=False,
+        )
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return float32 `(N, 3, height, width)` of `(N, 3, H, W)` uint8.
@@ -137,7 +143,7 @@ class _PretrainedPictures(PretrainedEncoder):
                 )
             shape = (1, int(self.config.num_frames), 3, height, width)  # type: ignore[assignment]
         with torch.no_grad():
-            return int(self._pool(torch.zeros(shape)).shape[-1])
+            return int(self._pool(torch.zeros(shape, dtype=torch.float32)).shape[-1])
 
     def _pool(self, pixels: Tensor) -> Tensor:
         """Return one feature vector `(N, D)` for each picture or film.
@@ -186,7 +192,9 @@ class PretrainedImage(_PretrainedPictures):
         valid = torch.arange(steps, device=frames.device) < lengths[:, None]
         # Padding would cost as much as pictures do.
         pictures = frames[valid]
-        features = torch.zeros(batch, steps, self.norm.normalized_shape[0], device=frames.device)
+        features = torch.zeros(
+            batch, steps, self.norm.normalized_shape[0], dtype=torch.float32, device=frames.device
+        )
         if len(pictures):
             parts = [
                 self._pool(self.pixels(part)) for part in torch.split(pictures, _FRAMES_AT_ONCE)
@@ -214,7 +222,7 @@ class PretrainedVideo(_PretrainedPictures):
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Encode `(B, T, 3, H, W)` uint8 frames with `(B,)` valid frames to `(B, out_features)`."""
         wanted = int(self.config.num_frames)
-        place = (torch.arange(wanted, device=frames.device) + 0.5) / wanted
+        place = (torch.arange(wanted, dtype=torch.float32, device=frames.device) + 0.5) / wanted
         chosen = (place * lengths[:, None]).long()
         rows = torch.arange(len(frames), device=frames.device)[:, None]
         film = frames[rows, chosen]

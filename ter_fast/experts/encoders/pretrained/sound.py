@@ -102,7 +102,9 @@ class WhisperMel(SoundInput):
             1 + self.n_fft // 2, int(processor.get("feature_size", 80)), 0.0, "slaney"
         )
         self.register_buffer("filters", filters, persistent=False)
-        self.register_buffer("window", torch.hann_window(self.n_fft), persistent=False)
+        self.register_buffer(
+            "window", torch.hann_window(self.n_fft, dtype=torch.float32), persistent=False
+        )
 
     def inputs(self, audio: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Return `input_features` `(B, mels, frames)`."""
@@ -145,7 +147,7 @@ class KaldiMel(SoundInput):
         self.gain, self.minimum = gain, _KALDI_WINDOW
         bins, mels = _KALDI_FFT // 2 + 1, int(processor["num_mel_bins"])
         self.register_buffer("filters", _filters(bins, mels, 20.0, "kaldi"), persistent=False)
-        shape = torch.hann_window(_KALDI_WINDOW, periodic=False)
+        shape = torch.hann_window(_KALDI_WINDOW, periodic=False, dtype=torch.float32)
         shape = shape**0.85 if window == "povey" else shape
         self.register_buffer("window", shape, persistent=False)
 

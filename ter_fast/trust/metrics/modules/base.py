@@ -78,7 +78,7 @@ class CollectingMetric(TrustMetric):
             if not getattr(self, name):
                 # torchmetrics would send float32 for a process that saw no sample, and gathering
                 # two dtypes fails.
-                self._keep(name, torch.empty(0, device=self.device))
+                self._keep(name, torch.empty(0, dtype=torch.float32, device=self.device))
         super().sync(*args, **kwargs)
 
     def _keep(self, name: str, batch: Tensor) -> None:

@@ -40,7 +40,7 @@ class ProbabilityMetric(TrustMetric):
         super().__init__(**kwargs)
         # Named by the class, so that MetricCollection never takes two sums for one.
         self._total, self._samples = (f"{type(self).__name__}_{part}" for part in ("sum", "n"))
-        zero = torch.zeros(())
+        zero = torch.zeros((), dtype=torch.float32)
         self.add_state(self._total, zero.to(wide_dtype(zero)), dist_reduce_fx="sum")
         self.add_state(self._samples, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
