@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.comparison.recorded import Measured, against, against_largest, all_recorded
-from benchmarks.comparison.vote_ways import WAYS, Answer
+from benchmarks.comparison.vote_ways import WAYS
 from benchmarks.comparison.votes import (
     Floats,
     Labels,
@@ -21,6 +21,7 @@ from benchmarks.comparison.votes import (
     shares,
 )
 from benchmarks.comparison.votes_words import HUMANS, found_of
+from benchmarks.experiments.answers import Answer
 from ter_fast.trust.metrics import Bootstrap, Replicates
 
 REFERENCE = "dempster, scales fitted"

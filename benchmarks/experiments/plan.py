@@ -163,8 +163,8 @@ class Plan:
         for row in self.rows.values():
             if row.family not in FAMILIES:
                 raise DataError(f"row {row.name!r}: family {row.family!r} is none of {FAMILIES}")
-            if unknown := sorted(set(row.only) - set(self.experiments)):
-                raise DataError(f"row {row.name!r}: there is no experiment {unknown[0]!r}")
+            if absent := sorted(set(row.only) - set(self.experiments)):
+                raise DataError(f"row {row.name!r}: there is no experiment {absent[0]!r}")
         for experiment in self.experiments.values():
             read = {self.modalities_of(experiment, row) for row in self.rows_of(experiment)}
             asked = {name for names in read for name in suite(names)}

@@ -221,9 +221,9 @@ def measure(
         for severity in experiment.severities:
             clips = corrupted(some, name, severity, voices, material.pictures)
             note(f"{name}-{severity}", judge.answers(encode(model, clips, test.empty)))
-    for name, clips in material.ood.items() if "audio" in model.config.modalities else ():
-        note(f"ood {name}", judge.answers(encode(model, clips.clips, test.empty)))
-        arrays[f"ood {name}/group"] = np.array(clips.groups)
+    for name, outside in material.ood.items() if "audio" in model.config.modalities else ():
+        note(f"ood {name}", judge.answers(encode(model, outside.clips, test.empty)))
+        arrays[f"ood {name}/group"] = np.array(outside.groups)
     return arrays, dict(judge.thresholds)
 
 
