@@ -14,12 +14,6 @@ from scipy.stats import binom, binomtest
 
 from benchmarks import guarantee_groups
 from benchmarks.guarantee import (
-    CLIP_POPULATIONS,
-    CLIPS,
-    DELTA,
-    KIND_POPULATIONS,
-    SPEAKER_POPULATIONS,
-    SPEAKERS,
     Procedure,
     allowed,
     by_class,
@@ -32,6 +26,14 @@ from benchmarks.guarantee import (
     worst_group,
 )
 from benchmarks.guarantee_groups import MIXTURES, by_sorted_names, shares_broken
+from benchmarks.guarantee_populations import (
+    CLIP_POPULATIONS,
+    CLIPS,
+    DELTA,
+    KIND_POPULATIONS,
+    SPEAKER_POPULATIONS,
+    SPEAKERS,
+)
 from ter_fast.errors import DataError
 from ter_fast.trust.thresholds import (
     Grid,
