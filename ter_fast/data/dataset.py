@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from ter_fast.data.aliases import split_name
 from ter_fast.data.files import FileKey, file_key
 from ter_fast.data.messages import require_label
 from ter_fast.data.twice import check_twice
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 """The class names of the shipped model, in its order."""
@@ -234,11 +233,9 @@ class Dataset:
                 f"split empty and use ter_fast.data.holdout."
             )
         if known:
-            warnings.warn(
+            warn(
                 f"{self.name}: {_describe_shared(known, len(known))}, as published. Figures on it "
-                f"flatter; load the clean split where the corpus offers one.",
-                UserWarning,
-                stacklevel=2,
+                f"flatter; load the clean split where the corpus offers one."
             )
 
     def _check_samples(self) -> None:

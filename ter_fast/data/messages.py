@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Iterable, Sequence
 
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 
 NAMED = 3
 """How many examples a message names before it only counts."""
@@ -51,7 +50,7 @@ def report_missing(
     text = f"{where} lacks {counted_examples(missing, noun)} of {count}. {advice}"
     if len(missing) == count:
         raise DataError(text)
-    warnings.warn(text, UserWarning, stacklevel=4)
+    warn(text)
 
 
 def require_label(label: str, labels: Iterable[str], where: str) -> None:

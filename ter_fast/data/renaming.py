@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 
 from ter_fast.data.aliases import common_labels, matching_labels, nearest_label
 from ter_fast.data.dataset import Dataset
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 
 
 def rename_labels(datasets: Sequence[Dataset], names: Mapping[str, str]) -> list[Dataset]:
@@ -76,11 +75,9 @@ def _respell(dataset: Dataset, wanted: Sequence[str]) -> Dataset:
     names = matching_labels(dataset.labels, wanted)
     if names:
         said = ", ".join(f"{old} as {new}" for old, new in names.items())
-        warnings.warn(
+        warn(
             f"{dataset.name}: labels are taken as other spellings of the same: {said}; rename them otherwise "
-            "by --rename OLD=NEW, or rename={…} of load_dataset",
-            UserWarning,
-            stacklevel=4,
+            "by --rename OLD=NEW, or rename={…} of load_dataset"
         )
     return dataset.merge_classes(names)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from ter_fast.data.files import FileKey, file_key
 from ter_fast.data.messages import counted_examples
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 
 
 class _Sample(Protocol):
@@ -54,11 +53,9 @@ def check_twice(dataset: str, samples: Iterable[_Sample]) -> None:
             f"{dataset} names {counted_examples(twice, 'path')} more than once. Keep one entry of each."
         )
     if linked:
-        warnings.warn(
+        warn(
             f"{dataset} has {counted_examples(linked, 'file')} under more than one name, by "
-            f"hard links. Each counts as often; keep one name of each.",
-            UserWarning,
-            stacklevel=4,
+            f"hard links. Each counts as often; keep one name of each."
         )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
+from ter_fast.errors import warn
 from ter_fast.experts.config import ModelConfig
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ def warn_of_known_groups(groups: Collection[str], data: str) -> None:
     """Warn, in a sentence, of groups that a model learned from and is measured on; of none, say nothing."""
     if groups:
         shown = ", ".join(sorted(groups)[:_SHOWN]) + (" …" if len(groups) > _SHOWN else "")
-        warnings.warn(
+        warn(
             f"{data} shares speakers or sources, by name, with the training or validation data of the model "
-            f"({len(groups)}: {shown}), so that figures on it flatter the model: measure on others",
-            UserWarning,
-            stacklevel=4,
+            f"({len(groups)}: {shown}), so that figures on it flatter the model: measure on others"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS, Opinion
 from ter_fast.predict.evidence import Evidence, clip_evidence
 from ter_fast.predict.prepare import prepare
@@ -241,11 +240,9 @@ def fit_reliabilities(model: Network, data: Sequence[LabelledEvidence]) -> dict[
         [group for group, use in zip(groups, held.tolist(), strict=True) if use],
     )
     if not fit.converged:
-        warnings.warn(
+        warn(
             "the search for reliabilities ran out of steps before it converged; what it found is used "
-            f"(NLL {fit.nll:.4f}, {fit.nll_before:.4f} without)",
-            UserWarning,
-            stacklevel=3,
+            f"(NLL {fit.nll:.4f}, {fit.nll_before:.4f} without)"
         )
     present = mask.any(1).tolist()
     return {

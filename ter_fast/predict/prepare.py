@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ter_fast.errors import DataError, TerFastError
+from ter_fast.errors import DataError, TerFastError, warn
 from ter_fast.media.progress import track
 from ter_fast.predict.preprocessor import preprocessor_of
 from ter_fast.predict.source import Window
@@ -80,7 +79,7 @@ class PreparedData:
             text = f"{count} of {count + len(self.clips)} clips could not be used; the first: {self.errors[0]}"
             if self.unreadable:
                 text += f"\nCould not be read and were skipped:\n{_list_errors(self.unreadable)}"
-            warnings.warn(text, UserWarning, stacklevel=3)
+            warn(text)
 
 
 def parse_limit(text: str) -> int | float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,7 +15,7 @@ from torch import Tensor
 from ter_fast.data import shards
 from ter_fast.data.files import FILM, PICTURE, SOUND, find_media
 from ter_fast.data.modalities import MEDIA
-from ter_fast.errors import DataError, MediaError, ModelError
+from ter_fast.errors import DataError, MediaError, ModelError, warn
 from ter_fast.media.clip import Clip
 from ter_fast.media.decode import cut
 from ter_fast.media.resampling import SAMPLE_RATE
@@ -115,7 +114,7 @@ def _sources_in(folder: Path, preprocessor: Preprocessor) -> Iterator[Source]:
     for error in closed:
         text = f"the folder {error.filename} may not be read ({error.strerror}); change its permissions"
         # A row alone is easily overlooked, and here it stands for any number of files.
-        warnings.warn(f"{text}; the files in it are left out", UserWarning, stacklevel=2)
+        warn(f"{text}; the files in it are left out")
         yield Source(str(error.filename), partial(_refuse, text))
     if not (files or closed):
         text = f"the folder {folder} holds no media files; give a folder with clips, or the clips"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 from ter_fast.experts.config import ModelConfig
 from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.opinions.opinion import CONFIDENCE_KINDS
@@ -302,7 +301,7 @@ def _thresholds(
     if not records:
         raise DataError("; ".join(refused) or "no clip could be used to calibrate")
     for each in refused:
-        warnings.warn(f"not calibrated for {each}", UserWarning, stacklevel=3)
+        warn(f"not calibrated for {each}")
     return records
 
 

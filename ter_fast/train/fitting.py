@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ter_fast.data.splits import sides
-from ter_fast.errors import DataError, TerFastError
+from ter_fast.errors import DataError, TerFastError, warn
 from ter_fast.experts.config import TrainingRecord
 from ter_fast.experts.provenance import groups_by_split
 from ter_fast.opinions.default_device import on_cpu_by_default
@@ -210,6 +209,4 @@ def _learn_ood(model: Network, train: PreparedData, validation: PreparedData, da
         learn_ood(model, train, validation, data)
     except DataError as error:
         # A trained model without a guard is worth more than none.
-        warnings.warn(
-            f"nothing is discounted as out of distribution: {error}", UserWarning, stacklevel=3
-        )
+        warn(f"nothing is discounted as out of distribution: {error}")

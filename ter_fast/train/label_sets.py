@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 from ter_fast.experts.config import ModelConfig
 from ter_fast.predict.labelled_evidence import LabelledEvidence, outcomes
 from ter_fast.trust.conformal import ConformalSets, check_alpha
@@ -29,11 +28,9 @@ def check_conformal(conformal: float | None, *, learned_on_the_same: bool) -> No
         return
     check_alpha(conformal)
     if learned_on_the_same:
-        warnings.warn(
+        warn(
             "the reliabilities are learned on the clips that label sets are calibrated on, so that these may "
-            "cover a little less than they say; give a risk, which holds some out, or calibrate twice",
-            UserWarning,
-            stacklevel=4,
+            "cover a little less than they say; give a risk, which holds some out, or calibrate twice"
         )
 
 
@@ -69,7 +66,7 @@ def label_sets(
     if not found:
         raise DataError("; ".join(refused) or "no clip could be used to calibrate label sets")
     for each in refused:
-        warnings.warn(f"no label sets for {each}", UserWarning, stacklevel=3)
+        warn(f"no label sets for {each}")
     return found
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 
 import torch
 
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 
 AUTO = "auto"
 _BFLOAT16, _FLOAT32 = "bf16-mixed", "32-true"
@@ -42,10 +41,9 @@ def precision_here(asked: str) -> str:
     if asked == AUTO:
         return _BFLOAT16 if computes_in_bfloat16() else _FLOAT32
     if asked == _BFLOAT16 and not torch.cuda.is_available() and not computes_in_bfloat16():
-        warnings.warn(
+        warn(
             "this machine does not multiply in bfloat16, so precision bf16-mixed is far slower than "
-            "32-true; auto chooses between them",
-            stacklevel=3,
+            "32-true; auto chooses between them"
         )
     return asked
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ter_fast.data.splits import sides
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 from ter_fast.experts.out_of_distribution import OutOfDistributionConfig, OutOfDistributionGuard
 from ter_fast.opinions.default_device import on_cpu_by_default
 from ter_fast.predict.prepare import PreparedData, prepare
@@ -136,11 +136,9 @@ def fit_ood(
     learn_ood(model, data[0], data[1], training.name)
     after = {**model.config.thresholds, **model.config.window_thresholds}
     if dropped := sorted(set(before) - set(after)):
-        warnings.warn(
+        warn(
             f"the thresholds of {', '.join(dropped)} were set on other confidences and are dropped: "
-            "calibrate again",
-            UserWarning,
-            stacklevel=2,
+            "calibrate again"
         )
     return model
 

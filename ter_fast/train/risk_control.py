@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 from ter_fast.media.corrupt.apply import clip_key
 from ter_fast.predict.labelled_evidence import LabelledEvidence
 from ter_fast.trust.criterion import scores_to_record
@@ -250,9 +249,7 @@ def warn_of_known_clips(model: Network, datasets: Sequence[Dataset]) -> None:
     }
     if trained_on & calibrated_on:
         names = ", ".join(f"{name} {split}" for name, split in sorted(trained_on & calibrated_on))
-        warnings.warn(
+        warn(
             f"the model was trained or stopped by {names}: a guarantee needs clips that had no part in the "
-            "model, and may not hold when it is made on these",
-            UserWarning,
-            stacklevel=3,
+            "model, and may not hold when it is made on these"
         )

@@ -6,7 +6,7 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 from ter_fast.predict.evidence import Evidence, clip_evidence
 from ter_fast.predict.prepare import PreparedData
 from ter_fast.trust.metrics import unweighted_average_recall
@@ -38,7 +38,7 @@ def fit_scale(model: Network, data: PreparedData) -> None:
             factor = fit_evidence_scale(evidence, data.targets)
     except DataError as error:
         # What was learned is worth more than its scale.
-        warnings.warn(f"the evidence scale of {name} stays as it was: {error}", stacklevel=3)
+        warn(f"the evidence scale of {name} stays as it was: {error}")
         return
     expert = model.config.experts[name]
     scale = expert.evidence_scale * factor

@@ -6,12 +6,11 @@ Neither changes which class is the most probable, only how sure of it the model 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 
-from ter_fast.errors import DataError
+from ter_fast.errors import DataError, warn
 from ter_fast.trust._arrays import Vector, as_array
 from ter_fast.trust.metrics.labels import Floats, Labels, as_labels
 
@@ -147,12 +146,10 @@ def _minimize(
     if 0 < best < points - 1:
         return math.exp(grid[best])
     bound = bounds[0] if best == 0 else bounds[1]
-    warnings.warn(
+    warn(
         f"the {name} reached its bound {bound:g}, and the likelihood still rises beyond it: these "
         "samples are separated too well, or misled too often, to say how far to go; "
-        "give more validation data, or other bounds",
-        UserWarning,
-        stacklevel=3,
+        "give more validation data, or other bounds"
     )
     return bound
 

@@ -120,8 +120,8 @@ def test_one_of_pictures_is_given_faces_and_one_of_clips_a_clip() -> None:
         return Clip.from_arrays(clip.frames[: int(level)], frame_rate=1)
 
     class NoFace:
-        def largest(self, picture: object) -> None:
-            return None
+        def largest(self, pictures: torch.Tensor) -> list[None]:
+            return [None] * len(pictures)
 
     frames = torch.zeros(6, 4, 4, 3, dtype=torch.uint8)
     corrupt_frames(frames, "hide", 1)

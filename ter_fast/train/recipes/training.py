@@ -157,9 +157,12 @@ def join_alike(datasets: Sequence[Dataset]) -> list[Dataset]:
         DataError: Joined they are no dataset, such as for a clip in two of them; see `Dataset.check`.
 
     Example:
-        >>> voices = [Dataset(name, ("a",), (), "CC0", ("audio",)) for name in ("one", "two")]
-        >>> faces = Dataset("faces", ("a",), (), "CC0", ("video",))
-        >>> [each.name for each in join_alike([voices[0], faces, voices[1]])]
+        >>> from ter_fast.data import Sample
+        >>> def clips(name, modality):
+        ...     samples = (Sample(f"{name}{k}.wav", k, "", "speaker") for k in ("calm", "joy"))
+        ...     return Dataset(name, ("calm", "joy"), tuple(samples), "CC0", (modality,))
+        >>> given = [clips("one", "audio"), clips("faces", "video"), clips("two", "audio")]
+        >>> [each.name for each in join_alike(given)]
         ['one+two', 'faces']
     """
     alike: dict[tuple[str, ...], list[Dataset]] = {}
