@@ -7,9 +7,11 @@ import hashlib
 import json
 import os
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from ter_fast.errors import TerFastError
 
@@ -154,3 +156,24 @@ def _fill(place: Path, content: str | bytes | Sequence[bytes | memoryview]) -> N
         content = content.encode("utf-8", "backslashreplace")
     with place.open("wb") as file:
         file.writelines([content] if isinstance(content, bytes) else content)
+
+
+class Closing(ABC):
+    """Something that is closed at the end of a `with` statement, whatever ends it."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is held."""

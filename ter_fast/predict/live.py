@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ter_fast.errors import MediaError, TerFastError
 from ter_fast.media.clip import Clip
 from ter_fast.media.decode.live import LiveStats, live_windows
 from ter_fast.media.decode.live_buffer import WindowGrid
+from ter_fast.media.files import Closing
 from ter_fast.media.memory import release
 from ter_fast.media.threads import use_one_core
 from ter_fast.predict.aggregate import ClipRecord, aggregate, window_predictions
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ter_fast.experts.network import Network
 
 
-class Live(Iterator[Prediction]):
+class Live(Closing, Iterator[Prediction]):
     """Iterate over the predictions of a stream's windows, as they end.
 
     A thread reads and decodes at the stream's own pace. Of the windows that have ended, only the
@@ -110,19 +110,6 @@ class Live(Iterator[Prediction]):
         if error is not None:
             raise error
         raise StopIteration
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop reading."""
-        self.close()
 
     def close(self) -> None:
         """Stop reading and let the source go; no prediction follows."""

@@ -8,13 +8,13 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import torch
 
 from ter_fast.errors import MediaError, ModelError
 from ter_fast.experts.config import ModelConfig
+from ter_fast.media.files import Closing
 from ter_fast.media.memory import release
 from ter_fast.media.progress import track
 from ter_fast.media.text import as_text
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _CLIPS_PER_STEP = 8
 
 
-class PredictionStream(Iterator[Prediction]):
+class PredictionStream(Closing, Iterator[Prediction]):
     """Iterate over predictions in the order of their sources, each as it is known.
 
     Nothing of a prediction stays behind, so memory does not grow with the number of clips. Use it as a
@@ -58,19 +58,6 @@ class PredictionStream(Iterator[Prediction]):
     def __next__(self) -> Prediction:
         """Wait for the next prediction."""
         return next(self._predictions)
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        self.close()
 
     def close(self) -> None:
         """Stop reading; no prediction follows."""

@@ -6,14 +6,13 @@ import csv
 import json
 import os
 import secrets
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any
 
 from ter_fast.errors import TerFastError
-from ter_fast.media.files import check_writable, write_atomically
+from ter_fast.media.files import Closing, check_writable, write_atomically
 from ter_fast.predict.prediction import Prediction, Predictions
 from ter_fast.predict.tables import check_table_name, is_text_column, json_line, need_tables
 
@@ -71,7 +70,7 @@ def open_table(path: str | Path, columns: Sequence[str], resume: bool = False) -
     return kinds[check_table_name(path)](Path(path), list(columns), resume)
 
 
-class TableFile(ABC):
+class TableFile(Closing):
     """A table that is being written; see `open_table`.
 
     Attributes:
@@ -94,19 +93,6 @@ class TableFile(ABC):
                 ) from error
             self.done = frozenset(rows)
             self._begun = True
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Keep what was written."""
-        self.close()
 
     def write(self, predictions: Iterable[Prediction]) -> None:
         """Append predictions, all in one piece.

@@ -69,27 +69,6 @@ class Media(Protocol):
         """Close the file."""
 
 
-class OpenFile:
-    """A file that is closed at the end of a `with` statement."""
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the file."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the file, and all that decodes it."""
-        raise NotImplementedError
-
-
 class _Module(Protocol):
     def offer(self) -> str: ...
 

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from ter_fast.errors import MediaError
 from ter_fast.media.clip import Clip, MediaInfo
 from ter_fast.media.decode import stills
-from ter_fast.media.decode.backends import Media, OpenFile, Sampling
+from ter_fast.media.decode.backends import Media, Sampling
 from ter_fast.media.decode.hdr import is_hdr
 from ter_fast.media.decode.layout import Layout, mapped, read_layout
 from ter_fast.media.decode.layout.boxes import is_tiled
@@ -39,6 +39,7 @@ from ter_fast.media.decode.pyav_duration import (
 from ter_fast.media.decode.pyav_joined import cut_short_note, open_parts
 from ter_fast.media.decode.pyav_picture import Display, shown_size, upright_size
 from ter_fast.media.decode.pyav_video import first_frame, read_pictures
+from ter_fast.media.files import Closing
 
 _SEEK_FROM = 2.0
 _FIRST_PACKETS = 64
@@ -73,7 +74,7 @@ def open_media(path: str, *, sampling: Sampling = "exact", threads: int | None =
     return open_parts(PyAVMedia(path, sampling, threads))
 
 
-class PyAVMedia(OpenFile):
+class PyAVMedia(Closing):
     """Keep a media file open between reads.
 
     Attributes:

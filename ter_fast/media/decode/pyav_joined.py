@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ter_fast.errors import MediaError
 from ter_fast.media.clip import Clip, MediaInfo
-from ter_fast.media.decode.backends import Media, OpenFile
+from ter_fast.media.decode.backends import Media
 from ter_fast.media.decode.layout import Layout
+from ter_fast.media.files import Closing
 from ter_fast.media.resampling import SAMPLE_RATE
 
 _MOST_OPEN = 4
@@ -51,7 +52,7 @@ def open_parts(media: Joined, note: str = "") -> Media:
     return JoinedMedia(media, note)
 
 
-class JoinedMedia(OpenFile):
+class JoinedMedia(Closing):
     """Keep a file open that has several clocks, each of which starts anew.
 
     Its parts follow one another, each from its own beginning to its own end, and each with a decoder
