@@ -73,7 +73,8 @@ class PredictionOutput:
             self._say(
                 f"{done} clips are in {self._table.path} already, {len(self._names)} are left"
             )
-        if not self._as_json:
+        self._tabular = not self._as_json and not (done and not self._names)
+        if self._tabular:
             self._print(self._printer.head())
         return self
 
@@ -85,7 +86,7 @@ class PredictionOutput:
     ) -> None:
         """Print what comes after the rows."""
         self._opened.close()
-        if not self._as_json:
+        if self._tabular:
             self._print(self._printer.foot())
         elif self.failed:
             self._say(f'{self.failed} of {self.clips} clips failed; their rows say why in "error"')

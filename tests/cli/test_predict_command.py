@@ -115,6 +115,10 @@ def test_control_c_keeps_what_is_done_and_resume_goes_on(
     assert found.code == 0, found.err
     assert f"2 clips are in {out} already, 4 are left" in found.err
     assert "4 clips: 4 trusted" in found.out
+
+    found = run(*again.split()[1:])
+    assert (found.code, found.out) == (0, "")
+    assert f"6 clips are in {out} already, 0 are left" in found.err
     run("predict", sounds[0].parent, "-m", model, "-o", whole)
     if suffix == "parquet":
         import pandas
